@@ -1,0 +1,1 @@
+"""HTTP: the API, its errors and its live events."""

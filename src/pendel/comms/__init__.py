@@ -1,0 +1,1 @@
+"""LAYER 2: protocols, sans I/O: bytes in, events and bytes out."""

@@ -1,0 +1,1 @@
+"""TOML to typed values, with the line of every problem."""

@@ -1,0 +1,1 @@
+"""LAYER 3: decisions, pure given (state, now): promise, forecast, plan, dispatch."""

@@ -1,0 +1,1 @@
+"""Wiring: the tick, supervision, replay, explanation."""

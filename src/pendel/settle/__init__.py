@@ -1,0 +1,1 @@
+"""LAYER 4: money, exact: meters, splits, ledger, statements."""

@@ -1,0 +1,1 @@
+"""The same controller under a simulated clock and simulated cars."""

@@ -1,0 +1,1 @@
+"""Prices and tariff components as data, with calendars."""
