@@ -114,7 +114,7 @@ def _rank(engine: Engine, model: Model, problem: PlanProblem, reach: Reach) -> s
         engine.set_cost(columns, weights)
         if engine.run() != "optimal":
             break
-        best = max(engine.objective(), 0.0)
+        best = max(engine.objective() - model.offset_eur, 0.0)
         engine.fix_sum(columns, weights, best + RANK_SLACK * min(1.0, best + 0.01))
     engine.restore_cost()
     return engine.run()
