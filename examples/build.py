@@ -4,6 +4,8 @@ DATA is the folder of the data sets (see each example's SOURCE.md for origin and
 result is the same bytes every time, so that `git diff` after a run shows what changed.
 """
 
+# ruff: noqa: DTZ001 (wall-clock times are meant)
+
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -213,9 +215,7 @@ def home_series(
 HOME_CARS_KWH = (58.0, 52.0, 77.0, 40.0, 62.0, 58.0, 75.0, 52.0, 96.0, 45.0, 79.0, 57.5)
 
 
-def home_sessions(
-    data: Path, folder: Folder, count: int, week: datetime, seed: int
-) -> list[str]:
+def home_sessions(data: Path, folder: Folder, count: int, week: datetime, seed: int) -> list[str]:
     """Measured plug-ins at home of the `count` busiest users, one car each, with statements."""
     draw, errors_h = Draw(seed), measured.late_h(data)
     weeks = round((folder.begin - week).days / 7)

@@ -5,6 +5,8 @@ SOURCE.md) and returns plain Python values. Times of sessions are wall-clock tim
 `moved` puts them into another year on the same weekday.
 """
 
+# ruff: noqa: DTZ001, DTZ007 (wall-clock times are meant)
+
 import csv
 import gzip
 import random
@@ -128,7 +130,9 @@ def acn(data: Path, site: str) -> list[PlugIn]:
         )
         claimed = row["claimed"] == "True"
         energy_kwh = float(row["delivered_energy (kWh)"])
-        result.append(PlugIn(row["station_id"], begin, end, energy_kwh, stated if claimed else None))
+        result.append(
+            PlugIn(row["station_id"], begin, end, energy_kwh, stated if claimed else None)
+        )
     return result
 
 
@@ -163,12 +167,10 @@ def moer_g_kwh(data: Path) -> dict[datetime, float]:
 def late_h(data: Path) -> list[float]:
     """Measured statement errors [h], sorted: real minus stated departure (negative = left early)
     of all claimed sessions at both ACN sites, May to August 2019."""
-    errors = []
-    for site in ("caltech", "jpl"):
-        for plug_in in acn(data, site):
-            if plug_in.stated_end is not None:
-                errors.append((plug_in.end - plug_in.stated_end).total_seconds() / 3600.0)
-    return sorted(errors)
+    claimed = [p for site in ("caltech", "jpl") for p in acn(data, site)]
+    return sorted(
+        (p.end - p.stated_end).total_seconds() / 3600.0 for p in claimed if p.stated_end is not None
+    )
 
 
 def moved(plug_in: PlugIn, weeks: int) -> PlugIn:
