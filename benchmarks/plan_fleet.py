@@ -108,8 +108,7 @@ def measure() -> dict[str, Any]:
                 "highs_simplex_cpu_s": peers["simplex"][0],
                 "highs_ipm_cpu_s": peers["ipm"][0],
                 "ratio": best / own,
-                "objective_difference": abs(found.objective_eur - optimum)
-                / max(1.0, abs(optimum)),
+                "objective_difference": abs(found.objective_eur - optimum) / max(1.0, abs(optimum)),
                 "gap": found.gap,
                 "shortfall_kwh": float(found.shortfall_kwh.sum()),
                 "feasible": found.feasible,

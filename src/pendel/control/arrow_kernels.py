@@ -17,56 +17,59 @@ from pendel.units import FloatArray, IntArray
 
 
 @kernel
-def factor_cholesky(H: FloatArray) -> bool:
-    """Overwrite the upper triangle of H [T, T] with U, H = U'U; False if not positive."""
+def factor_cholesky(H: FloatArray, end: IntArray) -> bool:
+    """Overwrite the upper triangle of H [T, T] with U, H = U'U; False if not positive.
+
+    end [T]: last column of each row that is not zero, never decreasing (the envelope of U).
+    """
     n = H.shape[0]
     for k in range(n):
         pivot = H[k, k]
         if not pivot > 0.0:
             return False
-        root = np.sqrt(pivot)
-        inverse = 1.0 / root
-        for j in range(k, n):
+        inverse = 1.0 / np.sqrt(pivot)
+        stop = end[k] + 1
+        for j in range(k, stop):
             H[k, j] *= inverse
-        for i in range(k + 1, n):
+        for i in range(k + 1, stop):
             factor = H[k, i]
             if factor != 0.0:
-                for j in range(i, n):
+                for j in range(i, stop):
                     H[i, j] -= factor * H[k, j]
     return True
 
 
 @kernel
-def solve_cholesky(U: FloatArray, x: FloatArray) -> None:
-    """Solve U'U x = b in place, U upper triangular [T, T], x [T]."""
+def solve_cholesky(U: FloatArray, end: IntArray, x: FloatArray) -> None:
+    """Solve U'U x = b in place, U upper triangular [T, T] with its envelope, x [T]."""
     n = U.shape[0]
     for k in range(n):
         x[k] /= U[k, k]
         value = x[k]
-        for j in range(k + 1, n):
+        for j in range(k + 1, end[k] + 1):
             x[j] -= U[k, j] * value
     for k in range(n - 1, -1, -1):
         total = x[k]
-        for j in range(k + 1, n):
+        for j in range(k + 1, end[k] + 1):
             total -= U[k, j] * x[j]
         x[k] = total / U[k, k]
 
 
 @kernel
-def solve_cholesky_many(U: FloatArray, X: FloatArray) -> None:
+def solve_cholesky_many(U: FloatArray, end: IntArray, X: FloatArray) -> None:
     """Solve U'U X = B in place for all columns of X [T, T]."""
     n, many = X.shape
     for k in range(n):
         inverse = 1.0 / U[k, k]
         for c in range(many):
             X[k, c] *= inverse
-        for j in range(k + 1, n):
+        for j in range(k + 1, end[k] + 1):
             factor = U[k, j]
             if factor != 0.0:
                 for c in range(many):
                     X[j, c] -= factor * X[k, c]
     for k in range(n - 1, -1, -1):
-        for j in range(k + 1, n):
+        for j in range(k + 1, end[k] + 1):
             factor = U[k, j]
             if factor != 0.0:
                 for c in range(many):
@@ -74,6 +77,24 @@ def solve_cholesky_many(U: FloatArray, X: FloatArray) -> None:
         inverse = 1.0 / U[k, k]
         for c in range(many):
             X[k, c] *= inverse
+
+
+@kernel
+def solve_site(
+    U: FloatArray, end: IntArray, tau: FloatArray, edge: FloatArray, weight: float, x: FloatArray
+) -> None:
+    """Solve (U'U + tau tau' s) x = b in place; edge = (U'U)^-1 tau, weight = s/(1 + s tau'edge).
+
+    weight 0: the rank-one part is none or already inside U.
+    """
+    solve_cholesky(U, end, x)
+    if weight != 0.0:
+        carried = 0.0
+        for t in range(x.shape[0]):
+            carried += tau[t] * x[t]
+        carried *= weight
+        for t in range(x.shape[0]):
+            x[t] -= edge[t] * carried
 
 
 @kernel
@@ -137,6 +158,9 @@ def factor_sites(
     N: FloatArray,
     tau: FloatArray,
     spread: FloatArray,
+    end: IntArray,
+    edge: FloatArray,
+    weight: FloatArray,
     S: FloatArray,
 ) -> bool:
     """Factor sites first_site..last_site-1; add their answers to the node matrices S [F, T, T].
@@ -186,12 +210,21 @@ def factor_sites(
                 tau[s, t] = 0.0
         wp = w[at_p + s]
         spread[s] = wp / (1.0 + wp * total) if has_demand[s] else 0.0
+        inside = spread[s] if end[s, 0] == steps - 1 else 0.0
         for i in range(steps):
-            for j in range(i, steps):
-                H[s, i, j] = K[i, j] + tau[s, i] * tau[s, j] * spread[s]
+            for j in range(i, end[s, i] + 1):
+                H[s, i, j] = K[i, j] + tau[s, i] * tau[s, j] * inside
             H[s, i, i] += N[s, i]
-        if not factor_cholesky(H[s]):
+        if not factor_cholesky(H[s], end[s]):
             return False
+        weight[s] = 0.0
+        if has_demand[s] and end[s, 0] < steps - 1:
+            edge[s, :] = tau[s, :]
+            solve_cholesky(H[s], end[s], edge[s])
+            total = 0.0
+            for t in range(steps):
+                total += tau[s, t] * edge[s, t]
+            weight[s] = spread[s] / (1.0 + spread[s] * total)
         node = node_of[s]
         if node >= 0:
             for i in range(steps):
@@ -199,7 +232,15 @@ def factor_sites(
                 for j in range(i + 1, steps):
                     V[i, j] = K[i, j]
                     V[j, i] = K[i, j]
-            solve_cholesky_many(H[s], V)
+            solve_cholesky_many(H[s], end[s], V)
+            if weight[s] != 0.0:
+                for j in range(steps):
+                    carried = 0.0
+                    for i in range(steps):
+                        carried += tau[s, i] * V[i, j]
+                    carried *= weight[s]
+                    for i in range(steps):
+                        V[i, j] -= edge[s, i] * carried
             for j in range(steps):
                 carried = 0.0
                 for i in range(steps):
@@ -241,6 +282,9 @@ def sweep_up(
     N: FloatArray,
     tau: FloatArray,
     spread: FloatArray,
+    end: IntArray,
+    edge: FloatArray,
+    weight: FloatArray,
     rhs: FloatArray,
     answer: FloatArray,
     node_rhs: FloatArray,
@@ -280,7 +324,7 @@ def sweep_up(
                 h[t] += w[at_m + base + t] * answer[pi + t]
         else:
             answer[pi : pi + steps] = 0.0
-        solve_cholesky(H[s], h)
+        solve_site(H[s], end[s], tau[s], edge[s], weight[s], h)
         node = node_of[s]
         if node >= 0:
             carried = 0.0
@@ -312,6 +356,9 @@ def sweep_down(
     N: FloatArray,
     tau: FloatArray,
     spread: FloatArray,
+    end: IntArray,
+    edge: FloatArray,
+    weight: FloatArray,
     answer: FloatArray,
     node_price: FloatArray,
 ) -> None:
@@ -334,7 +381,7 @@ def sweep_down(
             carried *= spread[s]
             for t in range(steps):
                 pull[t] = N[s, t] * node_price[node, t] + tau[s, t] * carried
-            solve_cholesky(H[s], pull)
+            solve_site(H[s], end[s], tau[s], edge[s], weight[s], pull)
             for t in range(steps):
                 change[t] += pull[t]
         if has_demand[s]:

@@ -65,6 +65,7 @@ class Interior:
         self.H = np.zeros((sites, steps, steps))
         self.N, self.tau = np.zeros((sites, steps)), np.zeros((sites, steps))
         self.spread = np.zeros(sites)
+        self.edge, self.weight = np.zeros((sites, steps)), np.zeros(sites)
         self.S = np.zeros((nodes, steps, steps))
         self.node_solve: list[Any] = []
         self.columns, self.rows = columns, rows
@@ -92,16 +93,14 @@ class Interior:
         """A v."""
         a = self.arrow
         out = np.zeros(self.rows)
-        apply_rows(
-            a.steps, *self.shape, a.has_demand, a.node_of, a.parent, a.has_market, v, out
-        )
+        apply_rows(a.steps, *self.shape, a.has_demand, a.node_of, a.parent, a.has_market, v, out)
         return out
 
     def bound(self, y: FloatArray, aty: FloatArray) -> float:
         """Proven lower bound [EUR] at multipliers y."""
         a = self.arrow
         box = newton.box_bound(self.cost, aty, a.lo, a.hi)
-        return self.scale * (float(a.due @ y) + box) + a.constant_eur
+        return self.scale * (newton.product(a.due, y) + box) + a.constant_eur
 
     def factor(self) -> bool:
         """Factor A W A' at the weights w; False if it is not positive definite."""
@@ -109,7 +108,8 @@ class Interior:
         self.S[:] = 0.0
         if not factor_sites(
             0, self.sites, a.steps, self.w, *self.shape, a.has_demand, a.node_of,
-            self.D, self.L, self.H, self.N, self.tau, self.spread, self.S,
+            self.D, self.L, self.H, self.N, self.tau, self.spread, a.end, self.edge, self.weight,
+            self.S,
         ):  # fmt: skip
             return False
         return self._factor_nodes()
@@ -158,6 +158,7 @@ class Interior:
         nodes = rhs[self.node_rows : self.node_rows + count].reshape(self.nodes, steps).copy()
         sizes = (0, self.sites, steps, self.w, *self.shape, a.has_demand, a.node_of)
         factors = (self.D, self.L, self.H, self.N, self.tau, self.spread)
+        factors += (a.end, self.edge, self.weight)
         sweep_up(*sizes, *factors, rhs, answer, nodes)
         price = np.zeros((self.nodes, steps))
         order = self.bottom_up
@@ -208,7 +209,7 @@ def solve_interior(
         bound = max(bound, method.bound(at.y, aty))
         rp = arrow.due - method.multiply(at.v)
         residual = float(np.abs(rp).max(initial=0.0))
-        objective = method.scale * float(method.cost @ at.v) + arrow.constant_eur
+        objective = method.scale * newton.product(method.cost, at.v) + arrow.constant_eur
         if not (np.isfinite(objective) and np.isfinite(bound)):
             break
         if progress is not None:
@@ -286,7 +287,9 @@ def _result(
     return InteriorResult(
         charge_kw=at.v[:pairs].copy(),
         discharge_kw=at.v[pairs : 2 * pairs].copy(),
-        curtailed_kw=at.v[curtail : curtail + sites * arrow.steps].reshape(sites, arrow.steps).copy(),
+        curtailed_kw=at.v[curtail : curtail + sites * arrow.steps]
+        .reshape(sites, arrow.steps)
+        .copy(),
         bound_eur=bound,
         objective_eur=objective,
         residual_kw=residual,

@@ -188,6 +188,15 @@ def box_bound(cost: FloatArray, aty: FloatArray, lo: FloatArray, hi: FloatArray)
 
 
 @kernel
+def product(a: FloatArray, b: FloatArray) -> float:
+    """a'b without the threads of a BLAS."""
+    total = 0.0
+    for i in range(a.shape[0]):
+        total += a[i] * b[i]
+    return total
+
+
+@kernel
 def dual_residual(
     cost: FloatArray,
     aty: FloatArray,
@@ -206,9 +215,7 @@ def dual_residual(
 
 
 @kernel
-def start_weights(
-    lo: FloatArray, hi: FloatArray, v: FloatArray, w: FloatArray
-) -> None:
+def start_weights(lo: FloatArray, hi: FloatArray, v: FloatArray, w: FloatArray) -> None:
     """Weights of the least-squares multipliers at a first point v; fixed columns go to lo."""
     for i in range(v.shape[0]):
         if hi[i] > lo[i]:
