@@ -6,6 +6,7 @@ Reserves and presence weights are outside this form (`applies` says so). Equatio
 of rows and columns: `arrow_kernels`, docs/concepts/planning.md.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -140,7 +141,7 @@ def effort_s(arrow: Arrow) -> float:
 
 def general_effort_s(arrow: Arrow) -> float:
     """Rough CPU seconds of the general solver on the same problem (fitted to 150-20,000 pairs)."""
-    return 0.008 + 0.13 * (arrow.pairs / 1900.0) ** 1.5
+    return 0.008 + 0.13 * math.pow(arrow.pairs / 1900.0, 1.5)
 
 
 def _envelope(problem: PlanProblem, site: IntArray, first: IntArray, length: IntArray) -> IntArray:
@@ -225,23 +226,13 @@ def _columns(
     exports = np.where(reach.export_kw > 0.0, np.minimum(reach.export_kw, least + 1.0), 0.0).ravel()
     charged = problem.demand_charge_eur_kw > 0.0
     peak_lo = np.where(charged, problem.peak_so_far_kw, 0.0)
-    peak_hi = np.where(
-        charged, np.maximum(imports.reshape(sites, steps).max(axis=1), peak_lo) + 1.0, 0.0
-    )
+    highest = np.maximum(imports.reshape(sites, steps).max(axis=1), peak_lo)
+    peak_hi = np.where(charged, highest + 1.0, 0.0)
     sigma = np.where(charged, peak_hi, 0.0)
     row = problem.price_row
-    total_in, total_out = most.sum(axis=0) + 1.0, least.sum(axis=0) + 1.0
-    node_hi = np.minimum(problem.feeders.import_limit_kw[:, None], total_in).ravel()
-    node_lo = -np.minimum(problem.feeders.export_limit_kw[:, None], total_out).ravel()
-    dev_cost = dev_hi = np.zeros(0)
-    if top:
-        node_hi = np.append(node_hi, np.minimum(problem.portfolio_import_limit_kw, total_in))
-        node_lo = np.append(node_lo, -np.minimum(problem.portfolio_export_limit_kw, total_out))
-    if problem.market is not None:
-        market = problem.market
-        dev_cost = h * np.concatenate([market.short_eur_kwh, market.long_eur_kwh])
-        far = total_in + total_out + np.abs(market.position_kw)
-        dev_hi = np.concatenate([far, far])
+    node_lo, node_hi, dev_cost, dev_hi = _upper_columns(
+        problem, most.sum(axis=0) + 1.0, least.sum(axis=0) + 1.0, top
+    )
     energy_lo = promised_lo(reach)[pair]
     cost = np.concatenate(
         [
@@ -275,3 +266,23 @@ def _columns(
         ]
     )
     return cost, lo, hi
+
+
+def _upper_columns(
+    problem: PlanProblem, total_in: FloatArray, total_out: FloatArray, top: bool
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    """Bounds of the node flows [F T], cost and upper bound of the deviations [2 T].
+
+    total_in, total_out [T]: the most that all sites together could import and export.
+    """
+    node_hi = np.minimum(problem.feeders.import_limit_kw[:, None], total_in).ravel()
+    node_lo = -np.minimum(problem.feeders.export_limit_kw[:, None], total_out).ravel()
+    if top:
+        node_hi = np.append(node_hi, np.minimum(problem.portfolio_import_limit_kw, total_in))
+        node_lo = np.append(node_lo, -np.minimum(problem.portfolio_export_limit_kw, total_out))
+    if problem.market is None:
+        return node_lo, node_hi, np.zeros(0), np.zeros(0)
+    market = problem.market
+    cost = problem.step_h * np.concatenate([market.short_eur_kwh, market.long_eur_kwh])
+    far = total_in + total_out + np.abs(market.position_kw)
+    return node_lo, node_hi, cost, np.concatenate([far, far])

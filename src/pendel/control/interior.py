@@ -16,6 +16,7 @@ from pendel.control import newton_kernels as newton
 from pendel.control.arrow import Arrow
 from pendel.control.arrow_apply_kernels import apply_rows, apply_transpose
 from pendel.control.arrow_kernels import factor_sites, sweep_down, sweep_up
+from pendel.control.price_bound import price_bound_eur
 from pendel.control.start_kernels import even_grid, even_schedule
 from pendel.units import FloatArray
 
@@ -157,8 +158,9 @@ class Interior:
         count = self.nodes * steps
         nodes = rhs[self.node_rows : self.node_rows + count].reshape(self.nodes, steps).copy()
         sizes = (0, self.sites, steps, self.w, *self.shape, a.has_demand, a.node_of)
-        factors = (self.D, self.L, self.H, self.N, self.tau, self.spread)
-        factors += (a.end, self.edge, self.weight)
+        factors = (
+            self.D, self.L, self.H, self.N, self.tau, self.spread, a.end, self.edge, self.weight,
+        )  # fmt: skip
         sweep_up(*sizes, *factors, rhs, answer, nodes)
         price = np.zeros((self.nodes, steps))
         order = self.bottom_up
@@ -217,7 +219,8 @@ def solve_interior(
         gap = (objective - bound) / max(1.0, abs(bound))
         if abs(gap) <= wanted_gap and residual <= RESIDUAL_ACCEPTED_KW:
             if good is None or residual < good.residual_kw:
-                good = _result(arrow, at, bound, objective, residual, iteration)
+                proven = max(bound, price_bound_eur(arrow, at.y, aty, method.scale))
+                good = _result(arrow, at, proven, objective, residual, iteration)
             if residual <= RESIDUAL_KW or iteration >= good.iterations + 2:
                 break
         if remaining_s() <= 0.0 or not _iterate(method, at, aty, rp, open_columns):

@@ -190,4 +190,4 @@ def _sites_below(problem: PlanProblem, node: int) -> BoolArray:
     for _ in range(len(problem.feeders)):
         at = np.where(at >= 0, problem.feeders.parent[np.maximum(at, 0)], -1)
         found |= at == node
-    return found
+    return np.asarray(found, dtype=np.bool_)

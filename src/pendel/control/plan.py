@@ -183,7 +183,7 @@ def trivial_bound(problem: PlanProblem) -> float:
     units, h = problem.units, problem.step_h
     steps = np.arange(problem.steps)
     here = (units.first[:, None] <= steps) & (steps < units.last[:, None])
-    most, least = problem.load_kw.copy(), -problem.pv_kw
+    most, least = problem.load_kw.copy(), np.negative(problem.pv_kw)
     np.add.at(most, units.site, here * units.charge_max_kw[:, None])
     np.add.at(least, units.site, -here * units.discharge_max_kw[:, None])
     row = problem.price_row

@@ -104,7 +104,7 @@ def _energies(
 
 
 def _shortfall(problem: PlanProblem, fastest: FloatArray, stored: FloatArray) -> FloatArray:
-    """[N] lack of the highest reachable target, and of target or minimum what was never in reach."""
+    """[N] lack of the reachable target, and what of target or minimum was never in reach."""
     units = problem.units
     minimum = np.where(units.last > units.first, units.energy_min_kwh, 0.0)
     never = np.maximum(np.maximum(units.target_kwh, minimum) - fastest, 0.0)
