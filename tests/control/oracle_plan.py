@@ -227,7 +227,7 @@ class Oracle:
         sums: dict[int, Terms] = {k: {self.amounts[k]: -1.0} for k in blocks}
         at_site: dict[int, Terms] = defaultdict(dict)
         energy = {(i, step): e for i, step, _, _, e in self.box}
-        for i, step, c, d, e in self.box:
+        for i, step, c, d, _end in self.box:
             below = u.energy_start_kwh[i] < u.energy_min_kwh[i]
             if step != t or (sign > 0 and below):
                 continue
@@ -235,7 +235,7 @@ class Oracle:
             for k, column in share.items():
                 sums[k][column] = 1.0
                 at_site[int(u.site[i])][column] = 1.0
-            power = {column: 1.0 for column in share.values()}
+            power = dict.fromkeys(share.values(), 1.0)
             bound = u.discharge_max_kw[i] if sign > 0 else u.charge_max_kw[i]
             self.row(-math.inf, float(bound), power | {c: -sign, d: sign})
             factor = 1.0 / u.discharge_efficiency[i] if sign > 0 else u.charge_efficiency[i]

@@ -97,7 +97,10 @@ def _structured(problem: PlanProblem, reach: Reach, options: PlanOptions) -> Pla
     schedule = schedule_of(problem, reach, power, result.curtailed_kw, np.zeros(0))
     verdict = verify_schedule(problem, schedule)
     gap = (verdict.objective_eur - result.bound_eur) / max(1.0, abs(result.bound_eur))
-    if gap > wanted or not verdict.violations.within(LIMIT_TOLERANCE):
+    verified = verdict.violations.within(LIMIT_TOLERANCE)
+    if not verified and result.stopped:
+        return safe_plan(problem, reach, result.bound_eur, options.warm_kw)
+    if not verified or (gap > wanted and not result.stopped):
         return None
     return finish(problem, reach, schedule, verdict, result.bound_eur, "interior")
 
@@ -185,7 +188,7 @@ def trivial_bound(problem: PlanProblem) -> float:
     here = (units.first[:, None] <= steps) & (steps < units.last[:, None])
     most, least = problem.load_kw.copy(), np.negative(problem.pv_kw)
     np.add.at(most, units.site, here * units.charge_max_kw[:, None])
-    np.add.at(least, units.site, -here * units.discharge_max_kw[:, None])
+    np.subtract.at(least, units.site, here * units.discharge_max_kw[:, None])
     row = problem.price_row
     buy, sell = problem.import_eur_kwh[row], problem.export_eur_kwh[row]
     best = np.minimum(buy * np.maximum(most, 0.0), 0.0)
