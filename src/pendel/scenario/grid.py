@@ -18,6 +18,7 @@ import numpy as np
 from pendel.clock import format_utc
 from pendel.scenario.columns import Horizon
 from pendel.scenario.findings import FileFindings
+from pendel.scenario.parse import UNKNOWN_US
 from pendel.units import SECONDS_PER_HOUR, BoolArray, FloatArray, IntArray
 
 US_PER_S = 1_000_000
@@ -49,16 +50,17 @@ class Window:
         self,
         group: IntArray,
         time_us: IntArray,
-        ok: BoolArray,
         lines: IntArray,
         values: dict[str, FloatArray],
         found: FileFindings,
     ) -> None:
-        """Put a batch of rows [n] into its cells; refuses times off the grid and double rows."""
+        """Put a batch of rows [n] into its cells; refuses times off the grid and double rows.
+
+        Rows with a bad value take their place too, so that they do not look like gaps."""
         step_us = self.horizon.step_s * US_PER_S
         begin_us = (self.horizon.start_s - SECONDS_PER_HOUR) * US_PER_S
         cell, rest = np.divmod(time_us - begin_us, step_us)
-        inside = ok & (group >= 0) & (cell >= 0) & (cell < self.width)
+        inside = (time_us != UNKNOWN_US) & (group >= 0) & (cell >= 0) & (cell < self.width)
         off_grid = inside & (rest != 0)
         if off_grid.any():
             minutes = self.horizon.step_s // 60
@@ -75,7 +77,7 @@ class Window:
         row_lines = lines if whole else lines[inside]
         flat_line = self.line.reshape(-1)
         before = flat_line[flat]
-        flat_line[flat] = row_lines
+        flat_line[flat[::-1]] = row_lines[::-1]  # of rows in one cell the first stays
         double = (before != 0) | (flat_line[flat] != row_lines)
         if double.any():
             times = time_us if whole else time_us[inside]
