@@ -7,8 +7,8 @@ rows outside the horizon are ignored. Rows up to 60 min outside are still looked
 the spacing and because the row before the start may hold into the horizon.
 
 Readings where the contract leaves room (docs/decisions/0010-reading-scenarios.md): a single longer
-distance at the very begin passes only as one full hour that begins on the hour; a single longer
-distance at the end is a gap; a lone row holds one step.
+distance at the very begin or end passes only as one full hour that begins on the hour; a lone row
+holds one step.
 """
 
 from dataclasses import dataclass
@@ -200,10 +200,11 @@ def _odd_distances(distance: IntArray, cells: IntArray, horizon: Horizon, margin
     following = np.append(distance[1:], distance[-2])
     previous = np.append(distance[1], distance[:-1])
     longer = alone & (distance <= margin) & ((distance > previous) | (distance > following))
-    # A single longer distance at the begin may be the last full hour before a 60 to 15 min change.
-    begin_s = horizon.start_s + (int(cells[0]) - margin) * horizon.step_s
-    if distance[0] == margin and begin_s % SECONDS_PER_HOUR == 0 and distance[1] <= margin:
-        longer[0] = False
+    # At either end a full hour may be all that is seen of a change between 60 and 15 min.
+    begin_s = horizon.start_s + (cells[:-1] - margin) * horizon.step_s
+    full_hour = (distance == margin) & (begin_s % SECONDS_PER_HOUR == 0)
+    longer[0] &= not full_hour[0]
+    longer[-1] &= not full_hour[-1]
     if distance[0] < distance[1]:
         longer[0] = False
     # At the end a single shorter distance continues in the last row.

@@ -198,9 +198,9 @@ def _arrow_batches(path: Path, table: Table, progress: Progress | None) -> Itera
                 quoted_strings_can_be_null=False,
             ),
         )
-    except (pa.ArrowInvalid, OSError):
+        header = reader.schema.names
+    except (pa.ArrowInvalid, OSError, UnicodeDecodeError):
         raise _UnsplittableError from None
-    header = reader.schema.names
     if len(set(header)) != len(header) or not set(header) <= set(names):
         raise _UnsplittableError
     if any(column.required and column.name not in header for column in table.columns):
