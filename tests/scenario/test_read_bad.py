@@ -4,6 +4,7 @@ Each case runs through the plain reader, the streamed one, gzip and (where lines
 """
 
 import gzip
+import os
 from pathlib import Path
 
 import pytest
@@ -353,6 +354,26 @@ def test_every_bad_file_is_told_at_once(tmp_path: Path) -> None:
         ("sessions.csv", 2, "capacity_kwh"),
         ("sites.csv", 2, "import_limit_kw"),
     ]
+
+
+@pytest.mark.parametrize("name", ["session.csv", "Prices.csv", "storage.parquet", "SITES.CSV.GZ"])
+def test_misspelt_file(tmp_path: Path, name: str) -> None:
+    folder = write_folder(tmp_path, {**small_folder(), name: "x"})
+    assert places(problems_of(folder)) == [(name, 0, "")]
+
+
+def test_foreign_files_are_noted(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path, {**small_folder(), "weather.csv": "x", "SOURCE.md": "y"})
+    assert read_scenario(folder).notes == (
+        "weather.csv is not a table of scenarios and was not read",
+    )
+
+
+def test_what_is_no_file(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path, small_folder())
+    (folder / "scenario.toml").unlink()
+    os.mkfifo(folder / "scenario.toml")
+    assert places(problems_of(folder)) == [("scenario.toml", 0, "")]
 
 
 def test_both_csv_and_parquet(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Reads a scenario folder: streams, checks everything, raises once with all problems."""
 
+import difflib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from pendel.scenario.findings import Findings
 from pendel.scenario.fleet import build_sessions, build_storages, check_unique
 from pendel.scenario.head import CELLS_MAX, FILE, ScenarioHead, read_head
 from pendel.scenario.network import build_feeders, build_reserves, build_sites
+from pendel.scenario.sources import SUFFIXES
 from pendel.scenario.timetable import build_co2, build_market, build_prices, build_series
 from pendel.scenario.typed import TableReader
 
@@ -27,6 +29,7 @@ def read_scenario(folder: Path, progress: Callable[[str, float], None] | None = 
         found.file = folder.name or str(folder)
         found.add(0, "", "folder is missing" if not folder.exists() else "is not a folder")
         findings.raise_if_any()
+    notes = _foreign_files(folder, findings)
     head = read_head(folder, found)
     readers = {
         table.stem: TableReader(folder, table, findings, progress) for table in tables.TABLES
@@ -35,13 +38,17 @@ def read_scenario(folder: Path, progress: Callable[[str, float], None] | None = 
         _read_without_horizon(readers)
         findings.raise_if_any()
         raise InvariantError("no head and no problem")
-    scenario = _build(readers, head[0], head[1], findings)
+    scenario = _build(readers, head[0], head[1], findings, notes)
     findings.raise_if_any()
     return scenario
 
 
 def _build(
-    readers: dict[str, TableReader], head: ScenarioHead, horizon: Horizon, findings: Findings
+    readers: dict[str, TableReader],
+    head: ScenarioHead,
+    horizon: Horizon,
+    findings: Findings,
+    notes: tuple[str, ...],
 ) -> Scenario:
     feeders, feeder_of = build_feeders(readers["feeders"])
     sites, site_of = build_sites(readers["sites"], feeder_of)
@@ -82,7 +89,26 @@ def _build(
         ),
         co2_g_kwh=co2_g_kwh,
         ignored_sessions=ignored,
+        notes=notes,
     )
+
+
+def _foreign_files(folder: Path, findings: Findings) -> tuple[str, ...]:
+    """Notes about tables that no scenario has; one whose name is nearly right is a problem."""
+    stems = [table.stem for table in tables.TABLES]
+    notes = []
+    for path in sorted(folder.iterdir()):
+        suffix = next((s for s in SUFFIXES if path.name.lower().endswith(s)), "")
+        stem = path.name[: -len(suffix)] if suffix else ""
+        if not suffix or not path.is_file() or (stem in stems and path.name.endswith(suffix)):
+            continue
+        near = difflib.get_close_matches(stem.lower(), stems, n=1, cutoff=0.8)
+        if near:
+            hint = f"did you mean {near[0]}{suffix}?"
+            findings.of(path.name).add(0, "", "unknown file", hint)
+        else:
+            notes.append(f"{path.name} is not a table of scenarios and was not read")
+    return tuple(notes)
 
 
 def _read_without_horizon(readers: dict[str, TableReader]) -> None:

@@ -27,7 +27,6 @@ SMALL_BYTES = 1 << 20
 BATCH_ROWS = 65_536
 BLOCK_BYTES = 4 << 20
 LINE_CHARACTERS_MAX = 1 << 20
-ROWS_MAX = 200_000_000
 
 Progress = Callable[[str, float], None]
 
