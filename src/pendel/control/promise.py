@@ -110,7 +110,9 @@ class PromiseKeeper:
                     ready_s[n] = by_s if ready_s[n] == UNKNOWN_S else min(ready_s[n], by_s)
         target = np.minimum(target, state.capacity_kwh)
         least = np.minimum(least, state.capacity_kwh)
-        tight = replace(state, target_kwh=target, energy_min_kwh=least, charge_now=now, paused=paused)
+        tight = replace(
+            state, target_kwh=target, energy_min_kwh=least, charge_now=now, paused=paused
+        )
         return tight, ready_s
 
     def at_plug_in(self, state: FleetState, now_s: int, step_s: int) -> Offer:
@@ -211,9 +213,7 @@ class PromiseKeeper:
         reach = state.energy_kwh[:, None] + gain[:, None] * np.arange(1, steps + 1)[None, :]
         return np.minimum(floor, reach)
 
-    def _due(
-        self, state: FleetState, presence: FloatArray, now_s: int, step_s: int
-    ) -> FloatArray:
+    def _due(self, state: FleetState, presence: FloatArray, now_s: int, step_s: int) -> FloatArray:
         """Ramp to the target at the quantile of departure that the confidence leaves."""
         from pendel.control.policy import counts_in_steps
 
@@ -289,8 +289,13 @@ class PromiseKeeper:
             few = select(tight, rows)
             self.learn_risk(
                 risk_ladder(
-                    few, presence[rows], import_eur_kwh, export_eur_kwh, price_row[rows],
-                    now_s, step_s,
+                    few,
+                    presence[rows],
+                    import_eur_kwh,
+                    export_eur_kwh,
+                    price_row[rows],
+                    now_s,
+                    step_s,
                 )  # fmt: skip
             )
         self._seen.update(str(tight.unit_id[n]) for n in fresh)
