@@ -21,6 +21,7 @@ from pendel.sim.report_numbers import (
     peaks,
 )
 from pendel.sim.result import Run
+from pendel.units import LIMIT_TOLERANCE
 from pendel.web.svg import text_of
 from pendel.web.ticks import moment_label
 
@@ -144,12 +145,19 @@ def _cost(runs: list[Run]) -> str:
 
 def _power(runs: list[Run], best: Run) -> str:
     rows = [
-        [site, number(highest), number(limit), share(min(highest, limit), limit)]
+        [site, number(highest), number(limit), _used(highest, limit)]
         for site, highest, limit in peaks(best)
     ]
     caption = f"Highest import per site, {best.strategy}: those nearest to their limit."
     twin = table(["site", "highest import kW", "limit kW", "used"], rows, caption)
     return section("Power, peak and limit", figures.power(runs, best), twin)
+
+
+def _used(highest_kw: float, limit_kw: float) -> str:
+    if limit_kw <= 0.0:
+        return "over the limit" if highest_kw > LIMIT_TOLERANCE else "–"
+    over = ", over the limit" if highest_kw > limit_kw + LIMIT_TOLERANCE else ""
+    return f"{number(100.0 * highest_kw / limit_kw)} %{over}"
 
 
 def _soc(runs: list[Run], best: Run) -> str:
