@@ -197,6 +197,20 @@ class Tick(Record, frozen=True, tag="tick"):
     health: str = "ok"
 
 
+class Deviation(Record, frozen=True, tag="deviation"):
+    """A device does something else than it was ordered: found by reading it afterwards.
+
+    ordered_kw, measured_kw signed; `ended` is True in the record that says it follows again.
+    """
+
+    device_id: str
+    site_id: str
+    ordered_kw: float
+    measured_kw: float
+    reason: str
+    ended: bool = False
+
+
 AnyRecord = (
     Signal
     | Limit
@@ -209,4 +223,5 @@ AnyRecord = (
     | Delivery
     | SessionEvent
     | Tick
+    | Deviation
 )
