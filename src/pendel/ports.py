@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Protocol
 
-from pendel.records import AnyRecord, Reading, SessionEvent, Setpoint
+from pendel.records import AnyRecord, Needs, Reading, SessionEvent, Setpoint
 
 
 class EventLog(Protocol):
@@ -53,8 +53,10 @@ class MeterPort(Protocol):
 class PlugPort(Protocol):
     """Cars coming and going."""
 
-    def plug_events(self, now_utc: datetime) -> Sequence[SessionEvent]:
-        """What was plugged in or unplugged since the last call, in order."""
+    def plug_events(self, now_utc: datetime) -> Sequence[SessionEvent | Needs]:
+        """What was plugged in, asked for or unplugged since the last call, in order.
+
+        Ids and causes of these records are given by whoever stores them."""
         ...
 
 

@@ -172,7 +172,8 @@ class SessionEvent(Record, frozen=True, tag="session"):
     """A car was plugged in or unplugged.
 
     phase: "plugged" or "unplugged"; energies stored [kWh]; the static data of the car rides along
-    so that replaying the log alone rebuilds the state.
+    so that replaying the log alone rebuilds the state. device_id: where it is plugged in, as
+    "station_id/evse_id" ("" = a device of its own, named like the session).
     """
 
     session_id: str
@@ -187,6 +188,8 @@ class SessionEvent(Record, frozen=True, tag="session"):
     wear_eur_kwh: float = 0.0
     vehicle_id: str = ""
     stated_depart_utc: datetime | None = None
+    device_id: str = ""
+    terminal_eur_kwh: float = 0.0
     simulated: bool = False
 
 
