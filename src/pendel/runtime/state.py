@@ -8,6 +8,8 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import islice
+from typing import Any
 
 from pendel.records import (
     AnyRecord,
@@ -22,14 +24,19 @@ from pendel.records import (
     Signal,
     Tick,
 )
-from pendel.units import PROMISE_TOLERANCE_KWH, SECONDS_PER_HOUR
+from pendel.units import PROMISE_TOLERANCE_KWH, SECONDS_PER_DAY, SECONDS_PER_HOUR
 
 ENDED_KEPT = 500
 """Ended sessions that are remembered, newest first; older ones are in the log only."""
 DELIVERED_GAP_MAX_S = 3_600.0
 """Between two readings further apart than this nothing is counted as delivered."""
+HISTORY_S = 28 * SECONDS_PER_DAY
+"""How far back meters and prices are remembered for forecasts."""
 LIMIT_DELETED = "limit_deleted"
 OPERATOR = "operator"
+PRICE = "price"
+LOAD_SUFFIX, PV_SUFFIX, GRID_SUFFIX = "#load", "#pv", "#grid"
+"""Meters of a site are devices named site_id + suffix; mean powers of whole steps in the log."""
 
 
 @dataclass(slots=True)
@@ -57,6 +64,17 @@ class Use:
 
 
 @dataclass(slots=True)
+class PriceTable:
+    """Prices published so far for a row of sites: (import, export) in EUR/kWh by begin of step.
+
+    signal_id: the publication that came last.
+    """
+
+    signal_id: str = ""
+    eur_kwh: dict[int, tuple[float, float]] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
 class State:
     """Everything known, by id. Sessions in here are open; `ended` keeps the last ones."""
 
@@ -71,6 +89,9 @@ class State:
     signals: dict[str, Signal] = field(default_factory=dict)
     deviations: dict[str, Deviation] = field(default_factory=dict)
     use: dict[tuple[str, str], Use] = field(default_factory=dict)
+    past_kw: dict[str, dict[int, float]] = field(default_factory=dict)
+    prices: dict[str, PriceTable] = field(default_factory=dict)
+    peak_kw: dict[tuple[str, str], float] = field(default_factory=dict)
     last_tick: Tick | None = None
     counts: dict[str, int] = field(default_factory=dict)
     promises_total: int = 0
@@ -112,13 +133,39 @@ class State:
             case _:
                 pass
 
+    def peaks(self, now_utc: datetime) -> dict[str, float]:
+        """Highest mean import of a step in this month, per site [kW]."""
+        month = f"{now_utc:%Y-%m}"
+        return {site: peak for (site, of), peak in self.peak_kw.items() if of == month}
+
     def _signal(self, record: Signal) -> None:
         self.signals[record.topic] = record
         if record.topic == LIMIT_DELETED:
             for limit_id in record.causes:
                 self.limits.pop(limit_id, None)
         elif record.topic == OPERATOR:
-            self.hands[str(record.detail.get("device_id", ""))] = record
+            device_id = str(record.detail.get("device_id", ""))
+            self.hands[device_id] = record
+            # The setpoint of before stands for nothing any more: the next one is written even
+            # where its power is the same, so that it has its own causes.
+            self.setpoints.pop(device_id, None)
+        elif record.topic == PRICE:
+            self._price(record)
+
+    def _price(self, record: Signal) -> None:
+        """detail: sites (names, joined), begin_s, step_s, import_eur_kwh[], export_eur_kwh[]."""
+        detail = record.detail
+        table = self.prices.setdefault(str(detail.get("sites", "")), PriceTable())
+        begin_s, step_s = detail.get("begin_s"), detail.get("step_s")
+        imports, exports = detail.get("import_eur_kwh"), detail.get("export_eur_kwh")
+        if not isinstance(begin_s, float) or not isinstance(step_s, float):
+            return
+        if not isinstance(imports, list) or not isinstance(exports, list):
+            return
+        table.signal_id = record.id
+        for index, pair in enumerate(zip(imports, exports, strict=False)):
+            table.eur_kwh[int(begin_s + index * step_s)] = pair
+        _forget(table.eur_kwh, int(begin_s) - HISTORY_S)
 
     def _plug(self, record: SessionEvent) -> None:
         if record.phase == "plugged":
@@ -137,8 +184,8 @@ class State:
         self.deviations.pop(device_id, None)
         self.setpoints.pop(device_id, None)
         self.ended.append(ending)
-        if ending.promise is not None and record.at_utc >= ending.promise.ready_by_utc:
-            lacking_kwh = ending.promise.target_kwh - record.energy_kwh
+        if ending.promise is not None and could_be_kept(ending.event, ending.promise, record):
+            lacking_kwh = ending.promise.asked_kwh - record.energy_kwh
             ending.kept = lacking_kwh <= PROMISE_TOLERANCE_KWH
             self.promises_total += 1
             self.promises_kept += ending.kept
@@ -153,6 +200,15 @@ class State:
     def _read(self, record: Reading) -> None:
         before = self.readings.get(record.device_id)
         self.readings[record.device_id] = record
+        if record.device_id.endswith((LOAD_SUFFIX, PV_SUFFIX)):
+            past = self.past_kw.setdefault(record.device_id, {})
+            past[int(record.at_utc.timestamp())] = abs(record.power_kw)
+            _forget(past, int(record.at_utc.timestamp()) - HISTORY_S)
+            return
+        if record.device_id.endswith(GRID_SUFFIX):
+            key = (record.site_id, f"{record.at_utc:%Y-%m}")
+            self.peak_kw[key] = max(self.peak_kw.get(key, 0.0), record.power_kw)
+            return
         session = self.sessions.get(self.session_of_device.get(record.device_id, ""))
         if before is None or session is None or before.power_kw >= 0.0:
             return
@@ -163,6 +219,14 @@ class State:
         use = self.use.setdefault((vehicle, f"{before.at_utc:%Y-%m}"), Use())
         use.discharged_kwh -= before.power_kw * seconds / SECONDS_PER_HOUR
         use.hours += seconds / SECONDS_PER_HOUR
+
+
+def could_be_kept(plugged: SessionEvent, promise: Promise, left: SessionEvent) -> bool:
+    """Whether charging at once from arrival would have reached the target by the real departure:
+    only then a promise counts (contract, `pendel simulate`)."""
+    hours = (left.at_utc - plugged.at_utc).total_seconds() / SECONDS_PER_HOUR
+    highest = plugged.energy_kwh + hours * plugged.charge_max_kw * plugged.charge_efficiency
+    return min(highest, plugged.capacity_kwh) >= promise.asked_kwh - 1e-9
 
 
 def merged(before: Needs | None, after: Needs) -> Needs:
@@ -183,6 +247,14 @@ def merged(before: Needs | None, after: Needs) -> Needs:
         paused=after.paused,
         source=after.source,
     )
+
+
+def _forget(by_time: dict[int, Any], before_s: int) -> None:
+    """Drop entries older than before_s; they are in order, so only the first ones are looked at."""
+    for begin_s in list(islice(by_time, 0, 8)):
+        if begin_s >= before_s:
+            break
+        del by_time[begin_s]
 
 
 def fold(records: Iterable[AnyRecord]) -> State:
