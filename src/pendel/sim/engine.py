@@ -2,8 +2,9 @@
 
 At the begin of each step the controller plans with what was knowable: stated departures, published
 prices, load and PV of the steps before. Within the step the real load and PV show in the readings,
-and the same dispatch that ticks every few seconds in a live system trims the setpoints to the limits
-(docs/concepts/simulation.md). Then the batteries move, and at the real departure the car is gone.
+and the same dispatch that ticks every few seconds in a live system trims the setpoints to the
+limits (docs/concepts/simulation.md). Then the batteries move, and at the real departure the car
+is gone.
 """
 
 import time
