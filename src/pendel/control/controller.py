@@ -101,6 +101,12 @@ class Controller:
             curtail_kw=result.curtail_kw,
         )
 
+    def hold(self, unit: int, power_kw: float, rank: int) -> None:
+        """Somebody's hand between refresh and dispatch: the wish of a unit is power_kw [kW], of a
+        rank (index into RANKS); limits and promises act on it as on any wish."""
+        self._wish_kw[unit] = power_kw
+        self._base[unit] = rank
+
     @property
     def may_discharge(self) -> bool:
         """Whether the mode lets cars discharge at all."""

@@ -6,20 +6,21 @@ Everything is durable before it takes effect. A part that fails is replaced by t
 for this round, and the tick says so in its `health`.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
 from pendel.control.limits import FUSE
 from pendel.control.state import RANKS, Decision, FleetState, Knowledge
 from pendel.ports import ChargerPort, MeterPort, PlugPort, PriceSource
-from pendel.records import Limit, Needs, PlanRecord, Promise, SessionEvent, Setpoint, Signal, Tick
+from pendel.records import Limit, Needs, Promise, SessionEvent, Setpoint, Signal, Tick
 from pendel.runtime.area import AreaSpec, Meters, fleet_state, knowledge, open_sessions, site_limits
 from pendel.runtime.checks import deviations
 from pendel.runtime.fallback_decision import fallback_decision
 from pendel.runtime.journal import Batch, Journal
 from pendel.runtime.metering import StepMeters
+from pendel.runtime.plan_records import record_plans
 from pendel.runtime.pricing import PriceBook
 from pendel.runtime.promising import terms
 from pendel.runtime.reasons import Moment, Order, causes, reason
@@ -30,6 +31,7 @@ from pendel.units import FloatArray
 CHANGED_KW = 0.05
 """A setpoint that changes by less keeps standing [kW]."""
 HEALTHY = "ok"
+FALLBACK = "safe fallback"
 
 
 class Decider(Protocol):
@@ -47,6 +49,10 @@ class Decider(Protocol):
         """Setpoints inside every limit."""
         ...
 
+    def schedules(self, state: FleetState, now_s: int) -> FloatArray | None:
+        """Planned powers [N, K] from the current step on; None where nothing is planned."""
+        ...
+
     def ended(
         self, site: int, vehicle_id: str, arrive_s: int, stated_depart_s: int, depart_s: int
     ) -> None:
@@ -62,9 +68,6 @@ class Ports:
     meter: MeterPort
     plug: PlugPort
     prices: PriceSource
-
-
-PlansOf = Callable[[FleetState, Knowledge], Sequence[PlanRecord]]
 
 
 @dataclass(slots=True)
@@ -205,7 +208,7 @@ class Area:
                     self.decider.hold(unit, power if isinstance(power, float) else 0.0)
             return self.decider.dispatch(columns, known)
         except Exception as error:  # the loop must go on: whatever it is, fall back and say so
-            notes.append(f"safe fallback: the controller failed ({type(error).__name__}: {error})")
+            notes.append(f"{FALLBACK}: the controller failed ({type(error).__name__}: {error})")
             return fallback_decision(columns, known)
 
     def _store(
@@ -221,6 +224,10 @@ class Area:
         """Readings, deviations, the tick and every setpoint that changes or runs out."""
         self.meters.record(batch, self.spec, state, meters, moment.limits)
         deviations(batch, state, views, meters)
+        planned_kw = self._schedules(columns, moment.known.now_s)
+        if planned_kw is not None:
+            plans = record_plans(batch, self.spec, state, views, planned_kw, moment)
+            moment = replace(moment, plan_id=plans)
         changed = [
             unit
             for unit, view in enumerate(views)
@@ -248,6 +255,11 @@ class Area:
                 until_utc=until,
                 simulated=view.event.simulated,
             )
+
+    def _schedules(self, columns: FleetState, now_s: int) -> FloatArray | None:
+        if self.health.startswith(FALLBACK):
+            return None
+        return self.decider.schedules(columns, now_s)
 
     def _differs(
         self, before: Setpoint | None, decision: Decision, unit: int, now_utc: datetime

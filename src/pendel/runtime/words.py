@@ -1,6 +1,7 @@
 """Records in words for people: one line each, powers and energies with their units."""
 
 from datetime import datetime
+from math import isfinite
 
 from pendel.records import (
     AnyRecord,
@@ -98,11 +99,13 @@ def _setpoint(record: Setpoint) -> str:
 
 
 def _plan(record: PlanRecord) -> str:
+    bound = (
+        f", at least {record.bound_eur:.2f} EUR were needed" if isfinite(record.bound_eur) else ""
+    )
     lacking = f", {record.shortfall_kwh:.1f} kWh short" if record.shortfall_kwh > 0.05 else ""
     return (
         f"plan of {record.site_id} from {clock_text(record.begin_utc)} by {record.method}: "
-        f"{record.objective_eur:.2f} EUR, at least {record.bound_eur:.2f} EUR were "
-        f"needed{lacking}"
+        f"{record.objective_eur:.2f} EUR for {len(record.power_kw)} devices{bound}{lacking}"
     )
 
 
