@@ -70,6 +70,16 @@ class Ports:
     prices: PriceSource
 
 
+@dataclass(frozen=True, slots=True)
+class Station:
+    """A station of an area and its EVSEs; virtual ones are always connected."""
+
+    station_id: str
+    site_id: str
+    evse_ids: tuple[int, ...] = (1,)
+    simulated: bool = False
+
+
 @dataclass(slots=True)
 class Area:
     """One area with its controller and ports; begin_s: begin of the run on the step grid."""
@@ -78,10 +88,12 @@ class Area:
     decider: Decider
     ports: Ports
     begin_s: int
+    stations: tuple[Station, ...] = ()
     book: PriceBook = field(default_factory=PriceBook)
     meters: StepMeters = field(default_factory=StepMeters)
     health: str = HEALTHY
     curtail_kw: dict[str, float] = field(default_factory=dict)
+    meters_now: Meters | None = None
     _known: Knowledge | None = None
 
     def start(self, journal: Journal, now_utc: datetime) -> None:
@@ -123,6 +135,7 @@ class Area:
         state = journal.state
         notes: list[str] = []
         meters = Meters(now_utc, {r.device_id: r for r in self.ports.meter.readings(now_utc)})
+        self.meters_now = meters
         views = open_sessions(self.spec, state)
         columns = fleet_state(self.spec, views, meters)
         limits = site_limits(self.spec, state, now_utc)

@@ -6,7 +6,7 @@ import numpy as np
 
 from pendel.records import Mode
 from pendel.runtime.area import AreaSpec
-from pendel.runtime.area_tick import Area, Ports
+from pendel.runtime.area_tick import Area, Ports, Station
 from pendel.runtime.decider import live_controller
 from pendel.runtime.state import State
 from pendel.scenario.columns import Scenario
@@ -56,7 +56,15 @@ def virtual_area(
         scenario.portfolio_import_limit_kw,
         scenario.portfolio_export_limit_kw,
     )
+    sites = {device: site for site, device in world.devices}
     area = Area(
-        spec, controller, Ports(world, world, world, world), begin_s=scenario.horizon.start_s
+        spec,
+        controller,
+        Ports(world, world, world, world),
+        begin_s=scenario.horizon.start_s,
+        stations=tuple(
+            Station(device.partition("/")[0], sites[device], simulated=True)
+            for device in sorted(sites)
+        ),
     )
     return area, world

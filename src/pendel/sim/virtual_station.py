@@ -94,9 +94,9 @@ class VirtualWorld:
         return timedelta(seconds=horizon.steps * horizon.step_s)
 
     @property
-    def device_ids(self) -> list[str]:
-        """All devices ("station_id/evse_id"), sorted."""
-        return sorted({stay.device_id for stay in self._stays})
+    def devices(self) -> list[tuple[str, str]]:
+        """All (site, device "station_id/evse_id"), sorted."""
+        return sorted({(stay.site_id, stay.device_id) for stay in self._stays})
 
     def resume(self, state: State, now_utc: datetime) -> None:
         """Go on where a log ends: cars that are plugged in hold what was last measured, moved on
