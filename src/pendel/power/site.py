@@ -173,49 +173,67 @@ def headroom(tree: FuseTree, devices: Devices, power_kw: FloatArray, device: int
     The tightest of: every phase it uses of every fuse above it, the imbalance (only devices that
     are not three-phase), the limits of the connection. A limit already broken leaves 0.
     """
-    up, up_bound, up_fuse = _room(tree, devices, power_kw, device, 1.0)
-    down, down_bound, down_fuse = _room(tree, devices, power_kw, device, -1.0)
+    flow = _Flow.of(tree, devices, power_kw)
+    up, up_bound, up_fuse = _room(tree, devices, flow, device, 1.0)
+    down, down_bound, down_fuse = _room(tree, devices, flow, device, -1.0)
     return Headroom(up, up_bound, up_fuse, down, down_bound, down_fuse)
 
 
+@dataclass(slots=True)
+class _Flow:
+    """What flows, kept up to date: per fuse and phase [F, 3], tilt per phase [3], net [kW]."""
+
+    fuses: FloatArray
+    tilt: FloatArray
+    net: float
+
+    @classmethod
+    def of(cls, tree: FuseTree, devices: Devices, power_kw: FloatArray) -> "_Flow":
+        tilt = (devices.share * (power_kw * devices.single_phase)[:, None]).sum(axis=0)
+        return cls(fuse_flows_kw(tree, devices, power_kw), tilt, float(power_kw.sum()))
+
+    def move(self, tree: FuseTree, devices: Devices, device: int, change_kw: float) -> None:
+        phases = devices.share[device] * change_kw
+        fuse = int(devices.fuse[device])
+        while fuse >= 0:
+            self.fuses[fuse] += phases
+            fuse = int(tree.parent[fuse])
+        if np.ptp(devices.share[device]) > TOLERANCE_KW:
+            self.tilt += phases
+        self.net += change_kw
+
+
 def _room(
-    tree: FuseTree, devices: Devices, power_kw: FloatArray, device: int, sign: float
+    tree: FuseTree, devices: Devices, flow: _Flow, device: int, sign: float
 ) -> tuple[float, Bound, str]:
-    flows = fuse_flows_kw(tree, devices, power_kw)
     share = devices.share[device]
     used = share > 0.0
     best, bound, where = float("inf"), Bound.NONE, ""
     fuse = int(devices.fuse[device])
-    limits = tree.phase_limit_kw
     while fuse >= 0:
-        room = float(np.min((limits[fuse] - sign * flows[fuse][used]) / share[used]))
+        limit = tree.current_a[fuse] * PHASE_VOLTAGE_V / 1000.0
+        room = float(np.min((limit - sign * flow.fuses[fuse][used]) / share[used]))
         if room < best:
             best, bound, where = room, Bound.FUSE, tree.fuse_id[fuse]
         fuse = int(tree.parent[fuse])
-    if devices.single_phase[device] > 0.0:
-        room = _imbalance_room(tree, devices, power_kw, device, sign)
-        if room < best:
-            best, bound, where = room, Bound.IMBALANCE, ""
-    net = float(power_kw.sum())
-    room = tree.import_limit_kw - net if sign > 0.0 else tree.export_limit_kw + net
+    room = _imbalance_room(tree.imbalance_limit_kva, flow.tilt, sign * share)
+    if room < best:
+        best, bound, where = room, Bound.IMBALANCE, ""
+    room = tree.import_limit_kw - flow.net if sign > 0.0 else tree.export_limit_kw + flow.net
     if room < best:
         best, where = room, ""
         bound = Bound.IMPORT if sign > 0.0 else Bound.EXPORT
     return max(best, 0.0), bound, where
 
 
-def _imbalance_room(
-    tree: FuseTree, devices: Devices, power_kw: FloatArray, device: int, sign: float
-) -> float:
-    """Largest x with the tilt within its limit when the device moves by sign * x (all pairs)."""
-    phases = (devices.share * (power_kw * devices.single_phase)[:, None]).sum(axis=0)
-    move = sign * devices.share[device]
+def _imbalance_room(limit_kva: float, tilt: FloatArray, move: FloatArray) -> float:
+    """Largest x with the tilt within its limit after x * move, over all pairs of phases."""
     room = float("inf")
     for a in range(PHASES):
         for b in range(PHASES):
-            rate = move[a] - move[b]
+            rate = float(move[a] - move[b])
             if rate > TOLERANCE_KW:
-                room = min(room, float(tree.imbalance_limit_kva - (phases[a] - phases[b])) / rate)
+                room = min(room, (limit_kva - float(tilt[a] - tilt[b])) / rate)
     return room
 
 
@@ -229,15 +247,16 @@ def shrink_to_fit(
     Never moves a device beyond its wish or in the other direction.
     """
     power = np.array(fixed_kw, dtype=np.float64)
+    flow = _Flow.of(tree, devices, power)
     relieving = np.sign(wish_kw) != np.sign(float(wish_kw.sum()))
-    order = [*np.flatnonzero(relieving), *np.flatnonzero(~relieving)]
-    for device in order:
+    for device in (*np.flatnonzero(relieving), *np.flatnonzero(~relieving)):
         wish = float(wish_kw[device])
         if wish == 0.0:
             continue
-        room = headroom(tree, devices, power, int(device))
-        allowed = room.more_import_kw if wish > 0.0 else room.more_export_kw
-        power[device] += np.sign(wish) * min(abs(wish), allowed)
+        allowed, _, _ = _room(tree, devices, flow, int(device), float(np.sign(wish)))
+        granted = float(np.sign(wish)) * min(abs(wish), allowed)
+        power[device] += granted
+        flow.move(tree, devices, int(device), granted)
     return power
 
 
