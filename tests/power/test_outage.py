@@ -120,7 +120,7 @@ def test_a_car_that_leaves_supplies_nothing() -> None:
     assert outage.homes[7].car == outage.homes[3].car
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(homes, st.floats(0.05, 12.0), st.floats(0.0, 5.0))
 def test_autonomy_in_closed_form_agrees_with_steps(home, load, pv) -> None:
     """Fine steps with both stores shared as well as possible: never longer, seldom shorter."""
