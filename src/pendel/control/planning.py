@@ -32,6 +32,7 @@ DEVIATION_KWH = 0.25
 SWEEP_UNITS_MAX = 400
 """Units planned per tick by the sweep at most, the longest waiting first: a tick stays short."""
 AGE_STEPS_MAX = 96
+LONE_DEVIATION_KWH = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +119,7 @@ class Planning:
         lone = lone_sites(state, knowledge, outlook, self.network, self.mode)[state.site]
         lone &= state.is_session
         if lone.any():
-            self._plan_lone(state, self._due(state, lone, step), knowledge, outlook, step)
+            self._plan_lone(state, self._due_lone(state, lone, step), knowledge, outlook, step)
             groups, swept = [group[~lone[group]] for group in groups], swept & ~lone
         for group in groups:
             if len(group) == 0:
@@ -132,6 +133,21 @@ class Planning:
         todo = self._due(state, swept, step)
         if len(todo):
             self._sweep(state, todo, knowledge, outlook, step)
+
+    def _due_lone(self, state: FleetState, lone: BoolArray, step: int) -> IntArray:
+        """Positions [M] of lone units to plan now: a plan under uncertain departure stays optimal
+        as time passes (the programme is time-consistent), so it is renewed on news and hourly."""
+        slots = self.slots
+        planned_at = slots.planned_at[slots.row]
+        expected = slots.energy_kwh[slots.row, (step - 1) % slots.ring]
+        off = np.abs(state.energy_kwh - expected) > LONE_DEVIATION_KWH
+        age = max(SECONDS_PER_HOUR // self.step_s, 1)
+        due = np.flatnonzero(lone & (off | (planned_at < max(self._news_at, step - age + 1))))
+        if len(due) <= SWEEP_UNITS_MAX:
+            return due
+        never = int((planned_at[due] < 0).sum())
+        order = np.argsort(planned_at[due], kind="stable")
+        return due[order[: max(SWEEP_UNITS_MAX, never)]]
 
     def _plan_lone(
         self,
