@@ -11,20 +11,57 @@ from pendel.records import Mode
 from pendel.scenario.columns import Feeders
 from pendel.units import SECONDS_PER_HOUR, BoolArray, FloatArray, IntArray
 
-EXACT_UNITS_MAX = 24
-"""Units that are planned exactly together at most, in all coupled sites."""
+EXACT_UNITS_MAX = 96
+"""Units that are planned exactly together at most; more are planned by the sweep."""
+EXACT_UNITS_EACH_STEP = 6
+"""A group of up to this many units is planned anew each step, one of n times as many every n."""
 
 
-def exact_groups(
-    state: FleetState, knowledge: Knowledge, network: Network, step: int
+def coupled_groups(
+    state: FleetState, sites: BoolArray, network: Network
 ) -> tuple[list[IntArray], BoolArray]:
-    """(groups of positions to solve exactly together, which units [N] the sweep plans)."""
-    everything = np.ones(len(state), dtype=np.bool_)
-    if len(state) == 0 or len(state) > EXACT_UNITS_MAX:
-        return [], everything
+    """(groups of positions to solve exactly together, which other units [N] the sweep plans).
+
+    sites [S]: those where something couples the units. Sites are solved one by one unless limits
+    above them bind them together.
+    """
+    units = np.flatnonzero(sites[state.site])
+    swept = np.zeros(len(state), dtype=np.bool_)
+    if len(units) == 0:
+        return [], swept
     if network.is_limited:
-        return [np.arange(len(state))], ~everything
-    return [np.flatnonzero(state.site == site) for site in np.unique(state.site)], ~everything
+        groups = [units]
+    else:
+        groups = [units[state.site[units] == site] for site in np.unique(state.site[units])]
+    total = sum(len(group) for group in groups)
+    if total > EXACT_UNITS_MAX:
+        swept[units] = True
+        return [], swept
+    return groups, swept
+
+
+def lone_sites(state: FleetState, knowledge: Knowledge, network: Network, mode: Mode) -> BoolArray:
+    """Sites [S] where nothing couples the cars: the cost is the sum of what each costs alone.
+
+    Nothing above or at the site can bind, no stationary battery, no demand charge, no home-only
+    rule, and the net is priced alike in both directions (or cars only charge and there is no PV).
+    """
+    count_s = len(knowledge.load_kw)
+    if network.is_limited or mode in (Mode.V2H, Mode.V2B):
+        return np.zeros(count_s, dtype=np.bool_)
+    charge = np.bincount(state.site, state.charge_max_kw, minlength=count_s)
+    discharge = np.bincount(state.site, state.discharge_max_kw, minlength=count_s)
+    has_storage = np.bincount(state.site, ~state.is_session, minlength=count_s) > 0
+    load = knowledge.load_past_kw.max(axis=1, initial=0.0)
+    pv = knowledge.pv_past_kw.max(axis=1, initial=0.0)
+    lone = ~has_storage & (knowledge.demand_charge_eur_kw <= 0.0)
+    lone &= 1.5 * load + charge <= knowledge.import_limit_kw
+    if mode == Mode.V1G:
+        return np.asarray(lone & (pv <= 0.0))
+    spread = np.abs(knowledge.import_eur_kwh - knowledge.export_eur_kwh).max(axis=1, initial=0.0)
+    alike = spread[knowledge.price_row] <= 1e-9
+    alone = (np.bincount(state.site, minlength=count_s) <= 1) & (load <= 0.0) & (pv <= 0.0)
+    return np.asarray(lone & (alike | alone) & (1.5 * pv + discharge <= knowledge.export_limit_kw))
 
 
 def plan_exactly(

@@ -5,11 +5,16 @@ plan expected it, when it does not follow orders, and when its plan has aged. Sm
 are solved exactly; many units are planned one after the other against their site's rest (`sweep`).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pendel.control.coupled import exact_groups, plan_exactly
+from pendel.control.coupled import (
+    EXACT_UNITS_EACH_STEP,
+    coupled_groups,
+    lone_sites,
+    plan_exactly,
+)
 from pendel.control.departures import DepartureModel
 from pendel.control.dispatch import Network
 from pendel.control.outlook import Outlook, outlook_of
@@ -31,6 +36,8 @@ DEVIATION_KWH = 0.25
 SWEEP_UNITS_MAX = 400
 """Units planned per tick by the sweep at most, the longest waiting first: a tick stays short."""
 AGE_STEPS_MAX = 96
+LONE_UNITS_MAX = 256
+"""Cars that the stochastic policy steers each step at most; more are planned by the sweep."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,17 +120,58 @@ class Planning:
             self._news_at = step
 
     def _plan(self, state: FleetState, knowledge: Knowledge, outlook: Outlook, step: int) -> None:
-        groups, swept = exact_groups(state, knowledge, self.network, step)
+        lone = lone_sites(state, knowledge, self.network, self.mode)
+        alone = np.flatnonzero(lone[state.site])
+        groups, swept = coupled_groups(state, ~lone, self.network)
+        if len(alone) > LONE_UNITS_MAX:
+            swept[alone] = True
+        elif len(alone):
+            self._plan_alone(state, alone, knowledge, outlook, step)
         for group in groups:
-            presence, floor = self._promises(state, group, knowledge, outlook.steps)
-            power = plan_exactly(
-                state, group, knowledge, outlook, self.network, self.mode, presence, floor
-            )
-            self.slots.put(group, power, step)
-            self.slots.put_floors(group, floor, step)
+            if self._group_is_due(group, step):
+                self._plan_group(state, group, knowledge, outlook, step)
+            else:
+                swept[group] = self.slots.planned_at[self.slots.row[group]] < 0
         todo = self._due(state, swept, step)
         if len(todo):
             self._sweep(state, todo, knowledge, outlook, step)
+
+    def _group_is_due(self, group: IntArray, step: int) -> bool:
+        """A small group is planned each step, a larger one every few, and on news."""
+        planned_at = self.slots.planned_at[self.slots.row[group]]
+        every = -(-len(group) // EXACT_UNITS_EACH_STEP)
+        return bool(planned_at.min() < max(self._news_at, step - every + 1))
+
+    def _plan_group(
+        self, state: FleetState, group: IntArray, knowledge: Knowledge, outlook: Outlook, step: int
+    ) -> None:
+        presence, floor = self._promises(state, group, knowledge, outlook, careful=True)
+        power = plan_exactly(
+            state, group, knowledge, outlook, self.network, self.mode, presence, floor
+        )
+        self.slots.put(group, power, step)
+        self.slots.put_floors(group, floor, step)
+
+    def _plan_alone(
+        self, state: FleetState, units: IntArray, knowledge: Knowledge, outlook: Outlook, step: int
+    ) -> None:
+        """Cars that share nothing: the stochastic policy decides this step, each step anew."""
+        few = self._bounded(select(state, units))
+        steps = outlook.steps
+        presence = self.departures.presence(few, knowledge.now_s, self.step_s, steps)
+        power = self.keeper.power(
+            few, presence, outlook.import_eur_kwh, outlook.export_eur_kwh,
+            knowledge.price_row[few.site], knowledge.now_s, self.step_s,
+        )  # fmt: skip
+        self.slots.put(units, power[:, None], step)
+        self.slots.put_floors(units, np.full((len(units), steps), np.nan), step)
+
+    def _bounded(self, state: FleetState) -> FleetState:
+        """The state with cars that the mode lets not discharge."""
+        if self.mode == Mode.V1G:
+            kept = np.where(state.is_session, 0.0, state.discharge_max_kw)
+            state = replace(state, discharge_max_kw=kept)
+        return state
 
     def _due(self, state: FleetState, swept: BoolArray, step: int) -> IntArray:
         """Positions [M] the sweep plans now, longest waiting first, at most SWEEP_UNITS_MAX."""
@@ -151,7 +199,7 @@ class Planning:
         from pendel.control.sweep_kernels import sweep
 
         slots, steps = self.slots, outlook.steps
-        presence, floor = self._promises(state, todo, knowledge, steps)
+        presence, floor = self._promises(state, todo, knowledge, outlook, careful=False)
         base = outlook.load_kw - outlook.pv_kw
         low = np.repeat(-knowledge.export_limit_kw[:, None], steps, axis=1)
         if self.mode in (Mode.V2H, Mode.V2B):
@@ -188,10 +236,23 @@ class Planning:
         self.keeper.forget(sessions.unit_id.tolist())
 
     def _promises(
-        self, state: FleetState, units: IntArray, knowledge: Knowledge, steps: int
+        self,
+        state: FleetState,
+        units: IntArray,
+        knowledge: Knowledge,
+        outlook: Outlook,
+        careful: bool,
     ) -> tuple[FloatArray, FloatArray]:
-        """(presence, floor) [M, K] of some units: what the promises leave free."""
-        few = select(state, units)
-        presence = self.departures.presence(few, knowledge.now_s, self.step_s, steps)
-        floor = self.keeper.floors(few, presence, knowledge.now_s, self.step_s, steps)
+        """(presence, floor) [M, K] of some units: what the promises leave free.
+
+        careful: floors as the lone policy would hold at the price of risk; otherwise (many units)
+        the ramp to the target at the quantile of departure.
+        """
+        few = self._bounded(select(state, units))
+        steps, now_s, step_s = outlook.steps, knowledge.now_s, self.step_s
+        presence = self.departures.presence(few, now_s, step_s, steps)
+        if not careful:
+            return presence, self.keeper.floors(few, presence, now_s, step_s, steps)
+        buy, sell, row = outlook.import_eur_kwh, outlook.export_eur_kwh, knowledge.price_row
+        floor = self.keeper.floors(few, presence, now_s, step_s, steps, buy, sell, row[few.site])
         return presence, floor
