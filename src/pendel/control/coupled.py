@@ -18,14 +18,14 @@ EXACT_UNITS_EACH_STEP = 6
 
 
 def coupled_groups(
-    state: FleetState, sites: BoolArray, network: Network
+    state: FleetState, coupled: BoolArray, network: Network
 ) -> tuple[list[IntArray], BoolArray]:
     """(groups of positions to solve exactly together, which other units [N] the sweep plans).
 
-    sites [S]: those where something couples the units. Sites are solved one by one unless limits
-    above them bind them together.
+    coupled [N]: units of sites where something couples them. Sites are solved one by one unless
+    limits above them bind them together; too many units are left to the sweep.
     """
-    units = np.flatnonzero(sites[state.site])
+    units = np.flatnonzero(coupled)
     swept = np.zeros(len(state), dtype=np.bool_)
     if len(units) == 0:
         return [], swept
@@ -38,30 +38,6 @@ def coupled_groups(
         swept[units] = True
         return [], swept
     return groups, swept
-
-
-def lone_sites(state: FleetState, knowledge: Knowledge, network: Network, mode: Mode) -> BoolArray:
-    """Sites [S] where nothing couples the cars: the cost is the sum of what each costs alone.
-
-    Nothing above or at the site can bind, no stationary battery, no demand charge, no home-only
-    rule, and the net is priced alike in both directions (or cars only charge and there is no PV).
-    """
-    count_s = len(knowledge.load_kw)
-    if network.is_limited or mode in (Mode.V2H, Mode.V2B):
-        return np.zeros(count_s, dtype=np.bool_)
-    charge = np.bincount(state.site, state.charge_max_kw, minlength=count_s)
-    discharge = np.bincount(state.site, state.discharge_max_kw, minlength=count_s)
-    has_storage = np.bincount(state.site, ~state.is_session, minlength=count_s) > 0
-    load = knowledge.load_past_kw.max(axis=1, initial=0.0)
-    pv = knowledge.pv_past_kw.max(axis=1, initial=0.0)
-    lone = ~has_storage & (knowledge.demand_charge_eur_kw <= 0.0)
-    lone &= 1.5 * load + charge <= knowledge.import_limit_kw
-    if mode == Mode.V1G:
-        return np.asarray(lone & (pv <= 0.0))
-    spread = np.abs(knowledge.import_eur_kwh - knowledge.export_eur_kwh).max(axis=1, initial=0.0)
-    alike = spread[knowledge.price_row] <= 1e-9
-    alone = (np.bincount(state.site, minlength=count_s) <= 1) & (load <= 0.0) & (pv <= 0.0)
-    return np.asarray(lone & (alike | alone) & (1.5 * pv + discharge <= knowledge.export_limit_kw))
 
 
 def plan_exactly(

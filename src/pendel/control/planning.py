@@ -5,18 +5,14 @@ plan expected it, when it does not follow orders, and when its plan has aged. Sm
 are solved exactly; many units are planned one after the other against their site's rest (`sweep`).
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
-from pendel.control.coupled import (
-    EXACT_UNITS_EACH_STEP,
-    coupled_groups,
-    lone_sites,
-    plan_exactly,
-)
+from pendel.control.coupled import EXACT_UNITS_EACH_STEP, coupled_groups, plan_exactly
 from pendel.control.departures import DepartureModel
 from pendel.control.dispatch import Network
+from pendel.control.lone import lone_sites, plan_lone
 from pendel.control.outlook import Outlook, outlook_of
 from pendel.control.promise import PromiseKeeper, select
 from pendel.control.slots import Slots
@@ -36,8 +32,9 @@ DEVIATION_KWH = 0.25
 SWEEP_UNITS_MAX = 400
 """Units planned per tick by the sweep at most, the longest waiting first: a tick stays short."""
 AGE_STEPS_MAX = 96
-LONE_UNITS_MAX = 256
-"""Cars that the stochastic policy steers each step at most; more are planned by the sweep."""
+LONE_UNITS_MAX = 512
+"""Cars that the stochastic policy steers at most; more are planned by the sweep."""
+LONE_DEVIATION_KWH = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,13 +117,13 @@ class Planning:
             self._news_at = step
 
     def _plan(self, state: FleetState, knowledge: Knowledge, outlook: Outlook, step: int) -> None:
-        lone = lone_sites(state, knowledge, self.network, self.mode)
-        alone = np.flatnonzero(lone[state.site])
+        lone = lone_sites(state, knowledge, outlook, self.network, self.mode)[state.site]
+        lone &= state.is_session
         groups, swept = coupled_groups(state, ~lone, self.network)
-        if len(alone) > LONE_UNITS_MAX:
-            swept[alone] = True
-        elif len(alone):
-            self._plan_alone(state, alone, knowledge, outlook, step)
+        if lone.sum() > LONE_UNITS_MAX:
+            swept |= lone
+        elif lone.any():
+            self._plan_lone(state, self._due_lone(state, lone, step), knowledge, outlook, step)
         for group in groups:
             if self._group_is_due(group, step):
                 self._plan_group(state, group, knowledge, outlook, step)
@@ -140,7 +137,8 @@ class Planning:
         """A small group is planned each step, a larger one every few, and on news."""
         planned_at = self.slots.planned_at[self.slots.row[group]]
         every = -(-len(group) // EXACT_UNITS_EACH_STEP)
-        return bool(planned_at.min() < max(self._news_at, step - every + 1))
+        known = planned_at[planned_at >= 0]
+        return len(known) == 0 or bool(known.min() < max(self._news_at, step - every + 1))
 
     def _plan_group(
         self, state: FleetState, group: IntArray, knowledge: Knowledge, outlook: Outlook, step: int
@@ -152,26 +150,39 @@ class Planning:
         self.slots.put(group, power, step)
         self.slots.put_floors(group, floor, step)
 
-    def _plan_alone(
-        self, state: FleetState, units: IntArray, knowledge: Knowledge, outlook: Outlook, step: int
-    ) -> None:
-        """Cars that share nothing: the stochastic policy decides this step, each step anew."""
-        few = self._bounded(select(state, units))
-        steps = outlook.steps
-        presence = self.departures.presence(few, knowledge.now_s, self.step_s, steps)
-        power = self.keeper.power(
-            few, presence, outlook.import_eur_kwh, outlook.export_eur_kwh,
-            knowledge.price_row[few.site], knowledge.now_s, self.step_s,
-        )  # fmt: skip
-        self.slots.put(units, power[:, None], step)
-        self.slots.put_floors(units, np.full((len(units), steps), np.nan), step)
+    def _due_lone(self, state: FleetState, lone: BoolArray, step: int) -> IntArray:
+        """Positions [M] of lone units to plan now: a plan under uncertain departure stays optimal
+        as time passes (the programme is time-consistent), so it is renewed on news and hourly."""
+        slots = self.slots
+        planned_at = slots.planned_at[slots.row]
+        expected = slots.energy_kwh[slots.row, (step - 1) % slots.ring]
+        off = np.abs(state.energy_kwh - expected) > LONE_DEVIATION_KWH
+        age = max(SECONDS_PER_HOUR // self.step_s, 1)
+        due = np.flatnonzero(lone & (off | (planned_at < max(self._news_at, step - age + 1))))
+        if len(due) <= SWEEP_UNITS_MAX:
+            return due
+        never = int((planned_at[due] < 0).sum())
+        order = np.argsort(planned_at[due], kind="stable")
+        return due[order[: max(SWEEP_UNITS_MAX, never)]]
 
-    def _bounded(self, state: FleetState) -> FleetState:
-        """The state with cars that the mode lets not discharge."""
-        if self.mode == Mode.V1G:
-            kept = np.where(state.is_session, 0.0, state.discharge_max_kw)
-            state = replace(state, discharge_max_kw=kept)
-        return state
+    def _plan_lone(
+        self,
+        state: FleetState,
+        units: IntArray,
+        knowledge: Knowledge,
+        outlook: Outlook,
+        step: int,
+    ) -> None:
+        if len(units) == 0:
+            return
+        few = select(state, units)
+        presence = self.departures.presence(few, knowledge.now_s, self.step_s, outlook.steps)
+        power, floor, energy = plan_lone(
+            few, presence, knowledge, outlook, self.keeper, self.mode
+        )
+        self.slots.put(units, power, step)
+        self.slots.put_energies(units, energy, step)
+        self.slots.put_floors(units, floor, step)
 
     def _due(self, state: FleetState, swept: BoolArray, step: int) -> IntArray:
         """Positions [M] the sweep plans now, longest waiting first, at most SWEEP_UNITS_MAX."""
@@ -248,7 +259,9 @@ class Planning:
         careful: floors as the lone policy would hold at the price of risk; otherwise (many units)
         the ramp to the target at the quantile of departure.
         """
-        few = self._bounded(select(state, units))
+        few = select(state, units)
+        if self.mode == Mode.V1G:
+            few.discharge_max_kw = np.where(few.is_session, 0.0, few.discharge_max_kw)
         steps, now_s, step_s = outlook.steps, knowledge.now_s, self.step_s
         presence = self.departures.presence(few, now_s, step_s, steps)
         if not careful:
