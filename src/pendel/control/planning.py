@@ -177,9 +177,7 @@ class Planning:
             return
         few = select(state, units)
         presence = self.departures.presence(few, knowledge.now_s, self.step_s, outlook.steps)
-        power, floor, energy = plan_lone(
-            few, presence, knowledge, outlook, self.keeper, self.mode
-        )
+        power, floor, energy = plan_lone(few, presence, knowledge, outlook, self.keeper, self.mode)
         self.slots.put(units, power, step)
         self.slots.put_energies(units, energy, step)
         self.slots.put_floors(units, floor, step)
