@@ -144,6 +144,19 @@ def test_limit_of_all_sites_is_the_tightest_above_them() -> None:
     assert numbers.total_limit_kw(dataclasses.replace(tight, feeders=feeders, sites=sites)) == 21.0
 
 
+def test_cost_of_the_sites_alone_agrees_with_a_plain_computation() -> None:
+    world = scenario()
+    plain = 0.0
+    for site in range(2):
+        for step in range(world.horizon.steps):
+            net = float(world.series.load_kw[site, step] - world.series.pv_kw[site, step])
+            price = float(world.prices.import_eur_kwh[0, step])
+            paid = max(price - 0.2, 0.0)
+            sold = min(max(-net, 0.0), float(world.sites.export_limit_kw[site]))
+            plain += 0.25 * (net * price if net > 0.0 else -sold * paid)
+    assert numbers.base_cost_eur(world) == pytest.approx(plain)
+
+
 def test_a_long_fleet_stays_small() -> None:
     """A month of quarter hours: every series is thinned, the file stays below 2 MB."""
     one = run("v2g", 1.0)
