@@ -12,6 +12,7 @@ import numpy as np
 from pendel.control.coupled import exact_groups, plan_exactly
 from pendel.control.departures import DepartureModel
 from pendel.control.dispatch import Network
+from pendel.control.lone import lone_sites, plan_lone
 from pendel.control.outlook import Outlook, outlook_of
 from pendel.control.promise import PromiseKeeper, select
 from pendel.control.slots import Slots
@@ -31,6 +32,7 @@ DEVIATION_KWH = 0.25
 SWEEP_UNITS_MAX = 400
 """Units planned per tick by the sweep at most, the longest waiting first: a tick stays short."""
 AGE_STEPS_MAX = 96
+LONE_DEVIATION_KWH = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +116,14 @@ class Planning:
 
     def _plan(self, state: FleetState, knowledge: Knowledge, outlook: Outlook, step: int) -> None:
         groups, swept = exact_groups(state, knowledge, self.network, step)
+        lone = lone_sites(state, knowledge, outlook, self.network, self.mode)[state.site]
+        lone &= state.is_session
+        if lone.any():
+            self._plan_lone(state, self._due_lone(state, lone, step), knowledge, outlook, step)
+            groups, swept = [group[~lone[group]] for group in groups], swept & ~lone
         for group in groups:
+            if len(group) == 0:
+                continue
             presence, floor = self._promises(state, group, knowledge, outlook.steps)
             power = plan_exactly(
                 state, group, knowledge, outlook, self.network, self.mode, presence, floor
@@ -124,6 +133,40 @@ class Planning:
         todo = self._due(state, swept, step)
         if len(todo):
             self._sweep(state, todo, knowledge, outlook, step)
+
+    def _due_lone(self, state: FleetState, lone: BoolArray, step: int) -> IntArray:
+        """Positions [M] of lone units to plan now: a plan under uncertain departure stays optimal
+        as time passes (the programme is time-consistent), so it is renewed on news and hourly."""
+        slots = self.slots
+        planned_at = slots.planned_at[slots.row]
+        expected = slots.energy_kwh[slots.row, (step - 1) % slots.ring]
+        off = np.abs(state.energy_kwh - expected) > LONE_DEVIATION_KWH
+        age = max(SECONDS_PER_HOUR // self.step_s, 1)
+        due = np.flatnonzero(lone & (off | (planned_at < max(self._news_at, step - age + 1))))
+        if len(due) <= SWEEP_UNITS_MAX:
+            return due
+        never = int((planned_at[due] < 0).sum())
+        order = np.argsort(planned_at[due], kind="stable")
+        return due[order[: max(SWEEP_UNITS_MAX, never)]]
+
+    def _plan_lone(
+        self,
+        state: FleetState,
+        units: IntArray,
+        knowledge: Knowledge,
+        outlook: Outlook,
+        step: int,
+    ) -> None:
+        if len(units) == 0:
+            return
+        few = select(state, units)
+        presence = self.departures.presence(few, knowledge.now_s, self.step_s, outlook.steps)
+        power, floor, energy = plan_lone(
+            few, presence, knowledge, outlook, self.keeper, self.mode
+        )
+        self.slots.put(units, power, step)
+        self.slots.put_energies(units, energy, step)
+        self.slots.put_floors(units, floor, step)
 
     def _due(self, state: FleetState, swept: BoolArray, step: int) -> IntArray:
         """Positions [M] the sweep plans now, longest waiting first, at most SWEEP_UNITS_MAX."""
