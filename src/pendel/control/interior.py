@@ -89,9 +89,7 @@ class Interior:
         """A v."""
         a = self.arrow
         out = np.zeros(self.rows)
-        apply_rows(
-            a.steps, *self.shape, a.has_demand, a.node_of, a.parent, a.has_market, v, out
-        )
+        apply_rows(a.steps, *self.shape, a.has_demand, a.node_of, a.parent, a.has_market, v, out)
         return out
 
     def bound(self, y: FloatArray, aty: FloatArray) -> float:
