@@ -76,11 +76,18 @@ class AreaView:
     mode: str
 
 
-def first_page(runtime: Runtime) -> dict[str, Any]:
-    """Everything the template needs; call it while holding `runtime.reading()`."""
+def first_page(runtime: Runtime, sites: frozenset[str] | None = None) -> dict[str, Any]:
+    """Everything the template needs; call it while holding `runtime.reading()`.
+
+    sites: None = all; else only areas all of whose sites are among them.
+    """
     state = runtime.state
     now_utc = runtime.now_utc
-    areas = [area_view(area, state, now_utc) for area in runtime.areas if now_utc is not None]
+    areas = [
+        area_view(area, state, now_utc)
+        for area in runtime.areas
+        if now_utc is not None and (sites is None or sites.issuperset(area.spec.site_id))
+    ]
     worst = sum(row.risk in ("late", "tight") for area in areas for row in area.rows)
     return {
         "areas": areas,
