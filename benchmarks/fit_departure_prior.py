@@ -15,7 +15,6 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import session_data as data
-
 from pendel.control.departure_fit import fit_table
 from pendel.control.departures import Prior
 

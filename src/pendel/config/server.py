@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from pendel.config.lines import KeyPath
-from pendel.config.toml import TomlDocument, decode, load_toml
+from pendel.config.toml import SECRET, TomlDocument, decode, load_toml
 from pendel.config.zones import zone_exists
 from pendel.errors import InputError, Problem
 from pendel.units import CAPACITY_MAX_KWH, POWER_MAX_KW
@@ -16,7 +16,7 @@ from pendel.units import CAPACITY_MAX_KWH, POWER_MAX_KW
 LIST_MAX = 100_000
 HASH_PATTERN = (
     r"^\$argon2id\$(v=[0-9]+\$)?m=[0-9]+,t=[0-9]+,p=[0-9]+(,keyid=[A-Za-z0-9+/]*)?"
-    r"(,data=[A-Za-z0-9+/]*)?\$[A-Za-z0-9+/]+\$[A-Za-z0-9+/]+$"
+    r"(,data=[A-Za-z0-9+/]*)?\$[A-Za-z0-9+/]+\$[A-Za-z0-9+/]+\Z"
 )
 STORE_FORMS = (
     "sqlite:///relative.db, sqlite:////absolute.db, postgresql://user@host/db or memory://"
@@ -26,7 +26,7 @@ _Name = Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
 _Station = Annotated[
     str,
     msgspec.Meta(
-        pattern=r"^[A-Za-z0-9*_=:+|@.-]{1,48}$",
+        pattern=r"^[A-Za-z0-9*_=:+|@.-]{1,48}\Z",
         description="1 to 48 letters, digits or * - _ = : + | @ .",
     ),
 ]
@@ -86,6 +86,7 @@ class StationConfig(msgspec.Struct, frozen=True):
                 pattern=HASH_PATTERN,
                 max_length=1024,
                 description="an argon2id PHC string, made by `pendel station-password`",
+                extra=SECRET,
             ),
         ]
         | None
@@ -159,8 +160,9 @@ class TokenConfig(msgspec.Struct, frozen=True):
     sha256: Annotated[
         str,
         msgspec.Meta(
-            pattern=r"^[0-9a-fA-F]{64}$",
+            pattern=r"^[0-9a-fA-F]{64}\Z",
             description="64 hex digits, made by `pendel token`",
+            extra=SECRET,
         ),
     ]
     sites: Annotated[list[_Name], msgspec.Meta(max_length=LIST_MAX)] | None = None

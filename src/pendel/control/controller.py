@@ -19,10 +19,12 @@ from pendel.control.dispatch import (
     smoothed,
 )
 from pendel.control.fallback import charge_at_once, fallback_power
-from pendel.control.planning import Planning
+from pendel.control.planning import Ended, Planning
 from pendel.control.state import Decision, FleetState, Knowledge
 from pendel.records import Mode
 from pendel.units import SECONDS_PER_HOUR, FloatArray, IntArray
+
+__all__ = ["Controller", "Ended"]
 
 
 class Controller:
@@ -100,6 +102,11 @@ class Controller:
             rank=ranks(result, wanted, state, base),
             curtail_kw=result.curtail_kw,
         )
+
+    def ended(self, sessions: Ended) -> None:
+        """Sessions have ended: departures and kept promises are learned from."""
+        if self.mode != Mode.UNCONTROLLED:
+            self.planning.learn(sessions)
 
     def hold(self, unit: int, power_kw: float, rank: int) -> None:
         """Somebody's hand between refresh and dispatch: the wish of a unit is power_kw [kW], of a

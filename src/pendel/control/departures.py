@@ -159,7 +159,7 @@ class DepartureModel:
         share = np.exp(score - score.max())
         share /= share.sum()
         share[share < WEIGHT_LEAST] = 0.0
-        return share / share.sum()
+        return np.asarray(share / share.sum(), dtype=np.float64)
 
     def _site(self, site: int) -> _Site:
         if site not in self._sites:

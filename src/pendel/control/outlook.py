@@ -45,9 +45,7 @@ def outlook_of(knowledge: Knowledge, steps: int) -> Outlook | None:
     )
 
 
-def extended(
-    known: FloatArray, past: FloatArray, knowledge: Knowledge, steps: int
-) -> FloatArray:
+def extended(known: FloatArray, past: FloatArray, knowledge: Knowledge, steps: int) -> FloatArray:
     """Prices [R, K]: the known ones [R, H], then those of a day earlier."""
     if known.shape[1] >= steps:
         return np.ascontiguousarray(known[:, :steps])

@@ -10,18 +10,28 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pendel.control.arrow import applies, arrow_of
 from pendel.control.greedy import greedy_schedule
+from pendel.control.interior import solve_interior
 from pendel.control.linear_plan import solve_linear
 from pendel.control.plan_result import Plan
 from pendel.control.problem import PlanProblem
 from pendel.control.reach import Reach, reach_of
-from pendel.control.schedule import Schedule, schedule_of, verify_schedule
+from pendel.control.schedule import (
+    Schedule,
+    merge_directions,
+    schedule_of,
+    verify_schedule,
+)
 from pendel.control.unmet import unmet_wishes
 from pendel.control.verify import Verdict
 from pendel.units import LIMIT_TOLERANCE
 
 METHODS = ("auto", "exact", "decomposed")
 INF = float("inf")
+FINE_UNITS = 2_000
+FINE_GAP = 1e-7
+INNER_GAP_SHARE = 0.1
 
 
 def _no_clock() -> float:
@@ -50,12 +60,38 @@ def plan(problem: PlanProblem, options: PlanOptions | None = None) -> Plan:
     if options.method not in METHODS:
         raise ValueError(f"method {options.method!r}: one of {', '.join(METHODS)}")
     reach = reach_of(problem)
+    if options.method != "exact" and applies(problem):
+        found = _structured(problem, reach, options)
+        if found is not None:
+            return found
     return _general(problem, reach, options)
 
 
 def _remaining(options: PlanOptions) -> Callable[[], float]:
     """Seconds left, as a function."""
     return lambda: options.time_limit_s - options.elapsed_s()
+
+
+def _structured(problem: PlanProblem, reach: Reach, options: PlanOptions) -> Plan | None:
+    """The structured interior point; None where it does not end with a proven, verified plan.
+
+    That is so where limits and targets cannot all be kept, and where burning energy pays.
+    """
+    wanted = min(options.gap, FINE_GAP) if len(problem.units) <= FINE_UNITS else options.gap
+    arrow = arrow_of(problem, reach)
+    result = solve_interior(arrow, INNER_GAP_SHARE * wanted, _remaining(options))
+    if result is None:
+        return None
+    power = arrow.fixed_kw.copy()
+    power[arrow.pair] = merge_directions(
+        problem, reach, result.charge_kw, result.discharge_kw, arrow.pair
+    )
+    schedule = schedule_of(problem, reach, power, result.curtailed_kw, np.zeros(0))
+    verdict = verify_schedule(problem, schedule)
+    gap = (verdict.objective_eur - result.bound_eur) / max(1.0, abs(result.bound_eur))
+    if gap > wanted or not verdict.violations.within(LIMIT_TOLERANCE):
+        return None
+    return finish(problem, reach, schedule, verdict, result.bound_eur, "interior")
 
 
 def _general(problem: PlanProblem, reach: Reach, options: PlanOptions) -> Plan:

@@ -5,22 +5,50 @@ plan expected it, when it does not follow orders, and when its plan has aged. Sm
 are solved exactly; many units are planned one after the other against their site's rest (`sweep`).
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from pendel.control.coupled import exact_groups, plan_exactly
+from pendel.control.departures import DepartureModel
 from pendel.control.dispatch import Network
 from pendel.control.outlook import Outlook, outlook_of
+from pendel.control.promise import PromiseKeeper, select
 from pendel.control.slots import Slots
 from pendel.control.state import FleetState, Knowledge
 from pendel.records import Mode
-from pendel.scenario.columns import UNKNOWN_S
-from pendel.units import SECONDS_PER_HOUR, BoolArray, FloatArray, IntArray
+from pendel.scenario.columns import StrArray
+from pendel.units import (
+    PROMISE_TOLERANCE_KWH,
+    SECONDS_PER_HOUR,
+    BoolArray,
+    FloatArray,
+    IntArray,
+)
 
 HORIZON_STEPS_MAX = 96
 DEVIATION_KWH = 0.25
 SWEEP_UNITS_MAX = 400
 """Units planned per tick by the sweep at most, the longest waiting first: a tick stays short."""
 AGE_STEPS_MAX = 96
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """Sessions that ended [M]: who, when, and how the promise went.
+
+    lacked_kwh: target minus energy at leaving; counted: charging at once would have reached the
+    target by the departure (contract).
+    """
+
+    site: IntArray
+    vehicle_id: StrArray
+    unit_id: StrArray
+    arrive_s: IntArray
+    stated_depart_s: IntArray
+    depart_s: IntArray
+    lacked_kwh: FloatArray
+    counted: BoolArray
 
 
 class Planning:
@@ -36,9 +64,9 @@ class Planning:
         end_s: int | None,
     ) -> None:
         self.mode = mode
-        self.confidence = confidence
+        self.keeper = PromiseKeeper(confidence)
+        self.departures = DepartureModel.prior(timezone)
         self.step_s = step_s
-        self.timezone = timezone
         self.network = network
         self.end_s = end_s
         self.slots = Slots(HORIZON_STEPS_MAX, len(network.feeder))
@@ -98,7 +126,7 @@ class Planning:
             self._sweep(state, todo, knowledge, outlook, step)
 
     def _due(self, state: FleetState, swept: BoolArray, step: int) -> IntArray:
-        """Positions [M] to plan by the sweep now, longest waiting first, at most SWEEP_UNITS_MAX."""
+        """Positions [M] the sweep plans now, longest waiting first, at most SWEEP_UNITS_MAX."""
         slots = self.slots
         planned_at = slots.planned_at[slots.row]
         expected = slots.energy_kwh[slots.row, (step - 1) % slots.ring]
@@ -146,18 +174,24 @@ class Planning:
         slots.planned_at[slots.row[todo]] = step
         slots.put_floors(todo, floor, step)
 
+    def learn(self, sessions: Ended) -> None:
+        """Departures and outcomes of ended sessions; cut ones (by the end of a run) teach too."""
+        self.departures.learn(
+            sessions.site,
+            sessions.vehicle_id,
+            sessions.arrive_s,
+            sessions.stated_depart_s,
+            sessions.depart_s,
+        )
+        kept = sessions.counted & (sessions.lacked_kwh <= PROMISE_TOLERANCE_KWH)
+        self.keeper.observe(int(sessions.counted.sum()), int(kept.sum()))
+        self.keeper.forget(sessions.unit_id.tolist())
+
     def _promises(
         self, state: FleetState, units: IntArray, knowledge: Knowledge, steps: int
     ) -> tuple[FloatArray, FloatArray]:
-        """(presence, floor) [M, K] of some units."""
-        due = np.where(
-            state.stated_depart_s[units] == UNKNOWN_S,
-            state.arrive_s[units],
-            (state.stated_depart_s[units] + state.arrive_s[units]) // 2,
-        )
-        ends = knowledge.now_s + (np.arange(steps) + 1) * self.step_s
-        before_h = np.maximum(due[:, None] - ends, 0) / SECONDS_PER_HOUR
-        rate = (state.charge_max_kw * state.charge_efficiency)[units]
-        floor = state.target_kwh[units][:, None] - before_h * rate[:, None]
-        floor = np.where(state.is_session[units][:, None], floor, np.nan)
-        return np.ones((len(units), steps)), floor
+        """(presence, floor) [M, K] of some units: what the promises leave free."""
+        few = select(state, units)
+        presence = self.departures.presence(few, knowledge.now_s, self.step_s, steps)
+        floor = self.keeper.floors(few, presence, knowledge.now_s, self.step_s, steps)
+        return presence, floor

@@ -56,9 +56,10 @@ def step_back(
     """One step backwards: out[j] = least expected cost from node j at the begin of the step.
 
     wait[j] (left filled): expected cost at the end of the step in node j, before it is known
-    whether the unit leaves; floor_node: nodes below it cost LACK_EUR_KWH per kWh; leave: probability that it leaves then; miss_eur: cost of leaving
-    below the target (0 where the promise does not count yet). charge_eur, discharge_eur: EUR
-    per stored kWh taken in or given out.
+    whether the unit leaves; floor_node: nodes below it cost LACK_EUR_KWH per kWh; leave:
+    probability that it leaves then; miss_eur: cost of leaving below the target (0 where the
+    promise does not count yet). charge_eur, discharge_eur: EUR per stored kWh taken in or given
+    out.
     """
     stay = 1.0 - leave
     for j in range(nodes):

@@ -10,7 +10,7 @@ departure (contract), and departures are uncertain. The keeper therefore
     ledger of promises kept and broken that is never overdrawn.
 
 Needs come from the driver, the fleet or the site. The driver may restate his own; others can
-tighten (more energy, earlier, a higher minimum) and never loosen. Concept: docs/concepts/promise.md.
+tighten (more energy, earlier, a higher minimum) and never loosen. See docs/concepts/promise.md.
 """
 
 from collections.abc import Sequence
@@ -27,9 +27,10 @@ from pendel.units import PROMISE_TOLERANCE_KWH, SECONDS_PER_HOUR, FloatArray, In
 CONFIDENCE_LEAST, CONFIDENCE_MOST = 0.5, 0.999
 STRICT_EUR = 1e5
 LADDER_HALF_LIFE = 300.0
-LEDGER_RESERVE = 0.5
+LEDGER_RESERVE = 0.8
 LEDGER_SCALE = 1.5
-RISK_SHARE_MOST = 1.5
+LEDGER_RUNNING = 2.0
+RISK_SHARE_MOST = 1.2
 RISK_SHARE_LEAST = 0.02
 
 
@@ -110,7 +111,9 @@ class PromiseKeeper:
                     ready_s[n] = by_s if ready_s[n] == UNKNOWN_S else min(ready_s[n], by_s)
         target = np.minimum(target, state.capacity_kwh)
         least = np.minimum(least, state.capacity_kwh)
-        tight = replace(state, target_kwh=target, energy_min_kwh=least, charge_now=now, paused=paused)
+        tight = replace(
+            state, target_kwh=target, energy_min_kwh=least, charge_now=now, paused=paused
+        )
         return tight, ready_s
 
     def at_plug_in(self, state: FleetState, now_s: int, step_s: int) -> Offer:
@@ -211,9 +214,7 @@ class PromiseKeeper:
         reach = state.energy_kwh[:, None] + gain[:, None] * np.arange(1, steps + 1)[None, :]
         return np.minimum(floor, reach)
 
-    def _due(
-        self, state: FleetState, presence: FloatArray, now_s: int, step_s: int
-    ) -> FloatArray:
+    def _due(self, state: FleetState, presence: FloatArray, now_s: int, step_s: int) -> FloatArray:
         """Ramp to the target at the quantile of departure that the confidence leaves."""
         from pendel.control.policy import counts_in_steps
 
@@ -244,12 +245,13 @@ class PromiseKeeper:
         """Probability of a broken promise that a session may run now.
 
         The ledger: (1 - confidence) is paid in per promise counted, 1 is paid out per promise
-        broken. The share follows the balance above a reserve, so that the balance is not
-        overdrawn except by promises already running.
+        broken. The share follows the balance above a reserve, the more gently the more
+        promises are running (their outcome is not known yet), so that it is not overdrawn.
         """
         allowed = 1.0 - self.confidence
         balance = allowed * self.counted - self.broken
-        share = (balance - LEDGER_RESERVE) / LEDGER_SCALE
+        scale = LEDGER_SCALE + LEDGER_RUNNING * allowed * len(self._seen)
+        share = (balance - LEDGER_RESERVE) / scale
         return allowed * min(max(share, RISK_SHARE_LEAST), RISK_SHARE_MOST)
 
     def learn_risk(self, ladder: FloatArray) -> None:
@@ -286,13 +288,16 @@ class PromiseKeeper:
         fresh = [n for n, unit in enumerate(tight.unit_id) if str(unit) not in self._seen]
         rows = np.array([n for n in fresh if tight.is_session[n]], dtype=np.int64)
         if len(rows):
-            few = select(tight, rows)
-            self.learn_risk(
-                risk_ladder(
-                    few, presence[rows], import_eur_kwh, export_eur_kwh, price_row[rows],
-                    now_s, step_s,
-                )  # fmt: skip
+            ladder = risk_ladder(
+                select(tight, rows),
+                presence[rows],
+                import_eur_kwh,
+                export_eur_kwh,
+                price_row[rows],
+                now_s,
+                step_s,
             )
+            self.learn_risk(ladder)
         self._seen.update(str(tight.unit_id[n]) for n in fresh)
         steps = presence.shape[1]
         floor = self.needed(tight, ready_s, now_s, step_s, steps)

@@ -57,8 +57,7 @@ def verify(
         total - problem.portfolio_import_limit_kw, -total - problem.portfolio_export_limit_kw
     )
     portfolio_over = np.maximum(beyond, 0.0)
-    wanted = np.maximum(problem.units.target_kwh, problem.units.energy_min_kwh)
-    shortfall = np.maximum(wanted - stored, 0.0)
+    shortfall = np.maximum(problem.units.target_kwh - stored, 0.0)
     reserve_off = _reserve_violation(problem, power_kw, energy, reserve_kw)
     violations = Violations(
         energy_kwh=float(energy_off),
@@ -231,7 +230,8 @@ def money(
         blocks = problem.reserves
         hours = (blocks.until_step - blocks.from_step) * h
         cost -= float((blocks.price_eur_mw_h * reserve_kw * hours).sum()) / 1000.0
-    above = np.maximum(stored_kwh - units.target_kwh, 0.0)
+    connected = units.last > units.first
+    above = np.where(connected, np.maximum(stored_kwh - units.target_kwh, 0.0), 0.0)
     if problem.presence is not None:
         # Only what is stored while the car is still there leaves with it.
         lost = h * ((power_gain(problem, power_kw) - power_gain(problem, weighted)).sum(axis=1))
