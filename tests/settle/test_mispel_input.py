@@ -9,7 +9,7 @@ import pytest
 
 from pendel.cli.main import main
 from pendel.clock import local_day_bounds_utc
-from pendel.settle.periods import first_quarter, quarter_of, quarter_text, year_period
+from pendel.tariff.periods import first_quarter, quarter_of, quarter_text, year_period
 
 HEADER = "time_utc,z1nb,z1ne"
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pendel.settle.exact import NANO
+from pendel.tariff.exact import NANO
 from pendel.settle.mispel import plant_shares
 from pendel.settle.rulesets import DECISION_2026
 from pendel.settle.split import CASES, COLUMNS, Sums, month_formulas, sum_quarters

@@ -60,7 +60,7 @@ def test_printed_value_is_rounded_half_up(
     """V8e: 10 312.5 is printed as 10 313 (Annex 2 p. 13-14)."""
     from fractions import Fraction
 
-    from pendel.settle.exact import rounded_text
+    from pendel.tariff.exact import rounded_text
 
     given, _ = load(CASES / "pauschal" / "v8e_15_kwp")
     value = answer("pauschal", given, tmp_path, capsys)["years"][0]["formulas"]["(P4)"]

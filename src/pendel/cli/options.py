@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pendel.clock import parse_utc
 from pendel.errors import Problem
-from pendel.settle.exact import parse_fraction
+from pendel.tariff.exact import parse_fraction
 
 COMMAND_LINE = "command line"
 FILE_BYTES_MAX = 1 << 30

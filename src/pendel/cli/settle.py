@@ -2,10 +2,10 @@
 
 import argparse
 
-from pendel.cli import settle_mispel
+from pendel.cli import settle_mispel, settle_tariff
 from pendel.cli.outcome import Outcome
 
-MODULES = (settle_mispel,)
+MODULES = (settle_mispel, settle_tariff)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -10,8 +10,8 @@ from fractions import Fraction
 from typing import Any
 
 from pendel.settle import pauschal, split
-from pendel.settle.exact import exact_text, rounded_text
-from pendel.settle.periods import (
+from pendel.tariff.exact import exact_text, rounded_text
+from pendel.tariff.periods import (
     Period,
     first_quarter,
     month_periods,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from fractions import Fraction
 
-from pendel.settle.exact import NANO
+from pendel.tariff.exact import NANO
 from pendel.settle.rulesets import RuleSet
 from pendel.settle.split import Formulas
 

@@ -15,20 +15,24 @@ from typing import Protocol
 
 from pendel.clock import as_utc
 from pendel.errors import Problem
-from pendel.settle.exact import (
+from pendel.tariff.exact import (
     AMOUNT_ALLOWED,
     NANO,
     SIGNED_ALLOWED,
     parse_nano,
     parse_signed_nano,
 )
-from pendel.settle.periods import YEAR_MAX, YEAR_MIN, quarter_of, quarter_text
+from pendel.tariff.periods import YEAR_MAX, YEAR_MIN, quarter_of, quarter_text
 
 ROWS_MAX = 4_000_000
 TIME = "time_utc"
 PRICES = frozenset({"aw_ct_kwh", "aw_a_ct_kwh", "aw_b_ct_kwh", "spot_eur_mwh"})
 ENERGIES = frozenset({"z1nb", "z1ne", "z2v", "z2e", "z3v", "z3e"})
+BILLED = frozenset({"import_kwh", "export_kwh"})
+MINUTES = "plugged_min"
+MINUTES_MAX = 15 * NANO
 KNOWN = frozenset({TIME}) | PRICES | ENERGIES
+KNOWN_TARIFF = frozenset({TIME, "spot_eur_mwh", MINUTES}) | BILLED
 TIME_ALLOWED = "begin of a quarter hour with offset, like 2026-10-01T00:15:00Z"
 
 
@@ -38,13 +42,14 @@ class QuarterTable:
 
     begins: those with every used value; columns: per used column one integer each (1e-9 kWh,
     1e-9 ct/kWh, 1e-9 EUR/MWh); mentioned: every quarter hour that has a row, gaps included;
-    first: the quarter hour of the first row in the file.
+    first: the quarter hour of the first row in the file; lines: per entry of begins its line.
     """
 
     begins: list[int] = field(default_factory=list)
     columns: dict[str, list[int]] = field(default_factory=dict)
     mentioned: list[int] = field(default_factory=list)
     first: int = 0
+    lines: list[int] = field(default_factory=list)
 
 
 class _Rows(Protocol):
@@ -185,8 +190,11 @@ def _values(reading: _Reading, line: int, row: list[str]) -> tuple[int, ...] | N
             allowed = SIGNED_ALLOWED if signed else AMOUNT_ALLOWED
             reading.fault(line, name, f"{shown!r} is not a number here", allowed)
             continue
-        if reading.energy_max is not None and name in ENERGIES and value > reading.energy_max:
+        if reading.energy_max is not None and name in ENERGIES | BILLED and value > reading.energy_max:
             reading.fault(line, name, _too_much(text), f"at most {_kwh(reading.energy_max)} kWh")
+            continue
+        if name == MINUTES and value > MINUTES_MAX:
+            reading.fault(line, name, f"{text} minutes of a quarter hour", "at most 15")
             continue
         values.append(value)
     return tuple(values) if len(values) == len(reading.parsers) else None
@@ -209,4 +217,5 @@ def _table(reading: _Reading) -> QuarterTable:
         name: [values[position] for _, values in kept] for position, name in enumerate(reading.used)
     }
     first = next(iter(reading.rows), 0)
-    return QuarterTable([quarter for quarter, _ in kept], columns, mentioned, first)
+    lines = [reading.lines[quarter] for quarter, _ in kept]
+    return QuarterTable([quarter for quarter, _ in kept], columns, mentioned, first, lines)

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from pendel.settle.exact import NANO
+from pendel.tariff.exact import NANO
 from pendel.settle.rulesets import RuleSet
 
 Formulas = dict[str, Fraction | None]

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from pendel.settle.periods import Period, quarter_text
+from pendel.tariff.periods import Period, quarter_text
 
 
 class Reason(msgspec.Struct, frozen=True):
