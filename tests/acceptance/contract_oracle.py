@@ -56,6 +56,7 @@ class Store:
     wear: float
     terminal: float
     unreachable: float
+    wish: float
 
 
 @dataclass
@@ -97,11 +98,13 @@ def store_of(row: Row, name: str, site: int, first: int, last: int, hours: float
     wish = number(row, "energy_target_kwh" if session else "energy_end_min_kwh")
     count = max(last - first, 0)
     reach = min(capacity, start + count * hours * eta_c * charge)
+    # "A target (or minimum) that even charging at once cannot reach": the larger of the two lacks
+    unreachable = max(0.0, wish - reach, minimum - reach if count else 0.0)
     floor = [min(minimum, start + (k + 1) * hours * eta_c * charge) for k in range(count)]
     return Store(
         name, site, first, last, capacity, start, min(wish, max(reach, start)), floor, charge,
         number(row, "discharge_max_kw"), eta_c, number(row, "discharge_efficiency", 1.0),
-        number(row, "wear_eur_kwh"), number(row, "terminal_eur_kwh"), max(0.0, wish - reach),
+        number(row, "wear_eur_kwh"), number(row, "terminal_eur_kwh"), unreachable, wish,
     )  # fmt: skip
 
 
@@ -155,9 +158,11 @@ class Model:
 
     highs: Any = field(default_factory=highspy.Highs)
     over: dict[int, float] = field(default_factory=dict)
+    below: dict[int, float] = field(default_factory=dict)
     lack: dict[int, float] = field(default_factory=dict)
     cost: dict[int, float] = field(default_factory=lambda: defaultdict(float))
     count: int = 0
+    constant: float = 0.0
 
     def column(self, low: float, high: float) -> int:
         self.highs.addVar(low, high)
@@ -181,7 +186,8 @@ class Model:
 
 
 def solve(folder: Path) -> dict[str, float]:
-    """Best plan of a scenario folder: {over_kwh, shortfall_kwh, objective_eur}."""
+    """Best plan of a scenario folder, rank by rank: energy over limits, lack of the minimum (summed
+    over steps), shortfall, cost."""
     world, model = read_world(folder), Model()
     model.highs.setOptionValue("output_flag", False)
     model.highs.setOptionValue("mip_rel_gap", 1e-9)
@@ -192,11 +198,14 @@ def solve(folder: Path) -> dict[str, float]:
     unreachable = sum(s.unreachable for s in world.stores)
     over = solve_exclusive(model, model.over, pairs, flows)
     model.row(-math.inf, over + TINY, dict(model.over) or {0: 0.0})
+    below = solve_exclusive(model, model.below, pairs, flows)
+    model.row(-math.inf, below + TINY, dict(model.below) or {0: 0.0})
     lack = solve_exclusive(model, model.lack, pairs, flows)
     model.row(-math.inf, lack + TINY, dict(model.lack) or {0: 0.0})
-    cost = solve_exclusive(model, dict(model.cost), pairs, flows)
+    cost = solve_exclusive(model, dict(model.cost), pairs, flows) + model.constant
     return {
-        "over_kwh": over, "shortfall_kwh": lack + unreachable, "objective_eur": cost,
+        "over_kwh": over, "below_kwh": below,
+        "shortfall_kwh": lack + unreachable, "objective_eur": cost,
     }  # fmt: skip
 
 
@@ -240,19 +249,20 @@ def add_stores(model: Model, world: World) -> Pairs:
             model.row(fixed, fixed, terms)
             if (floor := s.floor[t - s.first]) > 0:
                 missing = model.column(0, math.inf)
-                model.over[missing] = 1.0
+                model.below[missing] = 1.0
                 model.row(floor, math.inf, {e: 1.0, missing: 1.0})
             model.cost[c] += s.wear * hours * s.eta_c
             model.cost[d] += s.wear * hours / s.eta_d
             before = e
-        if before is None:
+        if before is None:  # never connected: what it brought is what it leaves with
+            model.constant -= s.terminal * max(0.0, s.start - s.wish)
             continue
         short = model.column(0, math.inf)
         model.lack[short] = 1.0
         model.row(s.target, math.inf, {before: 1.0, short: 1.0})
         if s.terminal > 0:
             # counted above the wished target: nothing where that cannot be reached
-            above = model.column(0, 0.0 if s.unreachable > 0 else s.capacity - s.target)
+            above = model.column(0, 0.0 if s.wish > s.target else s.capacity - s.target)
             model.row(-math.inf, -s.target, {above: 1.0, before: -1.0, short: -1.0})
             model.cost[above] -= s.terminal
     return pairs

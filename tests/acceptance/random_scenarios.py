@@ -35,35 +35,8 @@ def write_random(folder: Path, seed: int, steps: int = 48, most_cars: int = 4) -
         f'name = "random-{seed}"\ntimezone = "Europe/Berlin"\nstart = {stamp(0, 1)}\n'
         f"steps = {steps}\nstep_minutes = {minutes}\n{portfolio}"
     )
-    names = [f"s{i}" for i in range(rng.choice((1, 1, 2, 3)))]
-    feeders = []
-    if rng.random() < 0.2:
-        limits = {"import_limit_kw": rng.choice((15.0, 40.0))}
-        limits["export_limit_kw"] = rng.choice((0.0, 30.0))
-        feeders.append({"feeder_id": "f", "parent_id": "", **limits})
-    sites = [
-        {
-            "site_id": name,
-            "import_limit_kw": rng.choice((0.0, 5.0, 11.0, 17.0, 40.0)),
-            "export_limit_kw": rng.choice((0.0, 3.0, 11.0, 30.0)),
-            "demand_charge_eur_kw": rng.choice((0.0, 0.0, 0.5, 10.0)),
-            "feeder_id": "f" if feeders and rng.random() < 0.8 else "",
-        }
-        for name in names
-    ]
-    write_csv(folder / "sites.csv", sites)
-    write_csv(folder / "feeders.csv", feeders)
-    kind = rng.choice(("usual", "usual", "negative", "dear-export", "flat"))
-    prices = []
-    for t in range(steps):
-        base = {"flat": 0.25, "negative": rng.uniform(-0.6, 0.4)}.get(kind, rng.uniform(0.05, 0.5))
-        sell = base + rng.uniform(0, 0.1) if kind == "dear-export" else base * rng.uniform(0.2, 1)
-        if kind == "negative" and base < 0:
-            sell = base - rng.uniform(0, 0.1)
-        prices.append(
-            {"time_utc": stamp(t, minutes), "import_eur_kwh": base, "export_eur_kwh": sell}
-        )
-    write_csv(folder / "prices.csv", prices)
+    names = write_sites(folder, rng)
+    write_prices(folder, rng, steps, minutes)
     write_csv(
         folder / "series.csv",
         [
@@ -120,3 +93,41 @@ def random_car(
         "wear_eur_kwh": rng.choice((0.0, 0.0, 0.03)),
         "terminal_eur_kwh": rng.choice((0.0, 0.0, 0.2)),
     }
+
+
+def write_sites(folder: Path, rng: random.Random) -> list[str]:
+    """sites.csv and sometimes feeders.csv; returns the site ids."""
+    names = [f"s{i}" for i in range(rng.choice((1, 1, 2, 3)))]
+    feeders = []
+    if rng.random() < 0.2:
+        limits = {"import_limit_kw": rng.choice((15.0, 40.0))}
+        limits["export_limit_kw"] = rng.choice((0.0, 30.0))
+        feeders.append({"feeder_id": "f", "parent_id": "", **limits})
+    sites = [
+        {
+            "site_id": name,
+            "import_limit_kw": rng.choice((0.0, 5.0, 11.0, 17.0, 40.0)),
+            "export_limit_kw": rng.choice((0.0, 3.0, 11.0, 30.0)),
+            "demand_charge_eur_kw": rng.choice((0.0, 0.0, 0.5, 10.0)),
+            "feeder_id": "f" if feeders and rng.random() < 0.8 else "",
+        }
+        for name in names
+    ]
+    write_csv(folder / "sites.csv", sites)
+    write_csv(folder / "feeders.csv", feeders)
+    return names
+
+
+def write_prices(folder: Path, rng: random.Random, steps: int, minutes: int) -> None:
+    """prices.csv of one of several kinds, negative and export-dearer ones among them."""
+    kind = rng.choice(("usual", "usual", "negative", "dear-export", "flat"))
+    prices = []
+    for t in range(steps):
+        base = {"flat": 0.25, "negative": rng.uniform(-0.6, 0.4)}.get(kind, rng.uniform(0.05, 0.5))
+        sell = base + rng.uniform(0, 0.1) if kind == "dear-export" else base * rng.uniform(0.2, 1)
+        if kind == "negative" and base < 0:
+            sell = base - rng.uniform(0, 0.1)
+        prices.append(
+            {"time_utc": stamp(t, minutes), "import_eur_kwh": base, "export_eur_kwh": sell}
+        )
+    write_csv(folder / "prices.csv", prices)

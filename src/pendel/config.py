@@ -1,1 +1,0 @@
-"""TOML to typed values, with the line of every problem."""

@@ -1,0 +1,5 @@
+"""TOML to typed values: all problems at once, each with its line and what is allowed."""
+
+from pendel.config.toml import TomlDocument, decode, load_toml, parse_toml
+
+__all__ = ["TomlDocument", "decode", "load_toml", "parse_toml"]

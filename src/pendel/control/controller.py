@@ -1,0 +1,122 @@
+"""The controller: the same code live and simulated, pure given what it is shown.
+
+`decide` is one tick: plan anew where that is due, then dispatch. A simulation calls the two halves
+apart: it plans on the readings from before a step and dispatches on those within it, as the live
+loop does, which ticks every few seconds while a plan lasts a quarter hour.
+"""
+
+import numpy as np
+
+from pendel.control.dispatch import (
+    COMFORT,
+    PLAN,
+    PROMISE,
+    Dispatched,
+    Network,
+    dispatch,
+    ranks,
+    smoothed,
+)
+from pendel.control.fallback import charge_at_once, fallback_power
+from pendel.control.state import Decision, FleetState, Knowledge
+from pendel.records import Mode
+from pendel.units import SECONDS_PER_HOUR, FloatArray, IntArray
+
+
+class Controller:
+    """Decides the power of every connected unit.
+
+    mode: how much of the cars' flexibility may be used; confidence: share of promises to keep
+    (0.5..0.999); step_s: planning step [s]; timezone: IANA name, for calendars and prices;
+    network: limits above the sites; end_s: end of the run [epoch s], by which every target is due
+    (None = runs on); deadband_kw, ramp_kw: calm of setpoints between ticks.
+    """
+
+    def __init__(
+        self,
+        mode: Mode,
+        confidence: float,
+        step_s: int,
+        timezone: str,
+        network: Network,
+        end_s: int | None = None,
+        deadband_kw: float = 0.0,
+        ramp_kw: float = float("inf"),
+    ) -> None:
+        self.mode = mode
+        self.confidence = confidence
+        self.step_s = step_s
+        self.timezone = timezone
+        self.network = network
+        self.end_s = end_s
+        self.deadband_kw = deadband_kw
+        self.ramp_kw = ramp_kw
+        self.last: Dispatched | None = None
+        self._wish_kw: FloatArray = np.zeros(0)
+        self._floor_kwh: FloatArray = np.zeros(0)
+        self._base: IntArray = np.zeros(0, dtype=np.int64)
+
+    @property
+    def may_discharge(self) -> bool:
+        """Whether the mode lets cars discharge at all."""
+        return self.mode in (Mode.V2H, Mode.V2B, Mode.V2G)
+
+    def decide(self, state: FleetState, knowledge: Knowledge) -> Decision:
+        """One tick: plan where due, then setpoints inside every limit, each with its rank."""
+        self.refresh(state, knowledge)
+        return self.dispatch(state, knowledge)
+
+    def refresh(self, state: FleetState, knowledge: Knowledge) -> None:
+        """Bring wishes and floors of the connected units up to date; plans where that is due."""
+        count = len(state)
+        self._floor_kwh = np.full(count, np.nan)
+        if self.mode == Mode.UNCONTROLLED:
+            self._wish_kw = charge_at_once(state, self.step_s)
+            self._base = np.full(count, COMFORT, dtype=np.int64)
+            self._wish_storages(state, knowledge)
+            return
+        self._wish_kw = fallback_power(state, knowledge.now_s, self.step_s)
+        self._base = np.full(count, PLAN, dtype=np.int64)
+
+    def dispatch(self, state: FleetState, knowledge: Knowledge) -> Decision:
+        """Setpoints from the wishes of the last refresh (same units) and the readings of now."""
+        count_s = len(knowledge.load_kw)
+        home = self.mode in (Mode.V2H, Mode.V2B)
+        wanted = self._wish_kw
+        if self.deadband_kw > 0.0 or np.isfinite(self.ramp_kw):
+            wanted = smoothed(wanted, state.power_kw, self.deadband_kw, self.ramp_kw)
+        base = self._base
+        if state.charge_now.any():
+            wanted = np.where(state.charge_now, state.charge_max_kw, wanted)
+            base = np.where(state.charge_now, PROMISE, base)
+        result = dispatch(
+            wanted, self._floor_kwh, state, knowledge, self.network,
+            self.step_s / SECONDS_PER_HOUR, np.full(count_s, home), self.may_discharge,
+        )  # fmt: skip
+        self.last = result
+        return Decision(
+            power_kw=result.power_kw,
+            requested_kw=self._wish_kw,
+            rank=ranks(result, wanted, state, base),
+            curtail_kw=result.curtail_kw,
+        )
+
+    def ended(
+        self,
+        site: int,
+        vehicle_id: str,
+        arrive_s: int,
+        stated_depart_s: int,
+        depart_s: int,
+    ) -> None:
+        """A session ended; its departure is learned from."""
+
+    def _wish_storages(self, state: FleetState, knowledge: Knowledge) -> None:
+        """Uncontrolled home batteries do what they do anyway: take up PV, serve the load."""
+        for unit in np.flatnonzero(~state.is_session):
+            site = state.site[unit]
+            cars = self._wish_kw[(state.site == site) & state.is_session].sum()
+            surplus_kw = knowledge.pv_kw[site] - knowledge.load_kw[site] - cars
+            self._wish_kw[unit] = np.clip(
+                surplus_kw, -state.discharge_max_kw[unit], state.charge_max_kw[unit]
+            )

@@ -1,0 +1,190 @@
+"""Plan with the general solver: ranks one after the other, binaries only where needed.
+
+First the plain model with closed slacks. If that has no solution, the ranks of the contract in
+order: least energy over limits, least lack of the minimum, least shortfall, least cost, each
+fixed before the next. Where the relaxation charges and discharges (or imports and exports) at
+once, that step gets a binary and the model is solved again: every round is a relaxation, so the
+last one is exact and its dual bound is proven.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from pendel.control.linear_model import INF, Model, build_model
+from pendel.control.linear_reserves import add_reserves
+from pendel.control.linear_solve import Engine
+from pendel.control.problem import PlanProblem
+from pendel.control.reach import Reach
+from pendel.control.schedule import schedule_of, verify_schedule
+from pendel.units import BoolArray, FloatArray, IntArray
+
+TOGETHER_KW = 1e-7
+RANK_SLACK = 1e-7
+HARMLESS = 1e-8
+ROUNDS_MAX = 30
+LIMIT_SLACKS = (
+    "over_import",
+    "over_export",
+    "feeder_over_import",
+    "feeder_over_export",
+    "portfolio_over_import",
+    "portfolio_over_export",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class LinearPlan:
+    """A solution of the model. power_kw [W] signed per connected pair; curtailed_kw [S, T];
+    reserve_kw [K]; bound_eur proven lower bound; exact: no step was left that would charge and
+    discharge or import and export at once; ranked: limits or targets could not all be kept."""
+
+    power_kw: FloatArray
+    curtailed_kw: FloatArray
+    reserve_kw: FloatArray
+    bound_eur: float
+    exact: bool
+    ranked: bool
+    binaries: int
+
+
+def solve_linear(
+    problem: PlanProblem, reach: Reach, remaining_s: Callable[[], float]
+) -> LinearPlan | None:
+    """The plan of least cost at the best ranks, or None where time ran out before any point."""
+    model = build_model(problem, reach)
+    add_reserves(model, problem, reach)
+    engine = Engine(model, remaining_s)
+    ranked = False
+    status = engine.run()
+    if status == "infeasible":
+        ranked = True
+        status = _rank(engine, model, problem, reach)
+    bound = engine.bound(status == "optimal")
+    values, exact, binaries, bound = _exclude_both(engine, model, problem, reach, bound)
+    if values is None:
+        return None
+    return LinearPlan(
+        power_kw=_merged(values, model, problem, reach),
+        curtailed_kw=values[model.blocks["curtail"]].reshape(problem.sites, problem.steps),
+        reserve_kw=_reserve(values, model),
+        bound_eur=bound,
+        exact=exact,
+        ranked=ranked,
+        binaries=binaries,
+    )
+
+
+def _merged(
+    values: FloatArray, model: Model, problem: PlanProblem, reach: Reach
+) -> FloatArray:
+    """[W] signed power of a solution."""
+    pairs = values[model.blocks["charge"]], values[model.blocks["discharge"]]
+    return merge_directions(problem, reach, *pairs)
+
+
+def _reserve(values: FloatArray, model: Model) -> FloatArray:
+    """[K] reserve amounts of a solution, none where nothing is sold."""
+    return values[model.blocks["reserve"]] if "reserve" in model.blocks else np.zeros(0)
+
+
+def merge_directions(
+    problem: PlanProblem, reach: Reach, charge: FloatArray, discharge: FloatArray
+) -> FloatArray:
+    """[W] the one signed power that changes the stored energy as both amounts did."""
+    eta_c = problem.units.charge_efficiency[reach.unit]
+    eta_d = problem.units.discharge_efficiency[reach.unit]
+    change = eta_c * charge - discharge / eta_d
+    return np.where(change > 0.0, change / eta_c, change * eta_d)
+
+
+def _rank(engine: Engine, model: Model, problem: PlanProblem, reach: Reach) -> str:
+    """Open the slacks rank by rank; returns the status of the last stage (cost)."""
+    h = problem.step_h
+    over = np.concatenate([model.blocks[name] for name in LIMIT_SLACKS])
+    short = np.concatenate([model.blocks["shortfall"], model.blocks["floor_lack"]])
+    stages = (over, h), (model.blocks["minimum_lack"], 1.0), (short, 1.0)
+    for columns, _ in stages:
+        engine.open_columns(columns)
+    for columns, weight in stages:
+        if len(columns) == 0:
+            continue
+        weights = np.full(len(columns), weight)
+        engine.set_cost(columns, weights)
+        if engine.run() != "optimal":
+            break
+        best = max(engine.objective() - model.offset_eur, 0.0)
+        engine.fix_sum(columns, weights, best + RANK_SLACK * min(1.0, best + 0.01))
+    engine.restore_cost()
+    return engine.run()
+
+
+def _exclude_both(
+    engine: Engine, model: Model, problem: PlanProblem, reach: Reach, bound: float
+) -> tuple[FloatArray | None, bool, int, float]:
+    """Solve again with binaries where both directions were used, until none is.
+
+    Returns the last values (None where there are none), whether they are exact, the number of
+    binaries, and the best proven bound.
+    """
+    blocks, units = model.blocks, problem.units
+    upper = np.concatenate(model.upper)
+    lossy = (units.charge_efficiency * units.discharge_efficiency < 1.0)[reach.unit]
+    row = problem.price_row
+    dearer = (problem.export_eur_kwh > problem.import_eur_kwh)[row].ravel()
+    cell = units.site[reach.unit] * problem.steps + reach.step
+    values, best, count = engine.values(), None, 0
+    for _ in range(ROUNDS_MAX):
+        if values is None:
+            return best, False, count, bound
+        best = values
+        pair_bad = _both(values, blocks["charge"], blocks["discharge"]) & lossy
+        cell_bad = _both(values, blocks["import"], blocks["export"]) & dearer
+        if not cell_bad.any() and (
+            not pair_bad.any() or _harmless(values, model, problem, reach, engine.objective())
+        ):
+            return best, True, count, bound
+        # Where one unit burns energy in a step, its neighbours would do so next.
+        spread = np.zeros(len(dearer), dtype=np.bool_)
+        spread[cell[pair_bad]] = True
+        pair_bad |= spread[cell] & lossy & (upper[blocks["discharge"]] > 0.0)
+        for mask, first, second in (
+            (pair_bad, blocks["charge"], blocks["discharge"]),
+            (cell_bad, blocks["import"], blocks["export"]),
+        ):
+            at = np.flatnonzero(mask)
+            engine.exclude(first[at], second[at], upper[first[at]], upper[second[at]])
+            count += len(at)
+        lossy = lossy & ~pair_bad
+        dearer = dearer & ~cell_bad
+        status = engine.run()
+        bound = max(bound, engine.bound(status == "optimal"))
+        values = engine.values()
+    return best, False, count, bound
+
+
+def _both(values: FloatArray, first: IntArray, second: IntArray) -> BoolArray:
+    """Whether both of two amounts are in use."""
+    return np.minimum(values[first], values[second]) > TOGETHER_KW
+
+
+def _harmless(
+    values: FloatArray, model: Model, problem: PlanProblem, reach: Reach, objective: float
+) -> bool:
+    """Whether merging both directions keeps limits and cost (burning was merely free)."""
+    if problem.reserves is not None and len(problem.reserves) > 0:
+        return False
+    schedule = schedule_of(
+        problem,
+        reach,
+        _merged(values, model, problem, reach),
+        values[model.blocks["curtail"]].reshape(problem.sites, problem.steps),
+        _reserve(values, model),
+    )
+    verdict = verify_schedule(problem, schedule)
+    over = values[np.concatenate([model.blocks[name] for name in LIMIT_SLACKS])].sum()
+    return (
+        verdict.over_limit_kwh <= problem.step_h * over + HARMLESS
+        and verdict.objective_eur <= objective + HARMLESS * max(1.0, abs(objective))
+    )

@@ -1,0 +1,142 @@
+"""Plan: the cheapest schedule inside every limit that keeps every promise, with a proof.
+
+`plan` never answers "infeasible" and never answers nothing: limits come before targets, targets
+before cost, and every wish that cannot be met is named. Each plan is recomputed by the
+independent verifier before it is returned; one that fails gives way to the safe path (`greedy`).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from pendel.control.greedy import greedy_schedule
+from pendel.control.linear_plan import solve_linear
+from pendel.control.plan_result import Plan
+from pendel.control.problem import PlanProblem
+from pendel.control.reach import Reach, reach_of
+from pendel.control.schedule import Schedule, schedule_of, verify_schedule
+from pendel.control.unmet import unmet_wishes
+from pendel.control.verify import Verdict
+from pendel.units import LIMIT_TOLERANCE
+
+METHODS = ("auto", "exact", "decomposed")
+INF = float("inf")
+
+
+def _no_clock() -> float:
+    """Elapsed seconds for callers that set no time limit."""
+    return 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class PlanOptions:
+    """How to plan. gap: wanted (objective - bound) / max(1, |bound|); time_limit_s [s] counts on
+    elapsed_s, a function that gives seconds since the start of planning (the core has no clock).
+    method: auto, exact (general solver) or decomposed (structured interior point)."""
+
+    gap: float = 1e-6
+    time_limit_s: float = INF
+    method: str = "auto"
+    elapsed_s: Callable[[], float] = _no_clock
+
+
+def plan(problem: PlanProblem, options: PlanOptions | None = None) -> Plan:
+    """Solve a PlanProblem; always returns a verified plan.
+
+    Raises ValueError for an unknown method.
+    """
+    options = options or PlanOptions()
+    if options.method not in METHODS:
+        raise ValueError(f"method {options.method!r}: one of {', '.join(METHODS)}")
+    reach = reach_of(problem)
+    return _general(problem, reach, options)
+
+
+def _remaining(options: PlanOptions) -> Callable[[], float]:
+    """Seconds left, as a function."""
+    return lambda: options.time_limit_s - options.elapsed_s()
+
+
+def _general(problem: PlanProblem, reach: Reach, options: PlanOptions) -> Plan:
+    """The general solver with all its ranks; the safe path where it has no answer."""
+    solution = solve_linear(problem, reach, _remaining(options))
+    if solution is None:
+        return safe_plan(problem, reach, -INF)
+    schedule = schedule_of(
+        problem,
+        reach,
+        solution.power_kw,
+        solution.curtailed_kw,
+        solution.reserve_kw,
+        promised=not solution.ranked,
+    )
+    verdict = verify_schedule(problem, schedule)
+    if not solution.ranked and not verdict.violations.within(LIMIT_TOLERANCE):
+        return safe_plan(problem, reach, solution.bound_eur)
+    method = "highs" if solution.binaries == 0 else "highs-mip"
+    return finish(problem, reach, schedule, verdict, solution.bound_eur, method)
+
+
+def safe_plan(problem: PlanProblem, reach: Reach, bound_eur: float) -> Plan:
+    """The plan of the safe path, verified like any other."""
+    schedule = greedy_schedule(problem, reach)
+    verdict = verify_schedule(problem, schedule)
+    return finish(problem, reach, schedule, verdict, bound_eur, "greedy")
+
+
+def finish(
+    problem: PlanProblem,
+    reach: Reach,
+    schedule: Schedule,
+    verdict: Verdict,
+    bound_eur: float,
+    method: str,
+) -> Plan:
+    """Put the verdict on the plan: objective, shortfall, what is unmet and why."""
+    off = verdict.violations
+    worst = max(off.energy_kwh, off.power_kw, off.site_kw, off.feeder_kw, off.portfolio_kw)
+    if not np.isfinite(bound_eur):
+        bound_eur = trivial_bound(problem)
+    return Plan(
+        power_kw=schedule.power_kw,
+        energy_kwh=schedule.energy_kwh,
+        net_kw=schedule.net_kw,
+        curtailed_kw=schedule.curtailed_kw,
+        reserve_kw=schedule.reserve_kw,
+        objective_eur=verdict.objective_eur,
+        bound_eur=min(bound_eur, verdict.objective_eur),
+        shortfall_kwh=verdict.shortfall_kwh,
+        over_limit_kwh=verdict.over_limit_kwh if worst > LIMIT_TOLERANCE else 0.0,
+        feasible=worst <= LIMIT_TOLERANCE,
+        unmet=unmet_wishes(problem, reach, schedule, verdict.shortfall_kwh),
+        method=method,
+    )
+
+
+def trivial_bound(problem: PlanProblem) -> float:
+    """A bound that needs no solver: every step at the best imaginable import or export [EUR].
+
+    Prices times the largest possible flows, no wear, the most reserve and terminal value.
+    """
+    units, h = problem.units, problem.step_h
+    steps = np.arange(problem.steps)
+    here = (units.first[:, None] <= steps) & (steps < units.last[:, None])
+    most, least = problem.load_kw.copy(), -problem.pv_kw
+    np.add.at(most, units.site, here * units.charge_max_kw[:, None])
+    np.add.at(least, units.site, -here * units.discharge_max_kw[:, None])
+    row = problem.price_row
+    buy, sell = problem.import_eur_kwh[row], problem.export_eur_kwh[row]
+    best = np.minimum(buy * np.maximum(most, 0.0), 0.0)
+    best = best + np.minimum(sell * np.minimum(least, 0.0), 0.0)
+    bound = h * float(best.sum())
+    bound += float((problem.demand_charge_eur_kw * problem.peak_so_far_kw).sum())
+    above = np.maximum(np.maximum(units.capacity_kwh, units.energy_start_kwh), 0.0)
+    bound -= float((np.maximum(units.terminal_eur_kwh, 0.0) * above).sum())
+    if problem.reserves is not None:
+        reserves = problem.reserves
+        hours = (reserves.until_step - reserves.from_step) * h
+        power = float((units.charge_max_kw + units.discharge_max_kw).sum())
+        held = np.minimum(reserves.max_kw, power)
+        bound -= float((np.maximum(reserves.price_eur_mw_h, 0.0) * held * hours).sum()) / 1000.0
+    return bound

@@ -1,0 +1,181 @@
+"""Closed loop over a scenario: reveal, decide, let the truth happen, record.
+
+At the begin of each step the controller plans with what was knowable: stated departures, published
+prices, load and PV of the steps before. Within the step the real load and PV show in the readings,
+and the same dispatch that ticks every few seconds in a live system trims the setpoints to the limits
+(docs/concepts/simulation.md). Then the batteries move, and at the real departure the car is gone.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from pendel.control.controller import Controller
+from pendel.control.dispatch import network_of
+from pendel.control.state import FleetState, Knowledge
+from pendel.records import Mode
+from pendel.scenario.columns import Scenario
+from pendel.scenario.publication import published_until_s
+from pendel.sim.fleet import Fleet, fleet_of, state_of
+from pendel.sim.metrics import Trace, check_balance, summary_of
+from pendel.sim.result import Run
+from pendel.units import FloatArray
+
+Progress = Callable[[int, int], None]
+"""Called with (steps done, steps of all)."""
+
+
+@dataclass(slots=True)
+class _Truth:
+    """What really happens, revealed step by step."""
+
+    scenario: Scenario
+    peak_kw: FloatArray
+    known_until: list[int]
+
+
+def simulate(
+    scenario: Scenario,
+    mode: Mode,
+    confidence: float = 0.99,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Run:
+    """Run one strategy over a scenario. Raises InvariantError if energy does not balance.
+
+    seed: for controllers that draw samples; the same seed gives the same run, bit for bit.
+    """
+    begin_wall, begin_cpu = time.perf_counter(), time.process_time()
+    horizon = scenario.horizon
+    fleet = fleet_of(scenario)
+    controller = Controller(
+        mode,
+        confidence,
+        horizon.step_s,
+        horizon.timezone,
+        network_of(
+            scenario.sites.feeder,
+            scenario.feeders,
+            scenario.portfolio_import_limit_kw,
+            scenario.portfolio_export_limit_kw,
+        ),
+        end_s=horizon.start_s + horizon.steps * horizon.step_s,
+    )
+    trace = _run_steps(scenario, fleet, controller, progress)
+    check_balance(scenario, fleet, trace)
+    seconds = time.perf_counter() - begin_wall
+    cpu_seconds = time.process_time() - begin_cpu
+    summary, promised, kept, leave_kwh = summary_of(
+        scenario, fleet, trace, mode, seconds, cpu_seconds
+    )
+    return Run(
+        strategy=str(mode),
+        scenario=scenario,
+        summary=summary,
+        power_kw=trace.power_kw,
+        energy_kwh=trace.energy_kwh,
+        net_kw=trace.net_kw,
+        curtailed_kw=trace.curtailed_kw,
+        promised=promised,
+        kept=kept,
+        energy_leave_kwh=leave_kwh,
+    )
+
+
+def _run_steps(
+    scenario: Scenario, fleet: Fleet, controller: Controller, progress: Progress | None
+) -> Trace:
+    horizon, sites = scenario.horizon, scenario.sites
+    count, count_s, steps = len(fleet), len(sites), horizon.steps
+    # Step-major while running (a step is one contiguous row), transposed views afterwards.
+    power = np.zeros((steps, count))
+    energy = np.full((steps, count), np.nan)
+    net, curtailed = np.zeros((steps, count_s)), np.zeros((steps, count_s))
+    truth = _Truth(scenario, np.zeros(count_s), _known_until(scenario))
+    state: FleetState | None = None
+    for step in range(steps):
+        left, changed = fleet.advance_to(step)
+        _teach(controller, fleet, left)
+        state = state_of(fleet, None if changed else state)
+        knowledge = _knowledge_of(truth, step)
+        controller.refresh(state, knowledge)
+        _read_meters(truth, knowledge, step)
+        decision = controller.dispatch(state, knowledge)
+        _advance(fleet, decision.power_kw, horizon.step_h)
+        power[step, fleet.active] = decision.power_kw
+        energy[step, fleet.active] = fleet.energy_kwh[fleet.active]
+        site_kw = np.bincount(state.site, decision.power_kw, minlength=count_s)
+        net[step] = knowledge.load_kw - knowledge.pv_kw + decision.curtail_kw + site_kw
+        curtailed[step] = decision.curtail_kw
+        np.maximum(truth.peak_kw, net[step], out=truth.peak_kw)
+        if progress is not None:
+            progress(step + 1, steps)
+    return Trace(power.T, energy.T, net.T, curtailed.T)
+
+
+def _known_until(scenario: Scenario) -> list[int]:
+    """Per step, how many steps of prices of the horizon are published at its begin."""
+    horizon = scenario.horizon
+    known = []
+    for step in range(horizon.steps):
+        now_s = horizon.start_s + step * horizon.step_s
+        until_s = published_until_s(now_s, horizon.timezone)
+        known.append(min((until_s - horizon.start_s) // horizon.step_s, horizon.steps))
+    return known
+
+
+def _knowledge_of(truth: _Truth, step: int) -> Knowledge:
+    """What is knowable at the begin of a step; arrays are views that end where the past does."""
+    scenario = truth.scenario
+    horizon, prices, series = scenario.horizon, scenario.prices, scenario.series
+    until, before, count_s = truth.known_until[step], max(step - 1, 0), len(scenario.sites)
+    return Knowledge(
+        now_s=horizon.start_s + step * horizon.step_s,
+        step_s=horizon.step_s,
+        timezone=horizon.timezone,
+        price_row=prices.row,
+        import_eur_kwh=prices.import_eur_kwh[:, step:until],
+        export_eur_kwh=prices.export_eur_kwh[:, step:until],
+        import_past_eur_kwh=prices.import_eur_kwh[:, :step],
+        export_past_eur_kwh=prices.export_eur_kwh[:, :step],
+        load_kw=series.load_kw[:, before] if step else np.zeros(count_s),
+        pv_kw=series.pv_kw[:, before] if step else np.zeros(count_s),
+        load_past_kw=series.load_kw[:, :step],
+        pv_past_kw=series.pv_kw[:, :step],
+        import_limit_kw=scenario.sites.import_limit_kw,
+        export_limit_kw=scenario.sites.export_limit_kw,
+        demand_charge_eur_kw=scenario.sites.demand_charge_eur_kw,
+        peak_so_far_kw=truth.peak_kw.copy(),
+        grid_up=np.ones(count_s, dtype=np.bool_),
+        reading_age_s=np.zeros(count_s),
+    )
+
+
+def _read_meters(truth: _Truth, knowledge: Knowledge, step: int) -> None:
+    """The readings within the step: real load and PV now flow, and the meters say so."""
+    series = truth.scenario.series
+    knowledge.load_kw = np.ascontiguousarray(series.load_kw[:, step])
+    knowledge.pv_kw = np.ascontiguousarray(series.pv_kw[:, step])
+
+
+def _advance(fleet: Fleet, power_kw: FloatArray, step_h: float) -> None:
+    """Move the batteries of the connected units by one step (units.stored_change_kwh)."""
+    active = fleet.active
+    charged = fleet.charge_efficiency[active] * np.maximum(power_kw, 0.0)
+    drawn = np.maximum(-power_kw, 0.0) / fleet.discharge_efficiency[active]
+    fleet.energy_kwh[active] += step_h * (charged - drawn)
+    fleet.power_kw[active] = power_kw
+
+
+def _teach(controller: Controller, fleet: Fleet, left: np.ndarray) -> None:
+    """Tell the controller which sessions have ended, so that departures are learned."""
+    for unit in left[fleet.is_session[left]]:
+        controller.ended(
+            int(fleet.site[unit]),
+            str(fleet.vehicle_id[unit]),
+            int(fleet.arrive_s[unit]),
+            int(fleet.stated_depart_s[unit]),
+            int(fleet.depart_s[unit]),
+        )
