@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pendel.control.linear_model import INF, Model, build_model
+from pendel.control.linear_model import Model, build_model
 from pendel.control.linear_reserves import add_reserves
 from pendel.control.linear_solve import Engine
 from pendel.control.problem import PlanProblem
@@ -76,9 +76,7 @@ def solve_linear(
     )
 
 
-def _merged(
-    values: FloatArray, model: Model, problem: PlanProblem, reach: Reach
-) -> FloatArray:
+def _merged(values: FloatArray, model: Model, problem: PlanProblem, reach: Reach) -> FloatArray:
     """[W] signed power of a solution."""
     pairs = values[model.blocks["charge"]], values[model.blocks["discharge"]]
     return merge_directions(problem, reach, *pairs)

@@ -15,7 +15,7 @@ Rules (OCPP 2.1 part 2, block K; V2X in block Q):
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from zoneinfo import ZoneInfo
@@ -125,26 +125,29 @@ def schedule_start(profile: Profile, where: Situation, at_s: float) -> float | N
         return profile.start_s
     if at_s < profile.start_s:
         return None
-    return _last_recurrence(profile.start_s, profile.recurrence_s, at_s, _zone(profile, where))
+    zone = _zone(profile, where)
+    count = _last_count(profile.start_s, profile.recurrence_s, at_s, zone)
+    return _recurrence(profile.start_s, profile.recurrence_s, count, zone)
 
 
 def _zone(profile: Profile, where: Situation) -> str:
     return where.timezone if profile.use_local_time else "UTC"
 
 
-def _last_recurrence(start_s: float, every_s: float, at_s: float, zone: str) -> float:
-    """The latest start_s + n days (or weeks) of the zone's calendar that is not after at_s."""
-    tz = ZoneInfo(zone)
-    first = datetime.fromtimestamp(start_s, tz)
-    days = round(every_s / 86_400.0)
-    count = int((at_s - start_s) // every_s) + 1  # a DST day can add or take an hour: step back
-    while count > 0:
-        wall = first.replace(tzinfo=None) + timedelta(days=days * count)
-        begin_s = wall.replace(tzinfo=tz).astimezone(UTC).timestamp()
-        if begin_s <= at_s:
-            return begin_s
+def _recurrence(start_s: float, every_s: float, count: int, zone: str) -> float:
+    """start_s + count days (or weeks) of the zone's calendar, as epoch seconds."""
+    first = datetime.fromtimestamp(start_s, ZoneInfo(zone)).replace(tzinfo=None)
+    wall = first + timedelta(days=round(every_s / 86_400.0) * count)
+    return wall.replace(tzinfo=ZoneInfo(zone)).astimezone(UTC).timestamp()
+
+
+def _last_count(start_s: float, every_s: float, at_s: float, zone: str) -> int:
+    """Number of the latest recurrence that is not after at_s (>= start_s)."""
+    # a day of DST can add or take an hour: begin one too far and step back
+    count = int((at_s - start_s) // every_s) + 1
+    while count > 0 and _recurrence(start_s, every_s, count, zone) > at_s:
         count -= 1
-    return start_s
+    return count
 
 
 def leading(
@@ -181,7 +184,7 @@ def point_at(profiles: Iterable[Profile], where: Situation, at_s: float) -> Poin
     for purpose in (Purpose.EXTERNAL, Purpose.STATION_MAX):
         capping = leading(known, purpose, where, at_s)
         if capping is not None:
-            top, bottom = _own_band(capping[0], capping[1], where)
+            top, bottom = _cap(capping[0], capping[1], where)
             high, low = _lower(high, top), _higher(low, bottom)
             sources.append(capping[0].id)
     extra = leading(known, Purpose.LOCAL_GENERATION, where, at_s)
@@ -205,6 +208,13 @@ def _own_band(profile: Profile, period: Period, where: Situation) -> tuple[Quad,
     elif high[0] == 0.0:
         low = NO_DISCHARGE
     return high, low
+
+
+def _cap(profile: Profile, period: Period, where: Situation) -> tuple[Quad, Quad]:
+    """Like _own_band for what only caps: a negative limit there stops charging, no more."""
+    if period.limit_w[0] < 0.0:
+        period = replace(period, limit_w=(0.0, *period.limit_w[1:]))
+    return _own_band(profile, period, where)
 
 
 def _finish(
@@ -267,18 +277,16 @@ def change_times(
 
 def _starts(profile: Profile, where: Situation, begin_s: float, end_s: float) -> list[float]:
     """Schedule begins that matter between begin_s and end_s."""
-    first = schedule_start(profile, where, begin_s)
     if profile.kind != "Recurring" or profile.recurrence_s is None or profile.start_s is None:
+        first = schedule_start(profile, where, begin_s)
         return [] if first is None else [first]
-    starts = [] if first is None else [first]
-    at_s = max(begin_s, profile.start_s)
-    while at_s < end_s:
-        start_s = _last_recurrence(
-            profile.start_s, profile.recurrence_s, at_s, _zone(profile, where)
-        )
+    zone, every_s = _zone(profile, where), profile.recurrence_s
+    count = _last_count(profile.start_s, every_s, max(begin_s, profile.start_s), zone)
+    starts = []
+    while (start_s := _recurrence(profile.start_s, every_s, count, zone)) < end_s:
         starts.append(start_s)
-        at_s = max(at_s, start_s) + profile.recurrence_s / 2.0
-    return sorted(set(starts))
+        count += 1
+    return starts
 
 
 def composite(
