@@ -3,8 +3,9 @@
     python tools/generate_ocpp.py            write src/pendel/comms/ocpp/{v16,v201,v21}.py
     python tools/generate_ocpp.py --check    exit 1 if they differ from what would be written
 
-Only names, types and constraints are taken; the schemas themselves are never committed. Wire names
-stay as they are: no renaming means that nothing can be renamed wrongly.
+Only names, types and constraints are taken (not `multipleOf` of floats and not `format: uri`); the
+schemas themselves are never committed. Wire names stay as they are: no renaming means that
+nothing can be renamed wrongly.
 """
 
 import importlib.metadata
