@@ -2,8 +2,9 @@
 
 At the begin of each step the controller plans with what was knowable: stated departures, published
 prices, load and PV of the steps before. Within the step the real load and PV show in the readings,
-and the same dispatch that ticks every few seconds in a live system trims the setpoints to the limits
-(docs/concepts/simulation.md). Then the batteries move, and at the real departure the car is gone.
+and the same dispatch that ticks every few seconds in a live system trims the setpoints to the
+limits (docs/concepts/simulation.md). Then the batteries move, and at the real departure the car
+is gone.
 """
 
 import time
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pendel.control.controller import Controller
+from pendel.control.controller import Controller, Ended
 from pendel.control.dispatch import network_of
 from pendel.control.state import FleetState, Knowledge
 from pendel.records import Mode
@@ -21,7 +22,7 @@ from pendel.scenario.publication import published_until_s
 from pendel.sim.fleet import Fleet, fleet_of, state_of
 from pendel.sim.metrics import Trace, check_balance, summary_of
 from pendel.sim.result import Run
-from pendel.units import FloatArray
+from pendel.units import SECONDS_PER_HOUR, FloatArray, IntArray
 
 Progress = Callable[[int, int], None]
 """Called with (steps done, steps of all)."""
@@ -169,13 +170,21 @@ def _advance(fleet: Fleet, power_kw: FloatArray, step_h: float) -> None:
     fleet.power_kw[active] = power_kw
 
 
-def _teach(controller: Controller, fleet: Fleet, left: np.ndarray) -> None:
+def _teach(controller: Controller, fleet: Fleet, left: IntArray) -> None:
     """Tell the controller which sessions have ended, so that departures are learned."""
-    for unit in left[fleet.is_session[left]]:
+    gone = left[fleet.is_session[left]]
+    if len(gone):
+        hours = (fleet.last[gone] - fleet.first[gone]) * (controller.step_s / SECONDS_PER_HOUR)
+        at_once = hours * fleet.charge_max_kw[gone] * fleet.charge_efficiency[gone]
         controller.ended(
-            int(fleet.site[unit]),
-            str(fleet.vehicle_id[unit]),
-            int(fleet.arrive_s[unit]),
-            int(fleet.stated_depart_s[unit]),
-            int(fleet.depart_s[unit]),
+            Ended(
+                site=fleet.site[gone],
+                vehicle_id=fleet.vehicle_id[gone],
+                unit_id=fleet.unit_id[gone],
+                arrive_s=fleet.arrive_s[gone],
+                stated_depart_s=fleet.stated_depart_s[gone],
+                depart_s=fleet.depart_s[gone],
+                lacked_kwh=fleet.target_kwh[gone] - fleet.energy_kwh[gone],
+                counted=fleet.energy_arrive_kwh[gone] + at_once >= fleet.target_kwh[gone],
+            )
         )
