@@ -82,7 +82,7 @@ def test_defaults() -> None:
     assert problems == []
     assert config is not None
     assert (config.http.port, config.ocpp.port, config.ocpp.lab) == (8080, 9000, False)
-    assert config.store == "sqlite:///pendel.db"
+    assert config.store == "sqlite:///var/pendel.db"
     assert config.site[0].export_permit is None
     assert config.station == []
 
