@@ -88,6 +88,7 @@ def test_every_bad_file_is_told_at_once(tmp_path: Path) -> None:
         ("sites.csv", 2, "a,x,11,,"),
         ("prices.csv", 3, f"{utc(0)},a,0,"),
         ("sessions.csv", 2, session(capacity_kwh="-1")),
+        ("storages.csv", 2, "s1,a,10,11,4,4,,,,"),
     ):
         files = edited(files, file, line, text)
     assert places(problems_of(write_folder(tmp_path, files))) == [
@@ -95,6 +96,8 @@ def test_every_bad_file_is_told_at_once(tmp_path: Path) -> None:
         ("scenario.toml", 5, "step_minutes"),
         ("sessions.csv", 2, "capacity_kwh"),
         ("sites.csv", 2, "import_limit_kw"),
+        ("storages.csv", 2, "energy_start_kwh"),
+        ("storages.csv", 2, "storage_id"),
     ]
 
 

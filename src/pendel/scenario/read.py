@@ -2,11 +2,12 @@
 
 import difflib
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 from pendel.errors import InvariantError
 from pendel.scenario import tables
-from pendel.scenario.columns import Horizon, Scenario
+from pendel.scenario.columns import Horizon, Scenario, Sessions, Storages
 from pendel.scenario.findings import Findings
 from pendel.scenario.fleet import build_sessions, build_storages, check_unique
 from pendel.scenario.head import CELLS_MAX, FILE, ScenarioHead, read_head
@@ -52,10 +53,7 @@ def _build(
 ) -> Scenario:
     feeders, feeder_of = build_feeders(readers["feeders"])
     sites, site_of = build_sites(readers["sites"], feeder_of)
-    known = site_of or None
-    sessions, ignored, session_names = build_sessions(readers["sessions"], horizon, known)
-    storages, storage_names = build_storages(readers["storages"], known)
-    check_unique([session_names, storage_names])
+    sessions, ignored, storages = _build_units(readers, horizon, site_of or None)
     if len(sites) * horizon.steps > CELLS_MAX:
         cells = f"{len(sites)} sites times {horizon.steps} steps"
         findings.of(FILE).add(0, "steps", f"{cells} is too much", f"at most {CELLS_MAX}")
@@ -113,9 +111,21 @@ def _foreign_files(folder: Path, findings: Findings) -> tuple[str, ...]:
 
 def _read_without_horizon(readers: dict[str, TableReader]) -> None:
     """Problems that do not depend on the horizon, when scenario.toml cannot be used."""
+    anywhere = Horizon(datetime(1970, 1, 1, tzinfo=UTC), steps=1, step_s=60, timezone="UTC")
     _feeders, feeder_of = build_feeders(readers["feeders"])
-    build_sites(readers["sites"], feeder_of)
-    _read_cells_only(readers, ("prices", "series", "sessions", "storages", "market", "reserves"))
+    _sites, site_of = build_sites(readers["sites"], feeder_of)
+    _build_units(readers, anywhere, site_of or None)
+    _read_cells_only(readers, ("prices", "series", "market", "reserves", "co2"))
+
+
+def _build_units(
+    readers: dict[str, TableReader], horizon: Horizon, site_of: dict[str, int] | None
+) -> tuple[Sessions, int, Storages]:
+    """Sessions, how many lie outside the horizon, and storages; their ids are one name space."""
+    sessions, ignored, session_names = build_sessions(readers["sessions"], horizon, site_of)
+    storages, storage_names = build_storages(readers["storages"], site_of)
+    check_unique([session_names, storage_names])
+    return sessions, ignored, storages
 
 
 def _read_cells_only(readers: dict[str, TableReader], stems: tuple[str, ...]) -> None:
