@@ -20,7 +20,9 @@ def random_case(seed: int) -> dict:
     return {
         "wish_kw": draw.uniform(-15.0, 15.0, count),
         "energy_kwh": energy,
-        "floor_kwh": np.where(draw.random(count) < 0.5, np.nan, draw.uniform(0, 1, count) * capacity),
+        "floor_kwh": np.where(
+            draw.random(count) < 0.5, np.nan, draw.uniform(0, 1, count) * capacity
+        ),
         "energy_min_kwh": draw.choice([0.0, 0.2], count) * capacity,
         "capacity_kwh": capacity,
         "target_kwh": draw.uniform(0.0, 1.0, count) * capacity,
