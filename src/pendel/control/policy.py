@@ -19,7 +19,7 @@ import numpy as np
 from pendel.control.state import FleetState
 from pendel.units import SECONDS_PER_HOUR, FloatArray, IntArray
 
-LADDER_EUR = np.geomspace(1.0, 1_000.0, 13)
+LADDER_EUR = np.geomspace(1.0, 300.0, 10)
 """Prices of a broken promise at which the risk of new sessions is predicted [EUR]."""
 
 

@@ -31,8 +31,8 @@ LEDGER_RESERVE = 0.8
 LEDGER_SCALE = 1.5
 LEDGER_RUNNING = 2.0
 LADDER_UNITS_MAX = 64
-RISK_SHARE_MOST = 1.2
 RISK_SHARE_LEAST = 0.02
+CALIBRATION = 4.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +62,7 @@ class PromiseKeeper:
     _seen: set[str] = field(default_factory=set)
     _ladder_sum: FloatArray = field(default_factory=lambda: np.zeros(len(LADDER_EUR)))
     _ladder_weight: float = 0.0
+    _spent: float = 0.0
 
     def __post_init__(self) -> None:
         if not CONFIDENCE_LEAST <= self.confidence <= CONFIDENCE_MOST:
@@ -256,9 +257,15 @@ class PromiseKeeper:
         """
         allowed = 1.0 - self.confidence
         balance = allowed * self.counted - self.broken
+        if balance < LEDGER_RESERVE:
+            return 0.0
         scale = LEDGER_SCALE + LEDGER_RUNNING * allowed * len(self._seen)
         share = (balance - LEDGER_RESERVE) / scale
-        return allowed * min(max(share, RISK_SHARE_LEAST), RISK_SHARE_MOST)
+        return allowed * min(max(share, RISK_SHARE_LEAST), 1.0) / self.calibration()
+
+    def calibration(self) -> float:
+        """Promises broken over those the model expected to break, shrunk to 1, at least 0.5."""
+        return max((CALIBRATION + self.broken) / (CALIBRATION + self._spent), 0.5)
 
     def learn_risk(self, ladder: FloatArray) -> None:
         """Predicted risk of new sessions at each price of LADDER_EUR [N, L]."""
@@ -273,7 +280,7 @@ class PromiseKeeper:
             return STRICT_EUR
         mean = np.maximum.accumulate((self._ladder_sum / self._ladder_weight)[::-1])[::-1]
         share = self.risk_share()
-        if share < mean[-1] or self.counted == 0:
+        if share <= 0.0 or share < mean[-1]:
             return STRICT_EUR
         logs = np.log(np.maximum(mean, 1e-9))
         return float(np.exp(np.interp(-np.log(share), -logs, np.log(LADDER_EUR))))
@@ -318,6 +325,7 @@ class PromiseKeeper:
             return
         self._seen.update(str(state.unit_id[n]) for n in fresh)
         cars = [n for n in fresh if state.is_session[n]]
+        self._spent += self.risk_share() * self.calibration() * len(cars)
         rows = np.array(cars[:: len(cars) // LADDER_UNITS_MAX + 1], dtype=np.int64)
         if len(rows):
             few, seen = select(state, rows), presence[rows]
