@@ -9,7 +9,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pendel.control.coupled import EXACT_UNITS_EACH_STEP, coupled_groups, plan_exactly
+from pendel.control.coupled import (
+    EXACT_UNITS_EACH_STEP,
+    FEW_SITES_MAX,
+    coupled_groups,
+    plan_exactly,
+)
 from pendel.control.departures import DepartureModel
 from pendel.control.dispatch import Network
 from pendel.control.lone import lone_sites, plan_lone
@@ -32,7 +37,7 @@ DEVIATION_KWH = 0.25
 SWEEP_UNITS_MAX = 400
 """Units planned per tick by the sweep at most, the longest waiting first: a tick stays short."""
 AGE_STEPS_MAX = 96
-LONE_UNITS_MAX = 512
+LONE_UNITS_MAX = 160
 """Cars that the stochastic policy steers at most; more are planned by the sweep."""
 LONE_DEVIATION_KWH = 0.01
 
@@ -121,7 +126,7 @@ class Planning:
         lone = lone_sites(state, knowledge, outlook, self.network, self.mode)[state.site]
         lone &= state.is_session
         groups, swept = coupled_groups(state, ~lone, self.network)
-        if lone.sum() > LONE_UNITS_MAX:
+        if lone.sum() > LONE_UNITS_MAX or len(self.network.feeder) > FEW_SITES_MAX:
             swept |= lone
         elif lone.any():
             self._plan_lone(state, self._due_lone(state, lone, step), knowledge, outlook, step)
@@ -240,7 +245,7 @@ class Planning:
         The horizon is cut where life goes on: what a stationary battery then holds is worth the
         middle between saving an import and an export. At the true end of a run nothing is.
         """
-        if self.end_s is not None and outlook.steps < HORIZON_STEPS_MAX:
+        if self._ends_with(outlook):
             return state.terminal_eur_kwh
         row = knowledge.price_row[state.site]
         middle = 0.5 * (outlook.import_eur_kwh.mean(axis=1) + outlook.export_eur_kwh.mean(axis=1))
@@ -278,8 +283,20 @@ class Planning:
             few.discharge_max_kw = np.where(few.is_session, 0.0, few.discharge_max_kw)
         steps, now_s, step_s = outlook.steps, knowledge.now_s, self.step_s
         presence = self.departures.presence(few, now_s, step_s, steps)
-        if not careful:
-            return presence, self.keeper.floors(few, presence, now_s, step_s, steps)
-        buy, sell, row = outlook.import_eur_kwh, outlook.export_eur_kwh, knowledge.price_row
-        floor = self.keeper.floors(few, presence, now_s, step_s, steps, buy, sell, row[few.site])
+        if careful:
+            row = knowledge.price_row[few.site]
+            buy, sell = outlook.import_eur_kwh, outlook.export_eur_kwh
+            floor = self.keeper.floors(few, presence, now_s, step_s, steps, buy, sell, row)
+        else:
+            floor = self.keeper.floors(few, presence, now_s, step_s, steps)
+        if self._ends_with(outlook):
+            gain = few.charge_max_kw * few.charge_efficiency * (step_s / SECONDS_PER_HOUR)
+            before = gain[:, None] * np.arange(steps - 1, -1, -1)
+            at_once = few.energy_kwh[:, None] + gain[:, None] * np.arange(1, steps + 1)
+            due = np.minimum(few.target_kwh[:, None] - before, at_once)
+            floor = np.fmax(floor, np.where(due > 0.0, due, np.nan))
         return presence, floor
+
+    def _ends_with(self, outlook: Outlook) -> bool:
+        """Whether the run ends with the horizon: then every target is due at its end."""
+        return self.end_s is not None and outlook.steps < HORIZON_STEPS_MAX
