@@ -202,18 +202,20 @@ def run_month(
     return rows
 
 
+PRIOR = departures.packaged_prior()
+
+
 def use_prior_without(work: data.SessionSet, month: str) -> None:
     """Replace the packaged prior by one that never saw this month (workplace tables only)."""
     from pendel.control.departure_fit import fit_table
 
-    known = departures.packaged_prior.__wrapped__()
     rest = work.where(~np.char.endswith(work.group, month))
     tables = [
         fit_table(rest.arrive_s, rest.stated_s, rest.depart_s, data.ACN_ZONE, clock).tolist()
         for clock in (True, False)
     ]
     changed = departures.Prior(
-        known.archetypes, known.shares, tables + known.tables[2:], f"without {month}"
+        PRIOR.archetypes, PRIOR.shares, tables + PRIOR.tables[2:], f"without {month}"
     )
     departures.packaged_prior = lambda: changed
 

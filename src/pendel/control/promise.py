@@ -27,6 +27,7 @@ from pendel.units import PROMISE_TOLERANCE_KWH, SECONDS_PER_HOUR, FloatArray, In
 CONFIDENCE_LEAST, CONFIDENCE_MOST = 0.5, 0.999
 STRICT_EUR = 1e5
 LADDER_HALF_LIFE = 300.0
+LEDGER_AIM = 0.95
 LEDGER_RESERVE = 0.8
 LEDGER_SCALE = 1.5
 LEDGER_RUNNING = 2.0
@@ -251,12 +252,12 @@ class PromiseKeeper:
     def risk_share(self) -> float:
         """Probability of a broken promise that a session may run now.
 
-        The ledger: (1 - confidence) is paid in per promise counted, 1 is paid out per promise
+        The ledger: LEDGER_AIM (1 - confidence) is paid in per promise counted, 1 is paid out per promise
         broken. The share follows the balance above a reserve, the more gently the more
         promises are running (their outcome is not known yet), so that it is not overdrawn.
         """
         allowed = 1.0 - self.confidence
-        balance = allowed * self.counted - self.broken
+        balance = LEDGER_AIM * allowed * self.counted - self.broken
         if balance < LEDGER_RESERVE:
             return 0.0
         scale = LEDGER_SCALE + LEDGER_RUNNING * allowed * len(self._seen)
