@@ -108,6 +108,12 @@ class Controller:
         if self.mode != Mode.UNCONTROLLED:
             self.planning.learn(sessions)
 
+    def hold(self, unit: int, power_kw: float, rank: int) -> None:
+        """Somebody's hand between refresh and dispatch: the wish of a unit is power_kw [kW], of a
+        rank (index into RANKS); limits and promises act on it as on any wish."""
+        self._wish_kw[unit] = power_kw
+        self._base[unit] = rank
+
     @property
     def may_discharge(self) -> bool:
         """Whether the mode lets cars discharge at all."""

@@ -11,7 +11,7 @@ import numpy as np
 from pendel.control.problem import PlanProblem
 from pendel.control.reach import Reach
 from pendel.control.verify import Verdict, verify
-from pendel.units import BoolArray, FloatArray
+from pendel.units import BoolArray, FloatArray, IntArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +67,17 @@ def schedule_of(
         current = current + change
         energy[:, t] = np.where(here[:, t], current, np.nan)
     return with_net(problem, reach, power, energy, curtailed_kw, reserve_kw)
+
+
+def merge_directions(
+    problem: PlanProblem, reach: Reach, charge: FloatArray, discharge: FloatArray, pair: IntArray
+) -> FloatArray:
+    """Signed power that changes the stored energy as both amounts did, for rows `pair` of W."""
+    who = reach.unit[pair]
+    eta_c = problem.units.charge_efficiency[who]
+    eta_d = problem.units.discharge_efficiency[who]
+    change = eta_c * charge - discharge / eta_d
+    return np.where(change > 0.0, change / eta_c, change * eta_d)
 
 
 def promised_lo(reach: Reach) -> FloatArray:

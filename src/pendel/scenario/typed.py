@@ -21,7 +21,7 @@ ID_CHARACTERS_MAX = 255
 @dataclass(frozen=True, slots=True)
 class TypedBatch:
     """Checked rows [n]: number [n] NaN and time_us UNKNOWN_US where a cell is bad; ok [n] tells
-    rows without a problem. Columns absent from the file hold their default."""
+    rows without a problem. Columns absent from the file hold their default (read-only views)."""
 
     number: dict[str, FloatArray]
     time_us: dict[str, IntArray]
@@ -35,7 +35,7 @@ class TypedBatch:
     def texts(self, name: str) -> StrArray:
         """A text column [n]; "" where it is absent."""
         if name not in self.text:
-            return np.full(len(self), "", dtype=np.dtypes.StringDType())
+            return np.broadcast_to(np.array("", dtype=np.dtypes.StringDType()), len(self))
         return parse.texts(self.text[name])
 
 
@@ -90,7 +90,7 @@ def _numbers(
     column: Column, cells: Cells | None, lines: IntArray, ok: BoolArray, found: FileFindings
 ) -> FloatArray:
     if cells is None:
-        return np.full(len(lines), column.default)
+        return np.broadcast_to(np.float64(column.default), len(lines))
     parsed = parse.numbers(cells)
     values: FloatArray = parsed.values
     _report_bad(column, parsed, lines, ok, found)
@@ -118,7 +118,7 @@ def _times(
     column: Column, cells: Cells | None, lines: IntArray, ok: BoolArray, found: FileFindings
 ) -> IntArray:
     if cells is None:
-        return np.full(len(lines), UNKNOWN_US, dtype=np.int64)
+        return np.broadcast_to(np.int64(UNKNOWN_US), len(lines))
     parsed = parse.times(cells)
     _report_bad(column, parsed, lines, ok, found)
     values: IntArray = parsed.values
