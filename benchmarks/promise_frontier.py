@@ -69,6 +69,7 @@ class Variant:
     export_share: float = 1.0
     markup_eur_kwh: float = 0.0
     timezone: str = "America/Los_Angeles"
+    limit_kw: float = 5_000.0
 
 
 def price_table(folder: Path) -> dict[str, dict[int, float]]:
@@ -140,7 +141,7 @@ def scenario_of(
         battery_model=none,
     )
     empty, nothing = np.zeros(0), np.zeros(0, dtype=np.int64)
-    wide = np.array([5_000.0])
+    wide = np.array([variant.limit_kw])
     return Scenario(
         name=month,
         horizon=Horizon(datetime.fromtimestamp(begin_s, UTC), steps, STEP_S, variant.timezone),

@@ -42,7 +42,7 @@ def test_kernel_agrees_with_the_twin(seed: int) -> None:
         target + start * spacing, target, target + low * spacing, target + high * spacing,
         levels * spacing, down * spacing, given["counts_in"], given["presence"], charge, give,
         floor, given["miss"], given["terminal"], levels, np.empty((steps + 2, 512)),
-        np.empty((0, 0)),
+        np.empty((0, 0)), np.full(steps, levels * spacing), np.full(steps, down * spacing),
     )  # fmt: skip
     other = start + round(change / spacing)
     assert -down <= other - start <= levels
