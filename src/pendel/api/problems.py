@@ -11,7 +11,7 @@ from pendel.errors import InputError, NotFoundError, PendelError, Problem, Store
 MEDIA_TYPE = "application/problem+json"
 
 
-class HttpProblem(Exception):
+class HttpError(Exception):
     """Raised by handlers, answered as problem+json."""
 
     def __init__(
@@ -28,7 +28,7 @@ class HttpProblem(Exception):
         self.headers = headers or {}
 
 
-def problem_response(problem: HttpProblem) -> Response:
+def problem_response(problem: HttpError) -> Response:
     """The answer for a problem."""
     body: dict[str, object] = {
         "type": "about:blank",
@@ -46,14 +46,14 @@ def problem_response(problem: HttpProblem) -> Response:
     )
 
 
-def as_problem(error: PendelError) -> HttpProblem:
+def as_problem(error: PendelError) -> HttpError:
     """What an error of pendel means to a caller."""
     match error:
         case NotFoundError():
-            return HttpProblem(404, str(error))
+            return HttpError(404, str(error))
         case InputError():
-            return HttpProblem(422, str(error), error.problems)
+            return HttpError(422, str(error), error.problems)
         case StoreError():
-            return HttpProblem(503, f"the store does not answer: {error}")
+            return HttpError(503, f"the store does not answer: {error}")
         case _:
-            return HttpProblem(500, "a check on power or money failed")
+            return HttpError(500, "a check on power or money failed")

@@ -22,11 +22,12 @@ def utc_or_none(when_utc: datetime | None) -> str | None:
 
 def stations(runtime: Runtime, site_ids: frozenset[str] | None = None) -> list[dict[str, Any]]:
     """All stations with their EVSEs (contract: `GET /api/v1/stations`), sorted by id."""
-    found = []
-    for area in runtime.areas:
-        for station in area.stations:
-            if site_ids is None or station.site_id in site_ids:
-                found.append(_station(runtime.state, area, station))
+    found = [
+        _station(runtime.state, area, station)
+        for area in runtime.areas
+        for station in area.stations
+        if site_ids is None or station.site_id in site_ids
+    ]
     return sorted(found, key=lambda item: str(item["station_id"]))
 
 

@@ -14,7 +14,7 @@ from typing import Protocol
 from pendel.control.limits import FUSE
 from pendel.control.state import RANKS, Decision, FleetState, Knowledge
 from pendel.ports import ChargerPort, MeterPort, PlugPort, PriceSource
-from pendel.records import Limit, Needs, Promise, SessionEvent, Setpoint, Signal, Tick
+from pendel.records import Limit, Needs, Promise, Rank, SessionEvent, Setpoint, Signal, Tick
 from pendel.runtime.area import AreaSpec, Meters, fleet_state, knowledge, open_sessions, site_limits
 from pendel.runtime.checks import deviations
 from pendel.runtime.fallback_decision import fallback_decision
@@ -24,9 +24,9 @@ from pendel.runtime.plan_records import record_plans
 from pendel.runtime.pricing import PriceBook
 from pendel.runtime.promising import terms
 from pendel.runtime.reasons import Moment, Order, causes, reason
-from pendel.runtime.state import SessionView, State, merged
+from pendel.runtime.state import PV_SUFFIX, SessionView, State, merged
 from pendel.scenario.columns import UNKNOWN_S
-from pendel.units import FloatArray
+from pendel.units import POWER_MAX_KW, FloatArray
 
 CHANGED_KW = 0.05
 """A setpoint that changes by less keeps standing [kW]."""
@@ -154,7 +154,6 @@ class Area:
         moment = Moment(known, limits, price_id, self._plans(state), self.spec.timezone)
         self._store(batch, state, views, columns, decision, moment, meters)
         journal.commit(batch)
-        self.curtail_kw = dict(zip(self.spec.site_id, decision.curtail_kw.tolist(), strict=True))
         return [record for record in batch.records if isinstance(record, Setpoint)]
 
     def _plans(self, state: State) -> list[str]:
@@ -246,12 +245,14 @@ class Area:
             for unit, view in enumerate(views)
             if self._differs(state.setpoints.get(view.device_id), decision, unit, batch.now_utc)
         ]
-        if not changed and not batch.records and self.health == HEALTHY:
+        held_back = bool((decision.curtail_kw > 0.0).any()) or bool(self.curtail_kw)
+        if not changed and not batch.records and not held_back and self.health == HEALTHY:
             return
         sources = dict.fromkeys(name for name in (*moment.plan_id, *moment.price_id) if name)
         plan_id = next((name for name in moment.plan_id if name), "")
         tick = batch.add(Tick, causes=tuple(sources), plan_id=plan_id, health=self.health)
         until = batch.now_utc + timedelta(seconds=2 * self.spec.step_s)
+        self._curtail(batch, state, decision, moment, tick.id, until)
         for unit in changed:
             view = views[unit]
             hand = standing_hand(state, view.device_id, batch.now_utc)
@@ -268,6 +269,48 @@ class Area:
                 until_utc=until,
                 simulated=view.event.simulated,
             )
+
+    def _curtail(
+        self,
+        batch: Batch,
+        state: State,
+        decision: Decision,
+        moment: Moment,
+        tick_id: str,
+        until_utc: datetime,
+    ) -> None:
+        """Orders to hold sun back, and to let it go again."""
+        for index, site in enumerate(self.spec.site_id):
+            held_kw = round(float(decision.curtail_kw[index]), 6)
+            if held_kw <= 0.0 and site not in self.curtail_kw:
+                continue
+            device, sun_kw = site + PV_SUFFIX, float(moment.known.pv_kw[index])
+            # A sun that is held back shows less than it could: what it could is not known, so
+            # the order is the power that may flow, and letting go is an order without a bound.
+            allowed_kw = sun_kw - held_kw if held_kw > 0.0 else POWER_MAX_KW
+            before = state.setpoints.get(device)
+            stands = before is not None and before.until_utc > batch.now_utc
+            if stands and before is not None and abs(before.power_kw + allowed_kw) < CHANGED_KW:
+                continue
+            limit = moment.limits[index]
+            batch.add(
+                Setpoint,
+                causes=(tick_id, *limit.causes),
+                device_id=device,
+                site_id=site,
+                power_kw=-allowed_kw,
+                requested_kw=-sun_kw,
+                rank=Rank.GRID_LIMIT,
+                reason=f"export limit of {limit.export_limit_kw:.0f} kW by {limit.export_source}"
+                if held_kw > 0.0
+                else "the limits leave room for all of the sun again",
+                until_utc=until_utc,
+                simulated=self.spec.simulated,
+            )
+            if held_kw > 0.0:
+                self.curtail_kw[site] = held_kw
+            else:
+                del self.curtail_kw[site]
 
     def _schedules(self, columns: FleetState, now_s: int) -> FloatArray | None:
         if self.health.startswith(FALLBACK):

@@ -96,6 +96,7 @@ class State:
     counts: dict[str, int] = field(default_factory=dict)
     promises_total: int = 0
     promises_kept: int = 0
+    limits_broken: int = 0
     last_utc: datetime | None = None
 
     def apply(self, record: AnyRecord) -> None:
@@ -126,7 +127,9 @@ class State:
             case Tick():
                 self.last_tick = record
             case Deviation():
-                if record.ended:
+                if record.device_id.endswith(GRID_SUFFIX):
+                    self.limits_broken += 1
+                elif record.ended:
                     self.deviations.pop(record.device_id, None)
                 else:
                     self.deviations[record.device_id] = record

@@ -74,7 +74,7 @@ class VirtualWorld:
     scenario: Scenario
     now_utc: datetime
     cars: dict[str, Car] = field(default_factory=dict)
-    curtail_kw: dict[str, float] = field(default_factory=dict)
+    sun_orders: dict[str, Setpoint] = field(default_factory=dict)
     _stays: list[Stay] = field(default_factory=list)
     _meters: dict[str, Registers] = field(default_factory=dict)
     _site_of: dict[str, int] = field(default_factory=dict)
@@ -127,6 +127,10 @@ class VirtualWorld:
             if order is not None:
                 car.ordered_kw, car.order_until_utc = order.power_kw, order.until_utc
             self.cars[view.device_id] = car
+        for site in self._site_of:
+            sun_order = state.setpoints.get(site + PV_SUFFIX)
+            if sun_order is not None:
+                self.sun_orders[site] = sun_order
         for device, meter in self._meters.items():
             kept = state.readings.get(device)
             if kept is not None:
@@ -137,6 +141,9 @@ class VirtualWorld:
     def apply(self, setpoints: Iterable[Setpoint]) -> None:
         """Orders for the stations; unknown devices are passed over."""
         for setpoint in setpoints:
+            if setpoint.device_id.endswith(PV_SUFFIX):
+                self.sun_orders[setpoint.site_id] = setpoint
+                continue
             car = self.cars.get(setpoint.device_id)
             if car is not None:
                 car.ordered_kw, car.order_until_utc = setpoint.power_kw, setpoint.until_utc
@@ -157,7 +164,8 @@ class VirtualWorld:
         return events
 
     def readings(self, now_utc: datetime) -> Sequence[Reading]:
-        """Every car at its station, and load, PV and grid connection of every site."""
+        """Every car at its station, and load, PV and grid connection of every site. The power of
+        PV is what the sun gives; its registers count what an order to hold back lets flow."""
         self._advance(as_utc(now_utc))
         found = [
             self._reading(device, car.stay.site_id, car.power_kw, car, car.energy_kwh)
@@ -165,12 +173,12 @@ class VirtualWorld:
         ]
         for site, index in self._site_of.items():
             load, pv = self._series(index)
-            pv -= min(self.curtail_kw.get(site, 0.0), pv)
+            flowing = self._flowing_kw(site, pv)
             cars = sum(car.power_kw for car in self.cars.values() if car.stay.site_id == site)
             for suffix, power in (
                 (LOAD_SUFFIX, load),
                 (PV_SUFFIX, -pv),
-                (GRID_SUFFIX, load - pv + cars),
+                (GRID_SUFFIX, load - flowing + cars),
             ):
                 found.append(self._reading(site + suffix, site, power, self._meters[site + suffix]))
         return found
@@ -240,11 +248,18 @@ class VirtualWorld:
             taken[car.stay.site_id] += car.advance(seconds)
         for site, index in self._site_of.items():
             load, pv = self._series(index)
-            pv -= min(self.curtail_kw.get(site, 0.0), pv)
+            pv = self._flowing_kw(site, pv)
             self._meters[site + LOAD_SUFFIX].count(load * hours)
             self._meters[site + PV_SUFFIX].count(-pv * hours)
             self._meters[site + GRID_SUFFIX].count((load - pv) * hours + taken[site])
         self.now_utc = until_utc
+
+    def _flowing_kw(self, site: str, sun_kw: float) -> float:
+        """What flows of the sun [kW] under the order that stands, if one does."""
+        order = self.sun_orders.get(site)
+        if order is None or order.until_utc <= self.now_utc:
+            return sun_kw
+        return min(sun_kw, -order.power_kw)
 
     def _plug(self, stay: Stay, cycle: int, when: datetime) -> list[SessionEvent | Needs]:
         session_id = stay.session_id if cycle == 0 else f"{stay.session_id}~{cycle}"
