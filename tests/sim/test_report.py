@@ -93,6 +93,17 @@ def test_a_report_without_frontier_and_co2_leaves_them_out() -> None:
     assert "CO2" not in words and "Confidence against cost" not in words
 
 
+def test_yardsticks_of_a_frontier_become_lines() -> None:
+    points = [
+        {"confidence": c, "kept": c, "cost_eur": 90.0 + c, "always_ready_eur": 88.5}
+        for c in (0.9, 0.99)
+    ]
+    words = words_of(report_html(RUNS[:1], points))
+    assert "always ready, departure and prices known: 88.50 EUR" in words
+    points[0]["always_ready_eur"] = 99.0  # not one yardstick for all: no line
+    assert "always ready" not in words_of(report_html(RUNS[:1], points))
+
+
 def test_written_in_one_piece(tmp_path: Path) -> None:
     target = tmp_path / "report.html"
     write_report(target, RUNS[:1], None)
