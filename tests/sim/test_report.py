@@ -145,7 +145,7 @@ def test_promises_are_counted_by_how_they_ended() -> None:
 
 def test_limit_of_all_sites_is_the_tightest_above_them() -> None:
     world = scenario()
-    assert numbers.total_limit_kw(world) == float("inf")
+    assert numbers.total_limit_kw(world) == 47.0
     tight = dataclasses.replace(world, portfolio_import_limit_kw=33.0)
     assert numbers.total_limit_kw(tight) == 33.0
     feeders = Feeders(
@@ -153,6 +153,8 @@ def test_limit_of_all_sites_is_the_tightest_above_them() -> None:
     )
     sites = dataclasses.replace(world.sites, feeder=np.array([1, 0]))
     assert numbers.total_limit_kw(dataclasses.replace(tight, feeders=feeders, sites=sites)) == 21.0
+    mixed = dataclasses.replace(world.sites, feeder=np.array([1, -1]))
+    assert numbers.total_limit_kw(dataclasses.replace(world, feeders=feeders, sites=mixed)) == 51.0
 
 
 def test_cost_of_the_sites_alone_agrees_with_a_plain_computation() -> None:

@@ -15,6 +15,8 @@ from pendel.web.ticks import moment_label
 
 STYLE = {"uncontrolled": 5, "v1g": 1, "v2h": 3, "v2b": 4, "v2g": 2}
 TABLE_ROWS_MAX = 120
+LIMIT_SHOWN_UP_TO = 2.5
+"""A limit is drawn where it is at most this many times the highest import; above it says little."""
 YARDSTICKS = (
     ("uncontrolled_eur", "charging at once"),
     ("always_ready_eur", "always ready, departure and prices known"),
@@ -59,7 +61,8 @@ def power(runs: list[Run], best: Run) -> str:
     nets = [(run, run.net_kw.sum(axis=0)) for run in runs]
     layers = [Layer(run.strategy, net, "step", style_of(run.strategy)) for run, net in nets]
     limit = total_limit_kw(scenario)
-    if np.isfinite(limit):
+    highest_kw = max(float(net.max(initial=0.0)) for _run, net in nets)
+    if limit <= LIMIT_SHOWN_UP_TO * max(highest_kw, 1.0):
         layers.append(Layer("import limit", np.full(horizon.steps, limit), "limit", 8))
     charge, discharge = fleet_kw(best)
     buy, sell = price_rows(scenario)
