@@ -172,7 +172,7 @@ class ServerConfig(msgspec.Struct, frozen=True):
     """Everything `pendel serve` is told. Lists are in file order."""
 
     site: Annotated[list[SiteConfig], msgspec.Meta(max_length=LIST_MAX)]
-    store: str = "sqlite:///pendel.db"
+    store: str = "sqlite:///var/pendel.db"
     http: HttpConfig = HttpConfig()
     ocpp: OcppConfig = OcppConfig()
     station: Annotated[list[StationConfig], msgspec.Meta(max_length=LIST_MAX)] = []

@@ -1,0 +1,64 @@
+"""The controller of simulations, as the live loop uses it: with an operator's hand, and with its
+schedules written down as plans."""
+
+import numpy as np
+
+from pendel.control.controller import Controller
+from pendel.control.dispatch import SERVICE, Network, network_of
+from pendel.control.state import Decision, FleetState, Knowledge
+from pendel.records import Mode
+from pendel.runtime.area import AreaSpec
+from pendel.scenario.columns import Feeders
+from pendel.units import FloatArray
+
+
+class LiveController:
+    """Implements `area_tick.Decider` with `control.controller.Controller`."""
+
+    def __init__(self, spec: AreaSpec, network: Network) -> None:
+        self.controller = Controller(
+            spec.mode, spec.confidence, spec.step_s, spec.timezone, network
+        )
+        self._held: dict[int, float] = {}
+
+    def refresh(self, state: FleetState, knowledge: Knowledge) -> None:
+        """Bring wishes up to date; plans where that is due."""
+        self.controller.refresh(state, knowledge)
+
+    def hold(self, unit: int, power_kw: float) -> None:
+        """An operator's hand: this unit's wish is power_kw until the next refresh."""
+        self.controller.hold(unit, power_kw, SERVICE)
+
+    def dispatch(self, state: FleetState, knowledge: Knowledge) -> Decision:
+        """Setpoints inside every limit."""
+        return self.controller.dispatch(state, knowledge)
+
+    def ended(
+        self, site: int, vehicle_id: str, arrive_s: int, stated_depart_s: int, depart_s: int
+    ) -> None:
+        """A session ended: learn from its departure."""
+
+    def schedules(self, state: FleetState, now_s: int) -> FloatArray | None:
+        """Planned powers [N, K] from the current step on; None where nothing is planned."""
+        if self.controller.mode == Mode.UNCONTROLLED or len(state) == 0:
+            return None
+        slots = self.controller.planning.slots
+        if len(slots.row) != len(state):
+            return None
+        columns = (now_s // self.controller.step_s + np.arange(slots.ring)) % slots.ring
+        planned: FloatArray = slots.schedule_kw[slots.row[:, None], columns]
+        return planned
+
+
+def live_controller(
+    spec: AreaSpec,
+    feeder: list[int],
+    feeders: Feeders,
+    portfolio_import_kw: float = float("inf"),
+    portfolio_export_kw: float = float("inf"),
+) -> LiveController:
+    """A controller for an area under a tree of feeders; feeder[s] is the index of site s or -1."""
+    index = np.array(feeder, dtype=np.int64)
+    return LiveController(
+        spec, network_of(index, feeders, portfolio_import_kw, portfolio_export_kw)
+    )
