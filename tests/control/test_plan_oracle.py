@@ -58,6 +58,7 @@ def judge(problem: PlanProblem, method: str = "auto") -> None:
     if found.feasible:
         assert verdict.violations.within(1e-5)
     assert found.objective_eur == pytest.approx(verdict.objective_eur, abs=1e-9)
+    assert found.gap <= 1e-5 or not kept
     assert found.bound_eur <= best["cost"] + 1e-6 * scale + (0.0 if kept else 1e-3)
     tolerance = (1e-6 if kept else 1e-3) * scale
     assert found.objective_eur == pytest.approx(best["cost"], abs=tolerance)

@@ -34,6 +34,7 @@ Progress: TypeAlias = Callable[[int, float, float], None]
 FINE_UNITS = 2_000
 FINE_GAP = 1e-7
 INNER_GAP_SHARE = 0.1
+PROOF_SLACK = 1e-6
 
 
 def _no_clock() -> float:
@@ -160,7 +161,9 @@ def finish(
     """Put the verdict on the plan: objective, shortfall, what is unmet and why."""
     off = verdict.violations
     worst = max(off.energy_kwh, off.power_kw, off.site_kw, off.feeder_kw, off.portfolio_kw)
-    if not np.isfinite(bound_eur):
+    objective = verdict.objective_eur
+    if not np.isfinite(bound_eur) or bound_eur > objective + PROOF_SLACK * max(1.0, abs(objective)):
+        # No proof, or one that contradicts the verified plan: say only what is certain.
         bound_eur = trivial_bound(problem)
     return Plan(
         power_kw=schedule.power_kw,
@@ -168,8 +171,8 @@ def finish(
         net_kw=schedule.net_kw,
         curtailed_kw=schedule.curtailed_kw,
         reserve_kw=schedule.reserve_kw,
-        objective_eur=verdict.objective_eur,
-        bound_eur=min(bound_eur, verdict.objective_eur),
+        objective_eur=objective,
+        bound_eur=min(bound_eur, objective),
         shortfall_kwh=verdict.shortfall_kwh,
         over_limit_kwh=verdict.over_limit_kwh if worst > LIMIT_TOLERANCE else 0.0,
         feasible=worst <= LIMIT_TOLERANCE,
