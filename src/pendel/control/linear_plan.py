@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pendel.control.linear_model import INF, Model, build_model
+from pendel.control.linear_model import Model, build_model
 from pendel.control.linear_reserves import add_reserves
 from pendel.control.linear_solve import Engine
 from pendel.control.problem import PlanProblem
