@@ -77,6 +77,7 @@ class Demo:
 
     run: Any
     scenarios: list[Any]
+    worlds: list[Any]
     out: Path
     begin_utc: datetime
     now_utc: datetime
@@ -92,10 +93,17 @@ class Demo:
 
         lines = PlainLines(self.run.runtime)
         clock = SimulatedClock(self.now_utc)
-        loop = Loop(self.run.runtime, clock, TICK_REAL_S, stop, on_tick=lines.show)
+        loop = Loop(
+            self.run.runtime, clock, TICK_REAL_S, stop, lines.show, next_event=self.next_event
+        )
         require(self.until_utc is not None, "a fast run has an end")
         if self.until_utc is not None:
             loop.run_fast(self.until_utc, self.scenarios[0].horizon.step_s)
+
+    def next_event(self, now_utc: datetime) -> datetime | None:
+        """When the next car comes or goes anywhere."""
+        times: list[datetime] = [world.next_event(now_utc) for world in self.worlds]
+        return min(times, default=None)
 
     def run_live(self, stop: Any, speed: float, port: int) -> None:
         """Tick each second, show a table and serve the page."""
@@ -117,7 +125,9 @@ class Demo:
         server.start()
         display = display_for(runtime, f"pendel demo (simulated), page: {server.address}")
         clock = RealClock(speed, self.now_utc)
-        loop = Loop(runtime, clock, TICK_REAL_S * speed, stop, on_tick=display.show)
+        loop = Loop(
+            runtime, clock, TICK_REAL_S * speed, stop, display.show, next_event=self.next_event
+        )
         try:
             loop.run(self.until_utc)
         finally:
@@ -196,9 +206,11 @@ def _open(args: argparse.Namespace) -> Demo:
         hours=0 if args.fast else LIVE_BEGINS_H
     )
     now_utc = run.resumed_utc or begin_utc
+    worlds = []
     for scenario in scenarios:
-        area, _ = virtual_area(scenario, now_utc, run.runtime.state)
+        area, world = virtual_area(scenario, now_utc, run.runtime.state)
         run.runtime.areas.append(area)
+        worlds.append(world)
     run.runtime.start(now_utc)
     hours = args.hours if args.hours is not None else FAST_HOURS if args.fast else None
     if run.resumed_utc is None:
@@ -208,7 +220,7 @@ def _open(args: argparse.Namespace) -> Demo:
     (args.out / "summary.json").unlink(missing_ok=True)
     (args.out / "report.html").unlink(missing_ok=True)
     until_utc = None if hours is None else begin_utc + timedelta(hours=hours)
-    return Demo(run, scenarios, args.out, begin_utc, now_utc, until_utc, hours)
+    return Demo(run, scenarios, worlds, args.out, begin_utc, now_utc, until_utc, hours)
 
 
 def _check(args: argparse.Namespace) -> None:

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
+import numpy as np
+
 from pendel.control.limits import FUSE
 from pendel.control.state import RANKS, Decision, FleetState, Knowledge
 from pendel.ports import ChargerPort, MeterPort, PlugPort, PriceSource
@@ -47,6 +49,10 @@ class Decider(Protocol):
 
     def dispatch(self, state: FleetState, knowledge: Knowledge) -> Decision:
         """Setpoints inside every limit."""
+        ...
+
+    def floors_kwh(self) -> FloatArray:
+        """Energy [N] the promises need at the end of this step (NaN = nothing)."""
         ...
 
     def schedules(self, state: FleetState, now_s: int) -> FloatArray | None:
@@ -253,10 +259,11 @@ class Area:
         tick = batch.add(Tick, causes=tuple(sources), plan_id=plan_id, health=self.health)
         until = batch.now_utc + timedelta(seconds=2 * self.spec.step_s)
         self._curtail(batch, state, decision, moment, tick.id, until)
+        floors = self._floors(len(columns))
         for unit in changed:
             view = views[unit]
             hand = standing_hand(state, view.device_id, batch.now_utc)
-            order = _order(columns, decision, unit)
+            order = _order(columns, decision, floors, unit)
             batch.add(
                 Setpoint,
                 causes=causes(order, view, moment, tick.id, hand),
@@ -317,6 +324,11 @@ class Area:
             return None
         return self.decider.schedules(columns, now_s)
 
+    def _floors(self, count: int) -> FloatArray:
+        floors = self.decider.floors_kwh()
+        good = len(floors) == count and not self.health.startswith(FALLBACK)
+        return floors if good else np.full(count, np.nan)
+
     def _differs(
         self, before: Setpoint | None, decision: Decision, unit: int, now_utc: datetime
     ) -> bool:
@@ -327,7 +339,7 @@ class Area:
         return jump or (power_kw == 0.0) != (before.power_kw == 0.0)
 
 
-def _order(columns: FleetState, decision: Decision, unit: int) -> Order:
+def _order(columns: FleetState, decision: Decision, floors: FloatArray, unit: int) -> Order:
     def at(values: FloatArray) -> float:
         return round(float(values[unit]), 9) + 0.0
 
@@ -338,6 +350,7 @@ def _order(columns: FleetState, decision: Decision, unit: int) -> Order:
         rank=RANKS[int(decision.rank[unit])],
         energy_kwh=float(columns.energy_kwh[unit]),
         age_s=float(columns.reading_age_s[unit]),
+        floor_kwh=float(floors[unit]),
     )
 
 

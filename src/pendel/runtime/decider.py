@@ -19,7 +19,6 @@ class LiveController:
         self.controller = Controller(
             spec.mode, spec.confidence, spec.step_s, spec.timezone, network
         )
-        self._held: dict[int, float] = {}
 
     def refresh(self, state: FleetState, knowledge: Knowledge) -> None:
         """Bring wishes up to date; plans where that is due."""
@@ -37,6 +36,10 @@ class LiveController:
         self, site: int, vehicle_id: str, arrive_s: int, stated_depart_s: int, depart_s: int
     ) -> None:
         """A session ended: learn from its departure."""
+
+    def floors_kwh(self) -> FloatArray:
+        """Energy [N] the promises need at the end of this step (NaN = nothing)."""
+        return self.controller.floors_kwh
 
     def schedules(self, state: FleetState, now_s: int) -> FloatArray | None:
         """Planned powers [N, K] from the current step on; None where nothing is planned."""
