@@ -53,6 +53,12 @@ class LiveController:
         return planned
 
 
+def no_feeders() -> Feeders:
+    """Nothing above the sites."""
+    nothing = np.zeros(0)
+    return Feeders(np.zeros(0, dtype=np.str_), np.zeros(0, dtype=np.int64), nothing, nothing)
+
+
 def live_controller(
     spec: AreaSpec,
     feeder: list[int],

@@ -11,10 +11,11 @@ from pendel.control.state import Knowledge
 from pendel.records import Rank, Signal
 from pendel.runtime.state import SessionView
 from pendel.runtime.words import IDLE_KW
-from pendel.units import FloatArray
+from pendel.units import SECONDS_PER_HOUR, FloatArray
 
 FULL_KWH = 0.05
 PRESSING_KWH = 0.01
+CHEAPEST_SHARE = 0.02
 HORIZON_STEPS = 96
 
 
@@ -127,17 +128,18 @@ def _plan(order: Order, view: SessionView, moment: Moment) -> str:
             return f"{_promise(view, moment)}, no later hour is sure enough"
         if surplus > IDLE_KW:
             return f"takes up {surplus:.1f} kW of the sun"
-        return f"energy costs {imports[0]:.3f} EUR/kWh now, {_place(imports)}"
+        return f"energy costs {imports[0]:.3f} EUR/kWh now, {_place(imports, moment.known.step_s)}"
     if order.power_kw < -IDLE_KW:
         if surplus < order.power_kw:
             return f"serves the house, which would pay {imports[0]:.3f} EUR/kWh"
         return f"selling brings {exports[0]:.3f} EUR/kWh now, buying back is cheaper later"
-    return f"waits: {imports[0]:.3f} EUR/kWh now, {_place(imports)}"
+    return f"waits: {imports[0]:.3f} EUR/kWh now, {_place(imports, moment.known.step_s)}"
 
 
-def _place(prices: FloatArray) -> str:
+def _place(prices: FloatArray, step_s: int) -> str:
     """Where the first price stands among all known ones."""
     cheaper = float(np.mean(prices < prices[0] - 1e-9))
-    if cheaper < 0.02:
-        return f"the cheapest of the next {len(prices)} steps"
-    return f"{cheaper:.0%} of the next {len(prices)} steps are cheaper"
+    hours = len(prices) * step_s / SECONDS_PER_HOUR
+    if cheaper < CHEAPEST_SHARE:
+        return f"the cheapest of the next {hours:.0f} h"
+    return f"{cheaper:.0%} of the next {hours:.0f} h are cheaper"
