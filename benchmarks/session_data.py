@@ -53,7 +53,8 @@ def _columns(rows: list[tuple[int, int, int, float, str, str]]) -> SessionSet:
     )
 
 
-def _table(path: Path) -> Iterator[dict[str, str]]:
+def rows_of(path: Path) -> Iterator[dict[str, str]]:
+    """Rows of a gzipped CSV as dictionaries."""
     with gzip.open(path, "rt", encoding="utf-8-sig") as source:
         yield from csv.DictReader(source)
 
@@ -61,9 +62,9 @@ def _table(path: Path) -> Iterator[dict[str, str]]:
 def acn(folder: Path) -> SessionSet:
     """Caltech and JPL; a departure counts as stated only where the driver claimed the session."""
     rows = []
-    for path in sorted(folder.glob("*.csv.gz")):
+    for path in sorted([*folder.glob("caltech_*.csv.gz"), *folder.glob("jpl_*.csv.gz")]):
         site = path.name.split("_")[0]
-        for row in _table(path):
+        for row in rows_of(path):
             arrive = datetime.fromisoformat(row["arrival"])
             depart = datetime.fromisoformat(row["departure"])
             stated = UNKNOWN_S
@@ -89,7 +90,7 @@ def _local_s(text: str, form: str, zone: str) -> int:
 def homes(folder: Path) -> SessionSet:
     """Norwegian apartment garages; sessions without end are left out; nothing was stated."""
     rows = []
-    for row in _table(folder / "sessions.csv.gz"):
+    for row in rows_of(folder / "sessions.csv.gz"):
         if not row["End_plugout"]:
             continue
         arrive_s = _local_s(row["Start_plugin"], "%d.%m.%Y %H:%M", HOME_ZONE)
@@ -106,7 +107,7 @@ def public(folder: Path) -> SessionSet:
     """Dundee's AC points (7 and 22 kW); rows without end, energy or duration are left out."""
     rows = []
     for path in sorted(folder.glob("dundee_*.csv.gz")):
-        for row in _table(path):
+        for row in rows_of(path):
             if "rap" in row["Model"].lower() or not row["End Date"] or not row["End Time"]:
                 continue
             form = "%d/%m/%Y %H:%M"

@@ -45,7 +45,7 @@ NL_TAX_EUR_KWH, NL_FEE_EUR_KWH = 0.1015, 0.02
 
 
 def street(data: Path) -> Folder:
-    """12 homes on one feeder, each with a bidirectional car, 8 with PV."""
+    """12 homes on one feeder, each with a bidirectional car, 7 with PV."""
     folder = Folder("street", ZoneInfo("Europe/Amsterdam"), datetime(2025, 9, 8, 12), 4)
     spot = measured.day_ahead_eur_kwh(data, "NL")
     folder.files["prices.csv"] = price_lines(

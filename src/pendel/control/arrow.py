@@ -115,9 +115,7 @@ def arrow_of(problem: PlanProblem, reach: Reach) -> Arrow:
     )
 
 
-def _forced(
-    problem: PlanProblem, reach: Reach
-) -> tuple[FloatArray, IntArray, FloatArray]:
+def _forced(problem: PlanProblem, reach: Reach) -> tuple[FloatArray, IntArray, FloatArray]:
     """Powers of forced pairs [all pairs], the free pairs, and each unit's energy at their begin.
 
     A pair is forced where even the fastest charging only just meets what is due later.
@@ -185,7 +183,9 @@ def _columns(
     exports = np.where(reach.export_kw > 0.0, np.minimum(reach.export_kw, least + 1.0), 0.0).ravel()
     charged = problem.demand_charge_eur_kw > 0.0
     peak_lo = np.where(charged, problem.peak_so_far_kw, 0.0)
-    peak_hi = np.where(charged, np.maximum(imports.reshape(sites, steps).max(axis=1), peak_lo) + 1.0, 0.0)
+    peak_hi = np.where(
+        charged, np.maximum(imports.reshape(sites, steps).max(axis=1), peak_lo) + 1.0, 0.0
+    )
     sigma = np.where(charged, peak_hi, 0.0)
     row = problem.price_row
     total_in, total_out = most.sum(axis=0) + 1.0, least.sum(axis=0) + 1.0

@@ -11,20 +11,33 @@ from pendel.records import Mode
 from pendel.scenario.columns import Feeders
 from pendel.units import SECONDS_PER_HOUR, BoolArray, FloatArray, IntArray
 
-EXACT_UNITS_MAX = 24
-"""Units that are planned exactly together at most, in all coupled sites."""
+EXACT_UNITS_MAX = 96
+"""Units that are planned exactly together at most; more are planned by the sweep."""
+EXACT_UNITS_EACH_STEP = 6
+"""A group of up to this many units is planned anew each step, one of n times as many every n."""
 
 
-def exact_groups(
-    state: FleetState, knowledge: Knowledge, network: Network, step: int
+def coupled_groups(
+    state: FleetState, coupled: BoolArray, network: Network
 ) -> tuple[list[IntArray], BoolArray]:
-    """(groups of positions to solve exactly together, which units [N] the sweep plans)."""
-    everything = np.ones(len(state), dtype=np.bool_)
-    if len(state) == 0 or len(state) > EXACT_UNITS_MAX:
-        return [], everything
+    """(groups of positions to solve exactly together, which other units [N] the sweep plans).
+
+    coupled [N]: units of sites where something couples them. Sites are solved one by one unless
+    limits above them bind them together; too many units are left to the sweep.
+    """
+    units = np.flatnonzero(coupled)
+    swept = np.zeros(len(state), dtype=np.bool_)
+    if len(units) == 0:
+        return [], swept
     if network.is_limited:
-        return [np.arange(len(state))], ~everything
-    return [np.flatnonzero(state.site == site) for site in np.unique(state.site)], ~everything
+        groups = [units]
+    else:
+        groups = [units[state.site[units] == site] for site in np.unique(state.site[units])]
+    total = sum(len(group) for group in groups)
+    if total > EXACT_UNITS_MAX:
+        swept[units] = True
+        return [], swept
+    return groups, swept
 
 
 def plan_exactly(

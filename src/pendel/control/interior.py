@@ -89,9 +89,7 @@ class Interior:
         """A v."""
         a = self.arrow
         out = np.zeros(self.rows)
-        apply_rows(
-            a.steps, *self.shape, a.has_demand, a.node_of, a.parent, a.has_market, v, out
-        )
+        apply_rows(a.steps, *self.shape, a.has_demand, a.node_of, a.parent, a.has_market, v, out)
         return out
 
     def bound(self, y: FloatArray, aty: FloatArray) -> float:
@@ -183,7 +181,10 @@ class Interior:
 
 
 def solve_interior(
-    arrow: Arrow, wanted_gap: float, remaining_s: Callable[[], float]
+    arrow: Arrow,
+    wanted_gap: float,
+    remaining_s: Callable[[], float],
+    progress: Callable[[int, float, float], None] | None = None,
 ) -> InteriorResult | None:
     """Iterate until the proven gap is wanted_gap and rows hold; None where it does not converge.
 
@@ -203,6 +204,8 @@ def solve_interior(
         residual = float(np.abs(rp).max(initial=0.0))
         objective = method.scale * float(method.cost @ at.v) + arrow.constant_eur
         gap = (objective - best_bound) / max(1.0, abs(best_bound))
+        if progress is not None:
+            progress(iteration, objective, best_bound)
         if (gap <= wanted_gap and residual <= RESIDUAL_KW) or remaining_s() <= 0.0:
             return _result(arrow, at, best_bound, objective, residual, iteration)
         if not _iterate(method, at, aty, rp, open_columns):

@@ -86,7 +86,7 @@ def build_model(problem: PlanProblem, reach: Reach) -> Model:
 
 def terminal_worth(problem: PlanProblem, reach: Reach) -> FloatArray:
     """[N] value of a stored kWh above the target; 0 where the target itself is out of reach."""
-    counts = (problem.units.target_kwh <= reach.reachable) & (np.diff(reach.offset) > 0)
+    counts = problem.units.target_kwh <= reach.reachable
     return np.where(counts, problem.units.terminal_eur_kwh, 0.0)
 
 

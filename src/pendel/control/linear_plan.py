@@ -76,9 +76,7 @@ def solve_linear(
     )
 
 
-def _merged(
-    values: FloatArray, model: Model, problem: PlanProblem, reach: Reach
-) -> FloatArray:
+def _merged(values: FloatArray, model: Model, problem: PlanProblem, reach: Reach) -> FloatArray:
     """[W] signed power of a solution."""
     pairs = values[model.blocks["charge"]], values[model.blocks["discharge"]]
     return merge_directions(problem, reach, *pairs, np.arange(reach.pairs))

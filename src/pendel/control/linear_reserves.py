@@ -115,9 +115,7 @@ def _relax(model: Model, rows: tuple[IntArray, ...], who: tuple[IntArray, ...]) 
             model.put(row[has], columns[at[has]], -1.0)
 
 
-def _shares(
-    reserves: Reserves, reach: Reach, chosen: IntArray
-) -> tuple[IntArray, IntArray]:
+def _shares(reserves: Reserves, reach: Reach, chosen: IntArray) -> tuple[IntArray, IntArray]:
     """Pairs of (connected pair, block) active together."""
     pairs, blocks = [], []
     for block in chosen:
@@ -181,9 +179,7 @@ def _add_grid(
     total = model.blocks["portfolio"]
     if len(total) == 0 or sites == 0:
         return
-    bounds = (
-        problem.portfolio_export_limit_kw if sign > 0 else problem.portfolio_import_limit_kw
-    )
+    bounds = problem.portfolio_export_limit_kw if sign > 0 else problem.portfolio_import_limit_kw
     rows = model.add_rows(steps, -INF, bounds)
     model.put(rows[step], share, 1.0)
     model.put(rows, total, float(-sign))

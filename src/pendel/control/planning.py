@@ -9,9 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pendel.control.coupled import exact_groups, plan_exactly
+from pendel.control.coupled import EXACT_UNITS_EACH_STEP, coupled_groups, plan_exactly
 from pendel.control.departures import DepartureModel
 from pendel.control.dispatch import Network
+from pendel.control.lone import lone_sites, plan_lone
 from pendel.control.outlook import Outlook, outlook_of
 from pendel.control.promise import PromiseKeeper, select
 from pendel.control.slots import Slots
@@ -31,6 +32,9 @@ DEVIATION_KWH = 0.25
 SWEEP_UNITS_MAX = 400
 """Units planned per tick by the sweep at most, the longest waiting first: a tick stays short."""
 AGE_STEPS_MAX = 96
+LONE_UNITS_MAX = 512
+"""Cars that the stochastic policy steers at most; more are planned by the sweep."""
+LONE_DEVIATION_KWH = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,17 +117,70 @@ class Planning:
             self._news_at = step
 
     def _plan(self, state: FleetState, knowledge: Knowledge, outlook: Outlook, step: int) -> None:
-        groups, swept = exact_groups(state, knowledge, self.network, step)
+        lone = lone_sites(state, knowledge, outlook, self.network, self.mode)[state.site]
+        lone &= state.is_session
+        groups, swept = coupled_groups(state, ~lone, self.network)
+        if lone.sum() > LONE_UNITS_MAX:
+            swept |= lone
+        elif lone.any():
+            self._plan_lone(state, self._due_lone(state, lone, step), knowledge, outlook, step)
         for group in groups:
-            presence, floor = self._promises(state, group, knowledge, outlook.steps)
-            power = plan_exactly(
-                state, group, knowledge, outlook, self.network, self.mode, presence, floor
-            )
-            self.slots.put(group, power, step)
-            self.slots.put_floors(group, floor, step)
+            if self._group_is_due(group, step):
+                self._plan_group(state, group, knowledge, outlook, step)
+            else:
+                swept[group] = self.slots.planned_at[self.slots.row[group]] < 0
         todo = self._due(state, swept, step)
         if len(todo):
             self._sweep(state, todo, knowledge, outlook, step)
+
+    def _group_is_due(self, group: IntArray, step: int) -> bool:
+        """A small group is planned each step, a larger one every few, and on news."""
+        planned_at = self.slots.planned_at[self.slots.row[group]]
+        every = -(-len(group) // EXACT_UNITS_EACH_STEP)
+        known = planned_at[planned_at >= 0]
+        return len(known) == 0 or bool(known.min() < max(self._news_at, step - every + 1))
+
+    def _plan_group(
+        self, state: FleetState, group: IntArray, knowledge: Knowledge, outlook: Outlook, step: int
+    ) -> None:
+        presence, floor = self._promises(state, group, knowledge, outlook, careful=True)
+        power = plan_exactly(
+            state, group, knowledge, outlook, self.network, self.mode, presence, floor
+        )
+        self.slots.put(group, power, step)
+        self.slots.put_floors(group, floor, step)
+
+    def _due_lone(self, state: FleetState, lone: BoolArray, step: int) -> IntArray:
+        """Positions [M] of lone units to plan now: a plan under uncertain departure stays optimal
+        as time passes (the programme is time-consistent), so it is renewed on news and hourly."""
+        slots = self.slots
+        planned_at = slots.planned_at[slots.row]
+        expected = slots.energy_kwh[slots.row, (step - 1) % slots.ring]
+        off = np.abs(state.energy_kwh - expected) > LONE_DEVIATION_KWH
+        age = max(SECONDS_PER_HOUR // self.step_s, 1)
+        due = np.flatnonzero(lone & (off | (planned_at < max(self._news_at, step - age + 1))))
+        if len(due) <= SWEEP_UNITS_MAX:
+            return due
+        never = int((planned_at[due] < 0).sum())
+        order = np.argsort(planned_at[due], kind="stable")
+        return due[order[: max(SWEEP_UNITS_MAX, never)]]
+
+    def _plan_lone(
+        self,
+        state: FleetState,
+        units: IntArray,
+        knowledge: Knowledge,
+        outlook: Outlook,
+        step: int,
+    ) -> None:
+        if len(units) == 0:
+            return
+        few = select(state, units)
+        presence = self.departures.presence(few, knowledge.now_s, self.step_s, outlook.steps)
+        power, floor, energy = plan_lone(few, presence, knowledge, outlook, self.keeper, self.mode)
+        self.slots.put(units, power, step)
+        self.slots.put_energies(units, energy, step)
+        self.slots.put_floors(units, floor, step)
 
     def _due(self, state: FleetState, swept: BoolArray, step: int) -> IntArray:
         """Positions [M] the sweep plans now, longest waiting first, at most SWEEP_UNITS_MAX."""
@@ -151,7 +208,7 @@ class Planning:
         from pendel.control.sweep_kernels import sweep
 
         slots, steps = self.slots, outlook.steps
-        presence, floor = self._promises(state, todo, knowledge, steps)
+        presence, floor = self._promises(state, todo, knowledge, outlook, careful=False)
         base = outlook.load_kw - outlook.pv_kw
         low = np.repeat(-knowledge.export_limit_kw[:, None], steps, axis=1)
         if self.mode in (Mode.V2H, Mode.V2B):
@@ -188,10 +245,25 @@ class Planning:
         self.keeper.forget(sessions.unit_id.tolist())
 
     def _promises(
-        self, state: FleetState, units: IntArray, knowledge: Knowledge, steps: int
+        self,
+        state: FleetState,
+        units: IntArray,
+        knowledge: Knowledge,
+        outlook: Outlook,
+        careful: bool,
     ) -> tuple[FloatArray, FloatArray]:
-        """(presence, floor) [M, K] of some units: what the promises leave free."""
+        """(presence, floor) [M, K] of some units: what the promises leave free.
+
+        careful: floors as the lone policy would hold at the price of risk; otherwise (many units)
+        the ramp to the target at the quantile of departure.
+        """
         few = select(state, units)
-        presence = self.departures.presence(few, knowledge.now_s, self.step_s, steps)
-        floor = self.keeper.floors(few, presence, knowledge.now_s, self.step_s, steps)
+        if self.mode == Mode.V1G:
+            few.discharge_max_kw = np.where(few.is_session, 0.0, few.discharge_max_kw)
+        steps, now_s, step_s = outlook.steps, knowledge.now_s, self.step_s
+        presence = self.departures.presence(few, now_s, step_s, steps)
+        if not careful:
+            return presence, self.keeper.floors(few, presence, now_s, step_s, steps)
+        buy, sell, row = outlook.import_eur_kwh, outlook.export_eur_kwh, knowledge.price_row
+        floor = self.keeper.floors(few, presence, now_s, step_s, steps, buy, sell, row[few.site])
         return presence, floor

@@ -19,7 +19,7 @@ import numpy as np
 from pendel.control.state import FleetState
 from pendel.units import SECONDS_PER_HOUR, FloatArray, IntArray
 
-LADDER_EUR = np.geomspace(1.0, 1_000.0, 13)
+LADDER_EUR = np.geomspace(1.0, 300.0, 10)
 """Prices of a broken promise at which the risk of new sessions is predicted [EUR]."""
 
 
@@ -51,7 +51,7 @@ def lone_power(
 
     presence [N, K]; floor_kwh [N, K] (energy due at the end of a step, NaN none) or None;
     risk_price_eur: EUR per broken promise, scalar or [N]; prices [R, K] known or forecast;
-    price_row [N]. Units below their least energy, or that charge now, charge at full power.
+    price_row [N].
     """
     change, _ = _solve(
         state, presence, floor_kwh, risk_price_eur, import_eur_kwh, export_eur_kwh, price_row,
@@ -63,14 +63,7 @@ def lone_power(
         change / (state.charge_efficiency * step_h),
         change * state.discharge_efficiency / step_h,
     )
-    room = np.maximum(state.capacity_kwh - state.energy_kwh, 0.0)
-    full = np.minimum(state.charge_max_kw, room / (state.charge_efficiency * step_h))
-    lack = np.maximum(state.target_kwh - state.energy_kwh, 0.0)
-    at_once = np.minimum(full, lack / (state.charge_efficiency * step_h))
-    power = np.where(state.charge_now, np.maximum(at_once, 0.0), power)
-    power = np.where(state.energy_kwh < state.energy_min_kwh - 1e-9, np.maximum(full, 0.0), power)
-    power = np.clip(power, -state.discharge_max_kw, full)
-    return np.where(state.paused | ~state.is_session, 0.0, power)
+    return np.clip(power, -state.discharge_max_kw, state.charge_max_kw)
 
 
 def lone_paths(
@@ -125,6 +118,8 @@ def _solve(
     step_h = step_s / SECONDS_PER_HOUR
     change = np.zeros(count)
     paths = np.zeros((count, 2, steps) if with_paths else (0, 0, 0))
+    if with_paths:
+        paths[:, 0] = state.energy_kwh[:, None]
     floor = np.full((count, steps), np.nan) if floor_kwh is None else floor_kwh
     least = np.minimum(state.energy_min_kwh, state.energy_kwh)
     rows = np.nonzero(state.is_session & ~state.paused)[0]

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from pendel.control.policy import LADDER_EUR, lone_paths, lone_power, risk_ladder
+from pendel.control.policy import LADDER_EUR, lone_paths, risk_ladder
 from pendel.control.state import FleetState
 from pendel.records import Needs
 from pendel.scenario.columns import UNKNOWN_S, StrArray
@@ -30,8 +30,9 @@ LADDER_HALF_LIFE = 300.0
 LEDGER_RESERVE = 0.8
 LEDGER_SCALE = 1.5
 LEDGER_RUNNING = 2.0
-RISK_SHARE_MOST = 1.2
+LADDER_UNITS_MAX = 64
 RISK_SHARE_LEAST = 0.02
+CALIBRATION = 4.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,7 @@ class PromiseKeeper:
     _seen: set[str] = field(default_factory=set)
     _ladder_sum: FloatArray = field(default_factory=lambda: np.zeros(len(LADDER_EUR)))
     _ladder_weight: float = 0.0
+    _spent: float = 0.0
 
     def __post_init__(self) -> None:
         if not CONFIDENCE_LEAST <= self.confidence <= CONFIDENCE_MOST:
@@ -186,33 +188,38 @@ class PromiseKeeper:
         at_once = np.minimum(tight.energy_kwh[:, None] + gain * ahead, tight.target_kwh[:, None])
         at_once = np.maximum(at_once, np.minimum(tight.energy_kwh, tight.target_kwh)[:, None])
         weight = presence[:, :steps]
+        needed = self.needed(tight, ready_s, now_s, step_s, steps)
         if import_eur_kwh is not None and export_eur_kwh is not None:
             row = tight.site if price_row is None else price_row
-            price_eur = self.risk_price_eur()
+            self._meet(tight, weight, import_eur_kwh, export_eur_kwh, row, now_s, step_s)
             wanted, _ = lone_paths(
-                tight, weight, self.needed(tight, ready_s, now_s, step_s, steps), price_eur,
-                import_eur_kwh, export_eur_kwh, row, now_s, step_s,
+                tight, weight, needed, self.risk_price_eur(), import_eur_kwh, export_eur_kwh, row,
+                now_s, step_s,
             )  # fmt: skip
+            wanted = np.minimum(wanted, at_once)
         else:
-            wanted = self._due(tight, weight, now_s, step_s)
-        needed = self.needed(tight, ready_s, now_s, step_s, steps)
-        wanted = np.fmax(wanted, needed)
-        wanted = np.where(tight.charge_now[:, None], at_once, wanted)
-        least = np.minimum(tight.energy_min_kwh[:, None], tight.energy_kwh[:, None] + gain * ahead)
-        floor = np.maximum(np.minimum(wanted, at_once), least)
+            wanted = np.minimum(self._due(tight, weight, now_s, step_s), at_once)
+        floor = np.fmax(wanted, needed)
         floor = np.where(tight.paused[:, None], np.nan, floor)
         return np.where(tight.is_session[:, None], floor, np.nan)
 
     def needed(
         self, state: FleetState, ready_s: IntArray, now_s: int, step_s: int, steps: int
     ) -> FloatArray:
-        """Energy due because of ready-by times and "charge now" [N, steps], NaN = nothing due."""
-        end_s = now_s + step_s * np.arange(1, steps + 1)[None, :]
-        due = (ready_s[:, None] != UNKNOWN_S) & (end_s + step_s > ready_s[:, None])
-        floor = np.where(due, state.target_kwh[:, None], np.nan)
+        """Energy due for certain at the end of each step [N, steps], NaN = nothing: because of
+        ready-by times, "charge now" and the minimum; never more than charging at once reaches."""
+        ahead = np.arange(1, steps + 1)[None, :]
         gain = state.charge_max_kw * state.charge_efficiency * (step_s / SECONDS_PER_HOUR)
-        reach = state.energy_kwh[:, None] + gain[:, None] * np.arange(1, steps + 1)[None, :]
-        return np.minimum(floor, reach)
+        reach = state.energy_kwh[:, None] + gain[:, None] * ahead
+        ready = ready_s[:, None] != UNKNOWN_S
+        # the ramp that is complete at the last whole step before ready-by
+        left = np.where(ready, ready_s[:, None] // step_s - now_s // step_s - ahead, 0)
+        ramp = state.target_kwh[:, None] - gain[:, None] * np.maximum(left, 0)
+        floor = np.where(ready, ramp, -np.inf)
+        floor = np.where(state.charge_now[:, None], state.target_kwh[:, None], floor)
+        floor = np.maximum(floor, state.energy_min_kwh[:, None])
+        floor = np.minimum(floor, reach)
+        return np.where(floor > 0.0, floor, np.nan)
 
     def _due(self, state: FleetState, presence: FloatArray, now_s: int, step_s: int) -> FloatArray:
         """Ramp to the target at the quantile of departure that the confidence leaves."""
@@ -250,9 +257,15 @@ class PromiseKeeper:
         """
         allowed = 1.0 - self.confidence
         balance = allowed * self.counted - self.broken
+        if balance < LEDGER_RESERVE:
+            return 0.0
         scale = LEDGER_SCALE + LEDGER_RUNNING * allowed * len(self._seen)
         share = (balance - LEDGER_RESERVE) / scale
-        return allowed * min(max(share, RISK_SHARE_LEAST), RISK_SHARE_MOST)
+        return allowed * min(max(share, RISK_SHARE_LEAST), 1.0) / self.calibration()
+
+    def calibration(self) -> float:
+        """Promises broken over those the model expected to break, shrunk to 1, at least 0.5."""
+        return max((CALIBRATION + self.broken) / (CALIBRATION + self._spent), 0.5)
 
     def learn_risk(self, ladder: FloatArray) -> None:
         """Predicted risk of new sessions at each price of LADDER_EUR [N, L]."""
@@ -267,12 +280,12 @@ class PromiseKeeper:
             return STRICT_EUR
         mean = np.maximum.accumulate((self._ladder_sum / self._ladder_weight)[::-1])[::-1]
         share = self.risk_share()
-        if share < mean[-1] or self.counted == 0:
+        if share <= 0.0 or share < mean[-1]:
             return STRICT_EUR
         logs = np.log(np.maximum(mean, 1e-9))
         return float(np.exp(np.interp(-np.log(share), -logs, np.log(LADDER_EUR))))
 
-    def power(
+    def paths(
         self,
         state: FleetState,
         presence: FloatArray,
@@ -282,29 +295,45 @@ class PromiseKeeper:
         now_s: int,
         step_s: int,
     ) -> FloatArray:
-        """AC power [N] of the current step for units that nothing couples (`policy`): learns the
-        risk of units it has not seen, then acts at the risk price. Prices [R, K], K = steps."""
+        """Energy at the end of each step [N, K] that is cheapest in expectation for units that
+        nothing couples (`policy`), at the risk price; learns the risk of units not seen before.
+
+        presence [N, K]; prices [R, K]; price_row [N].
+        """
         tight, ready_s = self.with_needs(state)
-        fresh = [n for n, unit in enumerate(tight.unit_id) if str(unit) not in self._seen]
-        rows = np.array([n for n in fresh if tight.is_session[n]], dtype=np.int64)
-        if len(rows):
-            ladder = risk_ladder(
-                select(tight, rows),
-                presence[rows],
-                import_eur_kwh,
-                export_eur_kwh,
-                price_row[rows],
-                now_s,
-                step_s,
-            )
-            self.learn_risk(ladder)
-        self._seen.update(str(tight.unit_id[n]) for n in fresh)
-        steps = presence.shape[1]
-        floor = self.needed(tight, ready_s, now_s, step_s, steps)
-        return lone_power(
+        self._meet(tight, presence, import_eur_kwh, export_eur_kwh, price_row, now_s, step_s)
+        floor = self.needed(tight, ready_s, now_s, step_s, presence.shape[1])
+        energy, _ = lone_paths(
             tight, presence, floor, self.risk_price_eur(), import_eur_kwh, export_eur_kwh,
             price_row, now_s, step_s,
         )  # fmt: skip
+        return energy
+
+    def _meet(
+        self,
+        state: FleetState,
+        presence: FloatArray,
+        import_eur_kwh: FloatArray,
+        export_eur_kwh: FloatArray,
+        price_row: IntArray,
+        now_s: int,
+        step_s: int,
+    ) -> None:
+        """Learn the risk of units not seen before, of LADDER_UNITS_MAX of them at most."""
+        fresh = [n for n, unit in enumerate(state.unit_id.tolist()) if unit not in self._seen]
+        if not fresh:
+            return
+        self._seen.update(str(state.unit_id[n]) for n in fresh)
+        cars = [n for n in fresh if state.is_session[n]]
+        self._spent += self.risk_share() * self.calibration() * len(cars)
+        rows = np.array(cars[:: len(cars) // LADDER_UNITS_MAX + 1], dtype=np.int64)
+        if len(rows):
+            few, seen = select(state, rows), presence[rows]
+            self.learn_risk(
+                risk_ladder(
+                    few, seen, import_eur_kwh, export_eur_kwh, price_row[rows], now_s, step_s
+                )
+            )
 
 
 def select(state: FleetState, rows: IntArray) -> FleetState:

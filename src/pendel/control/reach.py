@@ -21,7 +21,7 @@ class Reach:
     unit, step [W]; offset [N + 1]. energy at the end of a step: lo <= e <= hi always [W];
     minimum [W] is energy_min (rank of limits; above lo only where a unit arrived below it);
     floor [W] is the reachable part of floor_kwh (rank of targets; -inf where none);
-    target [N] is the reachable target, wanted [N] the one asked for;
+    target [N] is the reachable target, wanted [N] what was asked for (target or minimum);
     export_kw, import_kw [S, T]: limits in force, V2H/V2B included.
     """
 
@@ -91,7 +91,7 @@ def reach_of(problem: PlanProblem) -> Reach:
         minimum=minimum,
         floor=floor,
         target=np.minimum(units.target_kwh, reachable),
-        wanted=units.target_kwh,
+        wanted=np.maximum(units.target_kwh, np.where(length > 0, units.energy_min_kwh, 0.0)),
         reachable=reachable,
         import_kw=problem.import_limit_kw,
         export_kw=export_limits(problem),

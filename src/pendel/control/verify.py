@@ -46,7 +46,8 @@ def verify(
     energy_kwh violations: energy outside [minimum, capacity] or not following from the power;
     site_kw: also a net that does not follow; target_kwh: shortfall beyond the stated one.
     """
-    energy, energy_off, stored = _energies(problem, power_kw, energy_kwh)
+    energy, energy_off, fastest = _energies(problem, power_kw, energy_kwh)
+    stored = energy[:, -1]
     power_off = _power_violation(problem, power_kw)
     net = problem.load_kw - (problem.pv_kw - curtailed_kw)
     np.add.at(net, problem.units.site, power_kw)
@@ -57,7 +58,7 @@ def verify(
         total - problem.portfolio_import_limit_kw, -total - problem.portfolio_export_limit_kw
     )
     portfolio_over = np.maximum(beyond, 0.0)
-    shortfall = np.maximum(problem.units.target_kwh - stored, 0.0)
+    shortfall = _shortfall(problem, fastest, stored)
     reserve_off = _reserve_violation(problem, power_kw, energy, reserve_kw)
     violations = Violations(
         energy_kwh=float(energy_off),
@@ -79,7 +80,8 @@ def verify(
 def _energies(
     problem: PlanProblem, power_kw: FloatArray, stated_kwh: FloatArray
 ) -> tuple[FloatArray, float, FloatArray]:
-    """Stored energy before each step [N, T + 1], the worst violation, the energy at the end [N]."""
+    """Stored energy before each step [N, T + 1], the worst violation, and what charging at once
+    would have reached at the end [N]."""
     units = problem.units
     current = np.array(units.energy_start_kwh, dtype=np.float64)
     at_once = current.copy()
@@ -103,7 +105,15 @@ def _energies(
         off = np.fmax(off, np.abs(stated_kwh[:, t] - current))
         worst = max(worst, float(np.max(off, where=here, initial=0.0)))
         energy[:, t + 1] = current
-    return energy, worst, current
+    return energy, worst, at_once
+
+
+def _shortfall(problem: PlanProblem, fastest: FloatArray, stored: FloatArray) -> FloatArray:
+    """[N] lack of the highest reachable target, and of target or minimum what was never in reach."""
+    units = problem.units
+    minimum = np.where(units.last > units.first, units.energy_min_kwh, 0.0)
+    never = np.maximum(np.maximum(units.target_kwh, minimum) - fastest, 0.0)
+    return never + np.maximum(np.minimum(units.target_kwh, fastest) - stored, 0.0)
 
 
 def _power_violation(problem: PlanProblem, power_kw: FloatArray) -> float:
@@ -230,8 +240,7 @@ def money(
         blocks = problem.reserves
         hours = (blocks.until_step - blocks.from_step) * h
         cost -= float((blocks.price_eur_mw_h * reserve_kw * hours).sum()) / 1000.0
-    connected = units.last > units.first
-    above = np.where(connected, np.maximum(stored_kwh - units.target_kwh, 0.0), 0.0)
+    above = np.maximum(stored_kwh - units.target_kwh, 0.0)
     if problem.presence is not None:
         # Only what is stored while the car is still there leaves with it.
         lost = h * ((power_gain(problem, power_kw) - power_gain(problem, weighted)).sum(axis=1))

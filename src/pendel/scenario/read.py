@@ -45,7 +45,7 @@ def _build(
 ) -> Scenario:
     feeders, feeder_of = build_feeders(readers["feeders"])
     sites, site_of = build_sites(readers["sites"], feeder_of)
-    known = site_of if readers["sites"].present else None
+    known = site_of or None
     sessions, ignored, session_names = build_sessions(readers["sessions"], horizon, known)
     storages, storage_names = build_storages(readers["storages"], known)
     check_unique([session_names, storage_names])

@@ -74,18 +74,21 @@ def batches(
 
 
 def check_header(names: list[str], table: Table, found: FileFindings) -> bool:
-    """Whether the header may be read on: no unknown, missing or double columns."""
+    """Whether rows can be read under this header: every required column once. Unknown columns
+    are problems, but the others can still be checked."""
     known = [column.name for column in table.columns]
-    before = found.count
+    readable = True
     for position, name in enumerate(names):
         if name not in known:
             found.add(1, name or f"column {position + 1}", "unknown column", ", ".join(known))
         elif name in names[:position]:
             found.add(1, name, "column appears twice", "once")
+            readable = False
     for column in table.columns:
         if column.required and column.name not in names:
             found.add(1, column.name, "required column is missing", column.allowed)
-    return found.count == before
+            readable = False
+    return readable
 
 
 def _plain_batches(
@@ -124,7 +127,7 @@ def _read_rows(
     skip: int,
     progress: Progress | None,
 ) -> Iterator[Batch]:
-    reader = csv.reader(_bounded_lines(text), strict=True)
+    reader = csv.reader(_bounded_lines(text))
     size = max(1, path.stat().st_size)
     try:
         header = next(reader, None)
@@ -195,13 +198,14 @@ def _arrow_batches(path: Path, table: Table, progress: Progress | None) -> Itera
                 quoted_strings_can_be_null=False,
             ),
         )
-    except (pa.ArrowInvalid, OSError):
+        header = reader.schema.names
+    except (pa.ArrowInvalid, OSError, UnicodeDecodeError):
         raise _UnsplittableError from None
-    header = reader.schema.names
     if len(set(header)) != len(header) or not set(header) <= set(names):
         raise _UnsplittableError
     if any(column.required and column.name not in header for column in table.columns):
         raise _UnsplittableError
+    key = next(column.name for column in table.columns if column.required)
     textual = [c.name for c in table.columns if c.kind == "text" and c.name in header]
     size = max(1, path.stat().st_size)
     line, read_bytes = 2, 0
@@ -215,6 +219,8 @@ def _arrow_batches(path: Path, table: Table, progress: Progress | None) -> Itera
         cells = dict(zip(header, chunk.columns, strict=True))
         if any(pc.any(pc.match_substring(cells[name], "\n")).as_py() for name in textual):
             raise _UnsplittableError  # a row over several lines: the plain way counts them right
+        if pc.any(pc.equal(cells[key], "")).as_py():
+            raise _UnsplittableError  # an empty line reads like a row of empty cells
         lines = np.arange(line, line + len(chunk), dtype=np.int64)
         line += len(chunk)
         read_bytes += chunk.nbytes

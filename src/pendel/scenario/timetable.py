@@ -148,7 +148,7 @@ def _portfolio_rows(
 
 def _fill(window: Window, group: IntArray, batch: TypedBatch, found: FileFindings) -> None:
     values = {name: batch.number[name] for name in window.value}
-    window.fill(group, batch.time_us["time_utc"], batch.ok, batch.lines, values, found)
+    window.fill(group, batch.time_us["time_utc"], batch.lines, values, found)
 
 
 def _report_outside(sites: IntArray, names: list[str], found: FileFindings) -> None:

@@ -14,6 +14,7 @@ from pendel.sim import report_figures as figures
 from pendel.sim.report_html import money, number, page, paragraph, section, share, table, tiles
 from pendel.sim.report_numbers import (
     JUST_IN_TIME_S,
+    base_cost_eur,
     cheapest,
     count_promises,
     missed_promises,
@@ -29,9 +30,9 @@ MISSED_LISTED_MAX = 100
 NAMES = {
     "uncontrolled": "charging at once",
     "v1g": "smart charging (v1g)",
-    "v2h": "to the home (v2h)",
-    "v2b": "to the building (v2b)",
-    "v2g": "to the grid (v2g)",
+    "v2h": "discharging to the home (v2h)",
+    "v2b": "discharging to the building (v2b)",
+    "v2g": "discharging to the grid (v2g)",
 }
 
 
@@ -82,12 +83,19 @@ def headline(runs: list[Run], best: Run) -> str:
         whole = abs(_get(base, "cost_eur"))
         part = f" ({number(100.0 * saved / whole)} %)" if whole > 0.005 else ""
         words[0] += f", {money(saved)}{part} less than charging at once"
+        alone = base_cost_eur(best.scenario)
+        charging = [_get(run, "cost_eur") - alone for run in (best, base)]
+        if min(charging) > 0.0:
+            words.append(
+                f"The sites alone, without cars and batteries, would pay {money(alone)}: what "
+                f"cars and batteries add is {money(charging[0])} instead of {money(charging[1])}"
+            )
     total, kept = int(_get(best, "promises_total")), int(_get(best, "promises_kept"))
     if total:
         kept_words = "All" if kept == total else f"{number(kept, 0)} of"
         words.append(f"{kept_words} {number(total, 0)} promises were kept ({share(kept, total)})")
-    words.append(f"battery wear is {money(_get(best, 'wear_eur'))} of the cost")
-    return f"{words[0]}. " + "; ".join(words[1:]) + "."
+    words.append(f"Battery wear is {money(_get(best, 'wear_eur'))} of the cost")
+    return ". ".join(words) + "."
 
 
 def _head(runs: list[Run], best: Run) -> str:

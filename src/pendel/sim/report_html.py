@@ -13,7 +13,7 @@ MINUS, THIN = "\u2212", "\u202f"
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 
 PAGE_CSS = (
-    "*{box-sizing:border-box}body{margin:0 auto;padding:1.2rem 1rem 4rem;max-width:54rem;"
+    "*{box-sizing:border-box}body{margin:0 auto;padding:1.2rem 1rem 4rem;max-width:60rem;"
     "background:var(--paper);color:var(--ink);font:16px/1.55 system-ui,sans-serif}"
     "h1{font-size:1.6rem;line-height:1.25;margin:.2em 0}h2{font-size:1.2rem;margin:2.2em 0 .4em}"
     "p{margin:.5em 0;max-width:44rem}.soft{color:var(--soft);font-size:.9rem}"

@@ -172,6 +172,21 @@ def price_rows(scenario: Scenario) -> tuple[FloatArray, FloatArray]:
     )
 
 
+def base_cost_eur(scenario: Scenario) -> float:
+    """What the sites alone would pay, without cars and batteries [EUR].
+
+    PV above the export limit, or sold below zero, is curtailed; demand charges are included.
+    """
+    row, load = scenario.prices.row, scenario.series.load_kw
+    buy, sell = scenario.prices.import_eur_kwh[row], scenario.prices.export_eur_kwh[row]
+    net = load - scenario.series.pv_kw
+    drawn = np.maximum(net, 0.0)
+    fed = np.minimum(np.maximum(-net, 0.0), scenario.sites.export_limit_kw[:, None])
+    energy = float((drawn * buy - fed * np.maximum(sell, 0.0)).sum()) * scenario.horizon.step_h
+    peak = drawn.max(axis=1, initial=0.0)
+    return energy + float((scenario.sites.demand_charge_eur_kw * peak).sum())
+
+
 def peaks(run: Run, most: int = 12) -> list[tuple[str, float, float]]:
     """(site, highest import kW, import limit kW), those nearest to their limit first."""
     sites = run.scenario.sites
