@@ -10,6 +10,7 @@ from typing import Any
 
 from pendel.cli.outcome import Outcome
 from pendel.errors import InputError, Problem
+from pendel.kernel import on_compile
 
 EXAMPLES = ("street", "depot")
 DEFAULT_OUT = Path("out/demo")
@@ -54,8 +55,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> Outcome:
     """Run until a signal, or for --hours. Raises InputError, StoreError."""
     _check(args)
-    if not _kernels_are_cached():
-        _say("first start: the kernels are being compiled, later starts find them ready")
+    on_compile(_CompileNote())
     from pendel.runtime.loop import Stop, stop_on_signals
 
     stop = Stop()
@@ -247,10 +247,16 @@ def _say(words: str) -> None:
     print(words, file=sys.stderr, flush=True)
 
 
-def _kernels_are_cached() -> bool:
-    """Whether an earlier start has left compiled kernels behind."""
-    package = Path(__file__).resolve().parents[1]
-    return any(package.glob("control/__pycache__/*.nbi"))
+class _CompileNote:
+    """Says once that kernels are being compiled."""
+
+    def __init__(self) -> None:
+        self._said = False
+
+    def __call__(self, name: str) -> None:
+        if not self._said:
+            self._said = True
+            _say("first start: kernels are being compiled, later starts find them ready")
 
 
 def _words(data: dict[str, Any], out: Path, ended: bool) -> str:

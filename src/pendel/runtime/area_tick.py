@@ -27,7 +27,6 @@ from pendel.runtime.pricing import PriceBook
 from pendel.runtime.promising import terms
 from pendel.runtime.reasons import Moment, Order, causes, reason
 from pendel.runtime.state import PV_SUFFIX, SessionView, State, merged
-from pendel.scenario.columns import UNKNOWN_S
 from pendel.units import POWER_MAX_KW, FloatArray
 
 CHANGED_KW = 0.05
@@ -59,9 +58,7 @@ class Decider(Protocol):
         """Planned powers [N, K] from the current step on; None where nothing is planned."""
         ...
 
-    def ended(
-        self, site: int, vehicle_id: str, arrive_s: int, stated_depart_s: int, depart_s: int
-    ) -> None:
+    def ended(self, site: int, view: SessionView, left: SessionEvent) -> None:
         """A session ended: learn from its departure."""
         ...
 
@@ -124,7 +121,7 @@ class Area:
         journal.commit(batch)
         for view in journal.state.ended:
             if view.event.site_id in spec.site_id and view.ended is not None:
-                self._teach(view.event, view.ended)
+                self._teach(view, view.ended)
 
     def intake(self, journal: Journal, now_utc: datetime) -> None:
         """Plugs, wishes, promises and prices of now become part of the state."""
@@ -177,7 +174,7 @@ class Area:
             plugged = state.sessions.get(event.session_id)
             batch.adopt(event, () if plugged is None else (plugged.event.id,))
             if plugged is not None:
-                self._teach(plugged.event, event)
+                self._teach(plugged, event)
             return
         stored = batch.adopt(event)
         wishes: Needs | None = None
@@ -197,15 +194,12 @@ class Area:
             reason=told.reason,
         )
 
-    def _teach(self, plugged: SessionEvent, left: SessionEvent) -> None:
-        stated = plugged.stated_depart_utc
-        self.decider.ended(
-            self.spec.site_id.index(plugged.site_id),
-            plugged.vehicle_id,
-            int(plugged.at_utc.timestamp()),
-            UNKNOWN_S if stated is None else int(stated.timestamp()),
-            int(left.at_utc.timestamp()),
-        )
+    def _teach(self, view: SessionView, left: SessionEvent) -> None:
+        """A fault in learning must not keep the departure out of the log."""
+        try:
+            self.decider.ended(self.spec.site_id.index(left.site_id), view, left)
+        except Exception as error:  # what is learned is a help, never a condition
+            self.health = f"learning failed ({type(error).__name__}: {error})"
 
     def _decide(
         self,
