@@ -21,7 +21,7 @@ from pendel.control.schedule import merge_directions, schedule_of, verify_schedu
 from pendel.units import BoolArray, FloatArray, IntArray
 
 TOGETHER_KW = 1e-7
-RANK_SLACK = 1e-7
+RANK_SLACK = 5e-7
 HARMLESS = 1e-8
 ROUNDS_MAX = 30
 LIMIT_SLACKS = (
@@ -56,10 +56,9 @@ def solve_linear(
     model = build_model(problem, reach)
     add_reserves(model, problem, reach)
     engine = Engine(model, remaining_s)
-    ranked = False
     status = engine.run()
     if status == "infeasible":
-        ranked = True
+        engine.ranked = True
         status = _rank(engine, model, problem, reach)
     bound = engine.bound(status == "optimal")
     values, power, binaries, bound = _exclude_both(engine, model, problem, reach, bound)
@@ -72,7 +71,7 @@ def solve_linear(
         reserve_kw=_reserve(values, model),
         bound_eur=bound,
         exact=exact,
-        ranked=ranked,
+        ranked=engine.ranked,
         binaries=binaries,
     )
 
@@ -134,7 +133,7 @@ def _exclude_both(
         cell_bad = _both(values, blocks["import"], blocks["export"]) & dearer
         power = _merged(values, model, problem, reach, False)
         if pair_bad.any():
-            power = _harmless(values, model, problem, reach, engine.objective())
+            power = _harmless(values, model, problem, reach, engine)
         if power is not None and not cell_bad.any():
             return best, power, count, bound
         # Where one unit burns energy in a step, its neighbours would do so next.
@@ -162,7 +161,7 @@ def _both(values: FloatArray, first: IntArray, second: IntArray) -> BoolArray:
 
 
 def _harmless(
-    values: FloatArray, model: Model, problem: PlanProblem, reach: Reach, objective: float
+    values: FloatArray, model: Model, problem: PlanProblem, reach: Reach, engine: Engine
 ) -> FloatArray | None:
     """Signed powers [W] if merging both directions keeps limits and cost (burning was merely
     free), else None."""
@@ -170,9 +169,12 @@ def _harmless(
         return None
     over = values[np.concatenate([model.blocks[name] for name in LIMIT_SLACKS])].sum()
     curtailed = values[model.blocks["curtail"]].reshape(problem.sites, problem.steps)
+    objective = engine.objective()
     for keep_net in (False, True):
         power = _merged(values, model, problem, reach, keep_net)
-        schedule = schedule_of(problem, reach, power, curtailed, _reserve(values, model))
+        schedule = schedule_of(
+            problem, reach, power, curtailed, _reserve(values, model), promised=not engine.ranked
+        )
         verdict = verify_schedule(problem, schedule)
         if (
             verdict.over_limit_kwh <= problem.step_h * over + HARMLESS
