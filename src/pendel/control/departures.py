@@ -163,7 +163,7 @@ class DepartureModel:
         """Share of each archetype at this site, given what it has taught [A]."""
         if self.site_sessions(site) == 0:
             return self.shares.copy()
-        return self._shares_of(np.array([site]))[0]
+        return np.asarray(self._shares_of(np.array([site]))[0], dtype=np.float64)
 
     def _shares_of(self, sites: IntArray) -> FloatArray:
         """Shares [M, A] of sites that have taught something."""

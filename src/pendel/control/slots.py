@@ -11,6 +11,10 @@ from pendel.scenario.columns import StrArray
 from pendel.units import BoolArray, FloatArray, IntArray
 
 NEVER = -(2**40)
+FOLLOWS_KW = 0.3
+"""An order counts as followed within this much: meters and cars are not exact."""
+LEAST_TAKEN = 0.05
+RELAXED = 1.1
 KEY_BASE = 0x9E3779B97F4A7C15
 
 
@@ -29,7 +33,8 @@ class Slots:
 
     schedule_kw, energy_kwh, floor_kwh [capacity, ring]: planned power, planned energy at the end
     of a step, energy the promise needs then (NaN = none); planned_at: absolute step of the last
-    plan; site; cars_kw [S, ring]: planned power of all units of a site.
+    plan; site; cars_kw [S, ring]: planned power of all units of a site; ordered_kw, accepted_kw,
+    deviations: last order, what the car takes at most, orders in a row it did not follow.
     """
 
     def __init__(self, ring: int, sites: int) -> None:
@@ -153,6 +158,30 @@ class Slots:
         """Planned energies at the end of each step [M, K] from absolute step `begin` on."""
         columns = (begin + np.arange(energy_kwh.shape[1])) % self.ring
         self.energy_kwh[self.row[positions][:, None], columns] = energy_kwh
+
+    def watch(self, state: FleetState) -> IntArray:
+        """Compare fresh readings with the last orders; returns positions [M] of units that do not
+        follow since now.
+
+        A car that takes less than ordered is believed: until it takes more, plans count on what it
+        took (`accepted_kw` [capacity]), relaxed by a tenth with every reading that follows.
+        deviations [capacity] counts how often in a row it did not follow.
+        """
+        rows = self.row
+        ordered = self.ordered_kw[rows]
+        compared = np.isfinite(ordered) & (state.reading_age_s <= 0.0)
+        off = compared & (np.abs(state.power_kw - ordered) > FOLLOWS_KW)
+        before = self.deviations[rows]
+        self.deviations[rows] = np.where(off, before + 1, np.where(compared, 0, before))
+        less = off & (state.power_kw < ordered) & (ordered > 0.0)
+        taken = np.maximum(state.power_kw, LEAST_TAKEN * state.charge_max_kw)
+        relaxed = np.where(
+            compared & ~off, RELAXED * self.accepted_kw[rows], self.accepted_kw[rows]
+        )
+        self.accepted_kw[rows] = np.where(less, taken, relaxed)
+        fresh = np.flatnonzero(off & (before == 0))
+        self.planned_at[rows[fresh]] = NEVER
+        return fresh
 
     def at(self, step: int) -> tuple[FloatArray, FloatArray]:
         """(planned power, floor) [N] of the connected units in an absolute step."""
