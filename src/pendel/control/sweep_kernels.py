@@ -3,8 +3,8 @@ rest of the site already does (a Gauss-Seidel sweep).
 
 The cost of a unit's power p in a step, with r the net of its site without it, is convex piecewise
 linear: up to four charging segments (PV that would be lost, PV surplus at the export price, import,
-import above the peak so far) and two discharging segments (replacing import, exporting). The programme on the value
-function V_t(e), kept as a sorted list of (slope, length), is then exact:
+import above the peak so far) and two discharging segments (replacing import, exporting). The
+programme on the value function V_t(e), kept as a sorted list of (slope, length), is then exact:
 
     V_t = (V_{t+1} convolved with the segments), cut to the reachable [lo_t, hi_t]
     forward: charge in a segment of marginal cost a while V'(e) < -a,
