@@ -7,7 +7,8 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
 
-import promise_frontier as frontier  # noqa: E402
+import promise_frontier as frontier
+
 
 def check(row: dict[str, float], closed_least: float) -> None:
     assert row["kept"] >= row["confidence"], frontier.line_of(row)
