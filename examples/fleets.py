@@ -29,7 +29,7 @@ VAN_V2G = Car(68.0, 20.0, 20.0, 0.94, 0.93, 0.015, 0.95, 0.10)
 
 def depot(data: Path) -> Folder:
     """60 vans with a timetable behind an office with PV, a demand charge and a tight limit."""
-    folder = Folder("depot", ZoneInfo("Europe/Berlin"), datetime(2025, 3, 24, 12), 4)
+    folder = Folder("depot", ZoneInfo("Europe/Berlin"), datetime(2025, 9, 8, 12), 4)
     spot = measured.day_ahead_eur_kwh(data, "DE_LU")
     adder = 0.02651 + 0.0205 + 0.0011 + 0.015 + 0.002
     folder.files["prices.csv"] = price_lines(

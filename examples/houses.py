@@ -41,12 +41,17 @@ def household_price(spot: dict[datetime, float]) -> Callable[[datetime, datetime
     return buy
 
 
+NL_TAX_EUR_KWH, NL_FEE_EUR_KWH = 0.1015, 0.02
+
+
 def street(data: Path) -> Folder:
-    """12 homes on one feeder, each with a bidirectional car, 8 with PV."""
-    folder = Folder("street", ZoneInfo("Europe/Berlin"), datetime(2025, 3, 24, 12), 4)
-    spot = measured.day_ahead_eur_kwh(data, "DE_LU")
+    """12 homes on one feeder, each with a bidirectional car, 7 with PV."""
+    folder = Folder("street", ZoneInfo("Europe/Amsterdam"), datetime(2025, 9, 8, 12), 4)
+    spot = measured.day_ahead_eur_kwh(data, "NL")
     folder.files["prices.csv"] = price_lines(
-        folder, household_price(spot), lambda utc: spot[utc] - 0.005
+        folder,
+        lambda utc, _wall: 1.21 * (spot[utc] + NL_TAX_EUR_KWH) + NL_FEE_EUR_KWH,
+        lambda utc: 1.21 * (spot[utc] + NL_TAX_EUR_KWH) - NL_FEE_EUR_KWH,
     )
     sites = ["site_id,import_limit_kw,export_limit_kw,feeder_id"]
     series = ["time_utc,site_id,load_kw,pv_kw"]
@@ -63,7 +68,7 @@ def street(data: Path) -> Folder:
         "street,,45,45",
     ]
     folder.files["series.csv"] = series
-    folder.files["sessions.csv"] = home_sessions(data, folder, 12, datetime(2020, 1, 13), 20250324)
+    folder.files["sessions.csv"] = home_sessions(data, folder, 12, datetime(2020, 1, 13), 20250908)
     return folder
 
 
@@ -109,7 +114,7 @@ def home(data: Path) -> Folder:
     )
     folder.files["sites.csv"] = ["site_id,import_limit_kw,export_limit_kw", "home,17,11"]
     series = ["time_utc,site_id,load_kw,pv_kw"]
-    folder.files["series.csv"] = series + home_series(data, folder, "home", 3, 4_500.0, 8.0 * 0.6)
+    folder.files["series.csv"] = series + home_series(data, folder, "home", 0, 9_375.0, 8.0 * 0.6)
     folder.files["storages.csv"] = [STORAGE_COLUMNS, "battery,home,10,4,5,5,0.95,0.95,0.01,4"]
     draw, errors_h = Draw(20250327), measured.late_h(data)
     weeks = round((folder.begin - datetime(2020, 1, 16)).days / 7)

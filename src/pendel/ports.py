@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Protocol
 
-from pendel.records import AnyRecord, Reading, Setpoint
+from pendel.records import AnyRecord, Needs, Reading, SessionEvent, Setpoint
 
 
 class EventLog(Protocol):
@@ -19,6 +19,18 @@ class EventLog(Protocol):
 
     def replay(self, after_sequence: int = 0) -> Iterator[tuple[int, AnyRecord]]:
         """Yield (sequence, record) in order. Raises ChainError at a broken link."""
+        ...
+
+
+class RecordFinder(Protocol):
+    """Looks up single records of a log."""
+
+    def find(self, record_id: str) -> AnyRecord | None:
+        """The record of this id, or None. Raises StoreError."""
+        ...
+
+    def near_ids(self, record_id: str, count: int = 5) -> list[str]:
+        """At most count ids that look like record_id, best first."""
         ...
 
 
@@ -35,6 +47,16 @@ class MeterPort(Protocol):
 
     def readings(self, now_utc: datetime) -> Sequence[Reading]:
         """The newest reading of each device, with its own time (it may be stale)."""
+        ...
+
+
+class PlugPort(Protocol):
+    """Cars coming and going."""
+
+    def plug_events(self, now_utc: datetime) -> Sequence[SessionEvent | Needs]:
+        """What was plugged in, asked for or unplugged since the last call, in order.
+
+        Ids and causes of these records are given by whoever stores them."""
         ...
 
 

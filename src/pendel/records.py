@@ -172,7 +172,8 @@ class SessionEvent(Record, frozen=True, tag="session"):
     """A car was plugged in or unplugged.
 
     phase: "plugged" or "unplugged"; energies stored [kWh]; the static data of the car rides along
-    so that replaying the log alone rebuilds the state.
+    so that replaying the log alone rebuilds the state. device_id: where it is plugged in, as
+    "station_id/evse_id" ("" = a device of its own, named like the session).
     """
 
     session_id: str
@@ -187,6 +188,8 @@ class SessionEvent(Record, frozen=True, tag="session"):
     wear_eur_kwh: float = 0.0
     vehicle_id: str = ""
     stated_depart_utc: datetime | None = None
+    device_id: str = ""
+    terminal_eur_kwh: float = 0.0
     simulated: bool = False
 
 
@@ -195,6 +198,20 @@ class Tick(Record, frozen=True, tag="tick"):
 
     plan_id: str
     health: str = "ok"
+
+
+class Deviation(Record, frozen=True, tag="deviation"):
+    """A device does something else than it was ordered: found by reading it afterwards.
+
+    ordered_kw, measured_kw signed; `ended` is True in the record that says it follows again.
+    """
+
+    device_id: str
+    site_id: str
+    ordered_kw: float
+    measured_kw: float
+    reason: str
+    ended: bool = False
 
 
 AnyRecord = (
@@ -209,4 +226,5 @@ AnyRecord = (
     | Delivery
     | SessionEvent
     | Tick
+    | Deviation
 )

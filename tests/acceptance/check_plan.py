@@ -35,7 +35,7 @@ def check_plan(folder: Path, out: Path) -> dict[str, float]:
         summary["objective_eur"], cost)  # fmt: skip
     assert math.isclose(summary["shortfall_kwh"], lack + unreachable, rel_tol=1e-6, abs_tol=1e-3)
     assert summary["bound_eur"] <= cost + 1e-5 + 1e-6 * abs(cost)
-    assert summary["feasible"] is (over <= 1e-3) or below > 1e-3
+    assert summary["feasible"] == (over <= 1e-3) or below > 1e-3
     return {
         "objective_eur": cost,
         "shortfall_kwh": lack + unreachable,

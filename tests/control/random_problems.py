@@ -7,9 +7,7 @@ from pendel.scenario.columns import Feeders, Market, Reserves
 
 
 def no_feeders() -> Feeders:
-    return Feeders(
-        np.empty(0, dtype=str), np.empty(0, dtype=np.int64), np.empty(0), np.empty(0)
-    )
+    return Feeders(np.empty(0, dtype=str), np.empty(0, dtype=np.int64), np.empty(0), np.empty(0))
 
 
 def random_units(

@@ -140,6 +140,18 @@ def test_constant_is_the_physics_of_the_contract():
     np.testing.assert_allclose(plain[0], named[0], rtol=1e-14)
 
 
+def test_some_rows_behave_as_in_the_whole():
+    rng = np.random.default_rng(5)
+    names = ["nmc", "constant", "taper", "lfp"] * 25
+    b = Batteries(rng.uniform(5, 90, 100), *(np.full(100, x) for x in (50.0, 50.0, 0.92, 0.95)))
+    limits, energy = limits_of(names, b), b.capacity_kwh * rng.uniform(0, 1, 100)
+    ask, rows = rng.uniform(-60, 60, 100), rng.permutation(100)[:30]
+    power, after = advance(ask, energy, b, 0.25, limits)
+    some = advance(ask[rows], energy[rows], b.take(rows), 0.25, limits.take(rows))
+    np.testing.assert_array_equal(some[0], power[rows])
+    np.testing.assert_array_equal(some[1], after[rows])
+
+
 def test_what_is_no_number_moves_nothing():
     b = one(50.0, 11.0, 11.0, 0.9, 0.9)
     power, energy = advance(np.array([math.nan]), np.array([20.0]), b, 0.25)

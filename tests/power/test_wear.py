@@ -237,3 +237,14 @@ def test_price_is_as_documented(model: WearModel) -> None:
     price = wear_price(model, 120.0)
     stated = [price.wear_eur_kwh, 100 * price.cycle_loss, 100 * price.calendar_loss]
     assert documented(f"price {model}") == pytest.approx(stated, abs=6e-3, rel=1e-3)
+
+
+@pytest.mark.parametrize("model", list(WearModel))
+def test_reserve_profile_is_as_documented(model: WearModel) -> None:
+    """Four weeks of frequency reserve at 20 C, repeated for five years: no reference, a comparison
+    of the models with each other."""
+    data = numbers("fcr_four_weeks.csv")
+    damage = profile_damage(model, data["time_s"], data["soc"], 20.0)
+    lost = 100.0 * (1.0 - float(damage.capacity(5 * 365.25)))
+    stated = documented(f"fcr {model}")
+    assert stated == pytest.approx([damage.efc_day * 365.25, lost], abs=0.06)

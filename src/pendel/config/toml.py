@@ -22,6 +22,9 @@ from pendel.errors import InputError, Problem
 
 TOML_BYTES_MAX = 4 << 20
 
+SECRET = {"secret": True}
+"""As `Meta(extra=SECRET)`: the value never appears in a message."""
+
 Structure = TypeVar("Structure", bound=msgspec.Struct)
 
 
@@ -62,6 +65,8 @@ def path_text(path: KeyPath) -> str:
 def load_toml(path: Path) -> TomlDocument:
     """Read a TOML file. Raises InputError: missing, not UTF-8, too large or not TOML."""
     name = path.name
+    if path.exists() and not path.is_file():
+        raise InputError([Problem(name, 0, "", "is not a file")])
     try:
         with path.open("rb") as file:
             raw = file.read(TOML_BYTES_MAX + 1)
@@ -169,12 +174,20 @@ def _value(
     try:
         return msgspec.convert(data, kind)
     except msgspec.ValidationError as error:
-        problems.append(document.problem(path, _reason(data, error), _allowed(kind)))
+        problems.append(document.problem(path, _reason(data, kind, error), _allowed(kind)))
         return None
 
 
-def _reason(data: Any, error: msgspec.ValidationError) -> str:
+def _metas(kind: Any) -> list[msgspec.Meta]:
+    if typing.get_origin(kind) is not typing.Annotated:
+        return []
+    return [meta for meta in typing.get_args(kind)[1:] if isinstance(meta, msgspec.Meta)]
+
+
+def _reason(data: Any, kind: Any, error: msgspec.ValidationError) -> str:
     message = str(error)
+    if any(meta.extra == SECRET for meta in _metas(kind)):
+        return "has a wrong form"
     if "timezone" in message:
         return f"time without offset: {data}"
     if message.startswith("Expected") and "got" in message:
@@ -222,10 +235,9 @@ _PLAIN = {
 def _allowed(kind: Any) -> str:
     """What a type allows, in words: its description, or its range from the Meta."""
     kind = _without_none(kind)
-    metas: list[msgspec.Meta] = []
+    metas = _metas(kind)
     if typing.get_origin(kind) is typing.Annotated:
-        kind, *rest = typing.get_args(kind)
-        metas = [meta for meta in rest if isinstance(meta, msgspec.Meta)]
+        kind = typing.get_args(kind)[0]
     for meta in metas:
         if meta.description:
             return meta.description

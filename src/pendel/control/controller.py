@@ -14,13 +14,17 @@ from pendel.control.dispatch import (
     Dispatched,
     Network,
     dispatch,
+    is_stale,
     ranks,
     smoothed,
 )
 from pendel.control.fallback import charge_at_once, fallback_power
+from pendel.control.planning import Ended, Planning
 from pendel.control.state import Decision, FleetState, Knowledge
 from pendel.records import Mode
 from pendel.units import SECONDS_PER_HOUR, FloatArray, IntArray
+
+__all__ = ["Controller", "Ended"]
 
 
 class Controller:
@@ -44,22 +48,15 @@ class Controller:
         ramp_kw: float = float("inf"),
     ) -> None:
         self.mode = mode
-        self.confidence = confidence
         self.step_s = step_s
-        self.timezone = timezone
         self.network = network
-        self.end_s = end_s
         self.deadband_kw = deadband_kw
         self.ramp_kw = ramp_kw
         self.last: Dispatched | None = None
+        self.planning = Planning(mode, confidence, step_s, timezone, network, end_s)
         self._wish_kw: FloatArray = np.zeros(0)
         self._floor_kwh: FloatArray = np.zeros(0)
         self._base: IntArray = np.zeros(0, dtype=np.int64)
-
-    @property
-    def may_discharge(self) -> bool:
-        """Whether the mode lets cars discharge at all."""
-        return self.mode in (Mode.V2H, Mode.V2B, Mode.V2G)
 
     def decide(self, state: FleetState, knowledge: Knowledge) -> Decision:
         """One tick: plan where due, then setpoints inside every limit, each with its rank."""
@@ -69,23 +66,27 @@ class Controller:
     def refresh(self, state: FleetState, knowledge: Knowledge) -> None:
         """Bring wishes and floors of the connected units up to date; plans where that is due."""
         count = len(state)
-        self._floor_kwh = np.full(count, np.nan)
         if self.mode == Mode.UNCONTROLLED:
             self._wish_kw = charge_at_once(state, self.step_s)
+            self._floor_kwh = np.full(count, np.nan)
             self._base = np.full(count, COMFORT, dtype=np.int64)
             self._wish_storages(state, knowledge)
             return
-        self._wish_kw = fallback_power(state, knowledge.now_s, self.step_s)
+        self._wish_kw, self._floor_kwh, planned = self.planning.refresh(state, knowledge)
         self._base = np.full(count, PLAN, dtype=np.int64)
+        blind = ~planned | is_stale(state.reading_age_s, self.step_s)
+        if blind.any():
+            modest = fallback_power(state, knowledge.now_s, self.step_s)
+            self._wish_kw = np.where(blind, modest, self._wish_kw)
+            self._base[blind] = COMFORT
 
     def dispatch(self, state: FleetState, knowledge: Knowledge) -> Decision:
         """Setpoints from the wishes of the last refresh (same units) and the readings of now."""
         count_s = len(knowledge.load_kw)
         home = self.mode in (Mode.V2H, Mode.V2B)
-        wanted = self._wish_kw
+        wanted, base = self._wish_kw, self._base
         if self.deadband_kw > 0.0 or np.isfinite(self.ramp_kw):
             wanted = smoothed(wanted, state.power_kw, self.deadband_kw, self.ramp_kw)
-        base = self._base
         if state.charge_now.any():
             wanted = np.where(state.charge_now, state.charge_max_kw, wanted)
             base = np.where(state.charge_now, PROMISE, base)
@@ -94,6 +95,7 @@ class Controller:
             self.step_s / SECONDS_PER_HOUR, np.full(count_s, home), self.may_discharge,
         )  # fmt: skip
         self.last = result
+        self.planning.ordered(result.power_kw)
         return Decision(
             power_kw=result.power_kw,
             requested_kw=self._wish_kw,
@@ -101,15 +103,26 @@ class Controller:
             curtail_kw=result.curtail_kw,
         )
 
-    def ended(
-        self,
-        site: int,
-        vehicle_id: str,
-        arrive_s: int,
-        stated_depart_s: int,
-        depart_s: int,
-    ) -> None:
-        """A session ended; its departure is learned from."""
+    def ended(self, sessions: Ended) -> None:
+        """Sessions have ended: departures and kept promises are learned from."""
+        if self.mode != Mode.UNCONTROLLED:
+            self.planning.learn(sessions)
+
+    @property
+    def floors_kwh(self) -> FloatArray:
+        """Energy [N] the promises need at the end of this step, from the last refresh."""
+        return self._floor_kwh
+
+    def hold(self, unit: int, power_kw: float, rank: int) -> None:
+        """Somebody's hand between refresh and dispatch: the wish of a unit is power_kw [kW], of a
+        rank (index into RANKS); limits and promises act on it as on any wish."""
+        self._wish_kw[unit] = power_kw
+        self._base[unit] = rank
+
+    @property
+    def may_discharge(self) -> bool:
+        """Whether the mode lets cars discharge at all."""
+        return self.mode in (Mode.V2H, Mode.V2B, Mode.V2G)
 
     def _wish_storages(self, state: FleetState, knowledge: Knowledge) -> None:
         """Uncontrolled home batteries do what they do anyway: take up PV, serve the load."""

@@ -2,7 +2,7 @@
 
 Order of precedence: safety > grid limits > promise > sold services > plan > comfort. The wish is
 the plan's power (or a service's); it is held between what the promise needs and what the battery
-can do, then the tree of limits shares out what the grid leaves. Concepts: docs/concepts/dispatch.md.
+can do, then the tree of limits shares out what the grid leaves (docs/concepts/dispatch.md).
 """
 
 from dataclasses import dataclass, field
@@ -145,13 +145,18 @@ def usable_powers(
     """
     alive = knowledge.grid_up[state.site] & ~state.paused
     charge_max = np.where(alive, state.charge_max_kw, 0.0)
-    seen = state.reading_age_s <= max(2.0 * knowledge.step_s, STALE_S)
+    seen = ~is_stale(state.reading_age_s, knowledge.step_s)
     discharging = alive & seen & (~state.is_session | may_discharge)
     return charge_max, np.where(discharging, state.discharge_max_kw, 0.0)
 
 
 STALE_S = 120.0
 """A reading older than this (and than two steps) is stale: charge toward the promise, no export."""
+
+
+def is_stale(reading_age_s: FloatArray, step_s: int) -> BoolArray:
+    """Which readings [N] are too old to act on: older than two steps and than STALE_S."""
+    return reading_age_s > max(2.0 * step_s, STALE_S)
 
 
 def ranks(result: Dispatched, wanted_kw: FloatArray, state: FleetState, base: IntArray) -> IntArray:

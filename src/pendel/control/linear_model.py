@@ -75,7 +75,8 @@ class Model:
 
 
 def build_model(problem: PlanProblem, reach: Reach) -> Model:
-    """The model without reserves (`linear_reserves` adds them), with closed slacks and the cost of the contract as objective."""
+    """The model without reserves (`linear_reserves` adds them): slacks closed, cost of the
+    contract as objective."""
     model = Model()
     _add_units(model, problem, reach)
     _add_sites(model, problem, reach)
@@ -84,13 +85,19 @@ def build_model(problem: PlanProblem, reach: Reach) -> Model:
     return model
 
 
+def terminal_worth(problem: PlanProblem, reach: Reach) -> FloatArray:
+    """[N] value of a stored kWh above the target; 0 where the target itself is out of reach."""
+    counts = problem.units.target_kwh <= reach.reachable
+    return np.where(counts, problem.units.terminal_eur_kwh, 0.0)
+
+
 def _add_units(model: Model, problem: PlanProblem, reach: Reach) -> None:
     """Charge, discharge and energy per connected pair; slacks of minimum, floor and target."""
     units, h, u = problem.units, problem.step_h, reach.unit
     pairs = reach.pairs
     weight = np.ones(pairs) if problem.presence is None else problem.presence[u, reach.step]
     wear = units.wear_eur_kwh[u] * weight
-    terminal = np.where(units.target_kwh <= reach.reachable, units.terminal_eur_kwh, 0.0)
+    terminal = terminal_worth(problem, reach)
     worth = terminal[u] * weight
     eta_c, eta_d = units.charge_efficiency[u], units.discharge_efficiency[u]
     charge = model.add_columns(

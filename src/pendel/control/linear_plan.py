@@ -12,12 +12,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pendel.control.linear_model import INF, Model, build_model
+from pendel.control.linear_model import Model, build_model
 from pendel.control.linear_reserves import add_reserves
 from pendel.control.linear_solve import Engine
 from pendel.control.problem import PlanProblem
 from pendel.control.reach import Reach
-from pendel.control.schedule import schedule_of, verify_schedule
+from pendel.control.schedule import merge_directions, schedule_of, verify_schedule
 from pendel.units import BoolArray, FloatArray, IntArray
 
 TOGETHER_KW = 1e-7
@@ -76,27 +76,15 @@ def solve_linear(
     )
 
 
-def _merged(
-    values: FloatArray, model: Model, problem: PlanProblem, reach: Reach
-) -> FloatArray:
+def _merged(values: FloatArray, model: Model, problem: PlanProblem, reach: Reach) -> FloatArray:
     """[W] signed power of a solution."""
     pairs = values[model.blocks["charge"]], values[model.blocks["discharge"]]
-    return merge_directions(problem, reach, *pairs)
+    return merge_directions(problem, reach, *pairs, np.arange(reach.pairs))
 
 
 def _reserve(values: FloatArray, model: Model) -> FloatArray:
     """[K] reserve amounts of a solution, none where nothing is sold."""
     return values[model.blocks["reserve"]] if "reserve" in model.blocks else np.zeros(0)
-
-
-def merge_directions(
-    problem: PlanProblem, reach: Reach, charge: FloatArray, discharge: FloatArray
-) -> FloatArray:
-    """[W] the one signed power that changes the stored energy as both amounts did."""
-    eta_c = problem.units.charge_efficiency[reach.unit]
-    eta_d = problem.units.discharge_efficiency[reach.unit]
-    change = eta_c * charge - discharge / eta_d
-    return np.where(change > 0.0, change / eta_c, change * eta_d)
 
 
 def _rank(engine: Engine, model: Model, problem: PlanProblem, reach: Reach) -> str:

@@ -60,7 +60,7 @@ class Engine:
         lp.a_matrix_.value_ = value
         return lp
 
-    def run(self, big: bool = False) -> str:
+    def run(self, solver: str = "choose") -> str:
         """Solve; "optimal", "infeasible" or "stopped"."""
         left = self._remaining_s()
         if left <= 0.0:
@@ -68,7 +68,7 @@ class Engine:
         if left < INF:
             self._highs.setOptionValue("time_limit", self._highs.getRunTime() + left)
         if not self.is_mip:
-            self._highs.setOptionValue("solver", "ipm" if big else "choose")
+            self._highs.setOptionValue("solver", solver)
         self._highs.run()
         status = self._highs.getModelStatus()
         kinds = self._highspy.HighsModelStatus
@@ -118,7 +118,9 @@ class Engine:
         """Row: weighted sum of the columns <= most."""
         self._highs.addRow(-INF, most, len(columns), columns.astype(np.int32), weights)
 
-    def exclude(self, first: IntArray, second: IntArray, most: FloatArray, other: FloatArray) -> None:
+    def exclude(
+        self, first: IntArray, second: IntArray, most: FloatArray, other: FloatArray
+    ) -> None:
         """first <= most z and second <= other (1 - z), one new binary z per entry."""
         for a, b, high_a, high_b in zip(first, second, most, other, strict=True):
             z = self.columns
@@ -126,10 +128,6 @@ class Engine:
             self._highs.changeColIntegrality(z, self._highspy.HighsVarType.kInteger)
             self.columns += 1
             self.cost = np.append(self.cost, 0.0)
-            self._highs.addRow(
-                -INF, 0.0, 2, np.array([a, z], np.int32), np.array([1.0, -high_a])
-            )
-            self._highs.addRow(
-                -INF, high_b, 2, np.array([b, z], np.int32), np.array([1.0, high_b])
-            )
+            self._highs.addRow(-INF, 0.0, 2, np.array([a, z], np.int32), np.array([1.0, -high_a]))
+            self._highs.addRow(-INF, high_b, 2, np.array([b, z], np.int32), np.array([1.0, high_b]))
         self.is_mip = self.is_mip or len(first) > 0

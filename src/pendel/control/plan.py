@@ -7,21 +7,33 @@ independent verifier before it is returned; one that fails gives way to the safe
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 
+from pendel.control.arrow import applies, arrow_of, effort_s, general_effort_s
 from pendel.control.greedy import greedy_schedule
+from pendel.control.interior import solve_interior
 from pendel.control.linear_plan import solve_linear
 from pendel.control.plan_result import Plan
 from pendel.control.problem import PlanProblem
 from pendel.control.reach import Reach, reach_of
-from pendel.control.schedule import Schedule, schedule_of, verify_schedule
+from pendel.control.schedule import (
+    Schedule,
+    merge_directions,
+    schedule_of,
+    verify_schedule,
+)
 from pendel.control.unmet import unmet_wishes
 from pendel.control.verify import Verdict
-from pendel.units import LIMIT_TOLERANCE
+from pendel.units import LIMIT_TOLERANCE, FloatArray
 
 METHODS = ("auto", "exact", "decomposed")
 INF = float("inf")
+Progress: TypeAlias = Callable[[int, float, float], None]
+FINE_UNITS = 2_000
+FINE_GAP = 1e-7
+INNER_GAP_SHARE = 0.1
 
 
 def _no_clock() -> float:
@@ -33,12 +45,16 @@ def _no_clock() -> float:
 class PlanOptions:
     """How to plan. gap: wanted (objective - bound) / max(1, |bound|); time_limit_s [s] counts on
     elapsed_s, a function that gives seconds since the start of planning (the core has no clock).
-    method: auto, exact (general solver) or decomposed (structured interior point)."""
+    method: auto, exact (general solver) or decomposed (structured interior point).
+    warm_kw [N, T]: powers of an earlier plan, taken where time runs out and they still fit;
+    progress(round, objective_eur, bound_eur) is called as planning goes on."""
 
     gap: float = 1e-6
     time_limit_s: float = INF
     method: str = "auto"
     elapsed_s: Callable[[], float] = _no_clock
+    warm_kw: FloatArray | None = None
+    progress: Progress | None = None
 
 
 def plan(problem: PlanProblem, options: PlanOptions | None = None) -> Plan:
@@ -50,6 +66,10 @@ def plan(problem: PlanProblem, options: PlanOptions | None = None) -> Plan:
     if options.method not in METHODS:
         raise ValueError(f"method {options.method!r}: one of {', '.join(METHODS)}")
     reach = reach_of(problem)
+    if options.method != "exact" and applies(problem):
+        found = _structured(problem, reach, options)
+        if found is not None:
+            return found
     return _general(problem, reach, options)
 
 
@@ -58,11 +78,35 @@ def _remaining(options: PlanOptions) -> Callable[[], float]:
     return lambda: options.time_limit_s - options.elapsed_s()
 
 
+def _structured(problem: PlanProblem, reach: Reach, options: PlanOptions) -> Plan | None:
+    """The structured interior point; None where it does not end with a proven, verified plan.
+
+    That is so where limits and targets cannot all be kept, and where burning energy pays.
+    """
+    wanted = min(options.gap, FINE_GAP) if len(problem.units) <= FINE_UNITS else options.gap
+    arrow = arrow_of(problem, reach)
+    if options.method == "auto" and general_effort_s(arrow) < effort_s(arrow):
+        return None
+    result = solve_interior(arrow, INNER_GAP_SHARE * wanted, _remaining(options), options.progress)
+    if result is None:
+        return None
+    power = arrow.fixed_kw.copy()
+    power[arrow.pair] = merge_directions(
+        problem, reach, result.charge_kw, result.discharge_kw, arrow.pair
+    )
+    schedule = schedule_of(problem, reach, power, result.curtailed_kw, np.zeros(0))
+    verdict = verify_schedule(problem, schedule)
+    gap = (verdict.objective_eur - result.bound_eur) / max(1.0, abs(result.bound_eur))
+    if gap > wanted or not verdict.violations.within(LIMIT_TOLERANCE):
+        return None
+    return finish(problem, reach, schedule, verdict, result.bound_eur, "interior")
+
+
 def _general(problem: PlanProblem, reach: Reach, options: PlanOptions) -> Plan:
     """The general solver with all its ranks; the safe path where it has no answer."""
     solution = solve_linear(problem, reach, _remaining(options))
     if solution is None:
-        return safe_plan(problem, reach, -INF)
+        return safe_plan(problem, reach, -INF, options.warm_kw)
     schedule = schedule_of(
         problem,
         reach,
@@ -73,16 +117,33 @@ def _general(problem: PlanProblem, reach: Reach, options: PlanOptions) -> Plan:
     )
     verdict = verify_schedule(problem, schedule)
     if not solution.ranked and not verdict.violations.within(LIMIT_TOLERANCE):
-        return safe_plan(problem, reach, solution.bound_eur)
+        return safe_plan(problem, reach, solution.bound_eur, options.warm_kw)
     method = "highs" if solution.binaries == 0 else "highs-mip"
     return finish(problem, reach, schedule, verdict, solution.bound_eur, method)
 
 
-def safe_plan(problem: PlanProblem, reach: Reach, bound_eur: float) -> Plan:
-    """The plan of the safe path, verified like any other."""
+def safe_plan(
+    problem: PlanProblem, reach: Reach, bound_eur: float, warm_kw: FloatArray | None = None
+) -> Plan:
+    """The plan of the safe path, verified like any other; an earlier plan that fits and is
+    better takes its place."""
     schedule = greedy_schedule(problem, reach)
     verdict = verify_schedule(problem, schedule)
-    return finish(problem, reach, schedule, verdict, bound_eur, "greedy")
+    safe = finish(problem, reach, schedule, verdict, bound_eur, "greedy")
+    if warm_kw is None or warm_kw.shape != safe.power_kw.shape:
+        return safe
+    schedule = schedule_of(
+        problem, reach, warm_kw[reach.unit, reach.step], 0.0 * problem.pv_kw, safe.reserve_kw
+    )
+    verdict = verify_schedule(problem, schedule)
+    warm = finish(problem, reach, schedule, verdict, bound_eur, "warm")
+    return warm if _order(warm) < _order(safe) else safe
+
+
+def _order(found: Plan) -> tuple[float, float, float]:
+    """Ranks of the contract: energy over limits, shortfall, cost."""
+    over = round(found.over_limit_kwh, 6)
+    return over, round(float(found.shortfall_kwh.sum()), 6), found.objective_eur
 
 
 def finish(
@@ -122,7 +183,7 @@ def trivial_bound(problem: PlanProblem) -> float:
     units, h = problem.units, problem.step_h
     steps = np.arange(problem.steps)
     here = (units.first[:, None] <= steps) & (steps < units.last[:, None])
-    most, least = problem.load_kw.copy(), -problem.pv_kw
+    most, least = problem.load_kw.copy(), np.negative(problem.pv_kw)
     np.add.at(most, units.site, here * units.charge_max_kw[:, None])
     np.add.at(least, units.site, -here * units.discharge_max_kw[:, None])
     row = problem.price_row

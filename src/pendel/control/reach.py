@@ -91,7 +91,7 @@ def reach_of(problem: PlanProblem) -> Reach:
         minimum=minimum,
         floor=floor,
         target=np.minimum(units.target_kwh, reachable),
-        wanted=np.maximum(units.target_kwh, units.energy_min_kwh),
+        wanted=np.maximum(units.target_kwh, np.where(length > 0, units.energy_min_kwh, 0.0)),
         reachable=reachable,
         import_kw=problem.import_limit_kw,
         export_kw=export_limits(problem),

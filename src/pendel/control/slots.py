@@ -120,6 +120,11 @@ class Slots:
         columns = (begin + np.arange(floor_kwh.shape[1])) % self.ring
         self.floor_kwh[self.row[positions][:, None], columns] = floor_kwh
 
+    def put_energies(self, positions: IntArray, energy_kwh: FloatArray, begin: int) -> None:
+        """Planned energies at the end of each step [M, K] from absolute step `begin` on."""
+        columns = (begin + np.arange(energy_kwh.shape[1])) % self.ring
+        self.energy_kwh[self.row[positions][:, None], columns] = energy_kwh
+
     def at(self, step: int) -> tuple[FloatArray, FloatArray]:
         """(planned power, floor) [N] of the connected units in an absolute step."""
         column = step % self.ring

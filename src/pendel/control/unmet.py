@@ -98,7 +98,7 @@ def _feeder_flow(problem: PlanProblem, schedule: Schedule, feeder: int) -> Float
     for _ in range(len(problem.feeders)):
         at = np.where(at >= 0, problem.feeders.parent[np.maximum(at, 0)], -1)
         below |= at == feeder
-    return schedule.net_kw[below].sum(axis=0)
+    return np.asarray(schedule.net_kw[below].sum(axis=0))
 
 
 def _below_floor(
@@ -138,7 +138,10 @@ def _over_limits(problem: PlanProblem, reach: Reach, schedule: Schedule) -> list
     found = []
     for site, name, flow, imports, exports in nodes:
         over_import, over_export = np.maximum(flow - imports, 0.0), np.maximum(-flow - exports, 0.0)
-        for over, word, limit in ((over_import, "import", imports), (over_export, "export", exports)):
+        for over, word, limit in (
+            (over_import, "import", imports),
+            (over_export, "export", exports),
+        ):
             if over.max(initial=0.0) <= LIMIT_TOLERANCE:
                 continue
             worst = int(over.argmax())

@@ -14,6 +14,7 @@ import numpy as np
 
 from pendel.control.plan_result import Violations
 from pendel.control.problem import PlanProblem
+from pendel.control.verify_kernels import follow_energy
 from pendel.units import FloatArray
 
 
@@ -46,7 +47,8 @@ def verify(
     energy_kwh violations: energy outside [minimum, capacity] or not following from the power;
     site_kw: also a net that does not follow; target_kwh: shortfall beyond the stated one.
     """
-    energy, energy_off, stored = _energies(problem, power_kw, energy_kwh)
+    energy, energy_off, fastest = _energies(problem, power_kw, energy_kwh)
+    stored = energy[:, -1]
     power_off = _power_violation(problem, power_kw)
     net = problem.load_kw - (problem.pv_kw - curtailed_kw)
     np.add.at(net, problem.units.site, power_kw)
@@ -57,8 +59,7 @@ def verify(
         total - problem.portfolio_import_limit_kw, -total - problem.portfolio_export_limit_kw
     )
     portfolio_over = np.maximum(beyond, 0.0)
-    wanted = np.maximum(problem.units.target_kwh, problem.units.energy_min_kwh)
-    shortfall = np.maximum(wanted - stored, 0.0)
+    shortfall = _shortfall(problem, fastest, stored)
     reserve_off = _reserve_violation(problem, power_kw, energy, reserve_kw)
     violations = Violations(
         energy_kwh=float(energy_off),
@@ -80,31 +81,34 @@ def verify(
 def _energies(
     problem: PlanProblem, power_kw: FloatArray, stated_kwh: FloatArray
 ) -> tuple[FloatArray, float, FloatArray]:
-    """Stored energy before each step [N, T + 1], the worst violation, the energy at the end [N]."""
+    """Stored energy before each step [N, T + 1], the worst violation, and what charging at once
+    would have reached at the end [N]."""
     units = problem.units
-    current = np.array(units.energy_start_kwh, dtype=np.float64)
-    at_once = current.copy()
-    energy = np.empty((len(units), problem.steps + 1))
-    energy[:, 0] = current
-    worst = 0.0
-    top = np.maximum(units.capacity_kwh, units.energy_start_kwh)
-    for t in range(problem.steps):
-        here = (units.first <= t) & (t < units.last)
-        p = power_kw[:, t]
-        gain = np.where(p > 0.0, units.charge_efficiency * p, p / units.discharge_efficiency)
-        current = np.where(here, current + problem.step_h * gain, current)
-        fastest = at_once + problem.step_h * units.charge_efficiency * units.charge_max_kw
-        at_once = np.where(here, np.minimum(fastest, top), at_once)
-        bottom = np.where(
-            units.energy_start_kwh >= units.energy_min_kwh,
-            units.energy_min_kwh,
-            np.minimum(units.energy_min_kwh, at_once),
-        )
-        off = np.maximum(current - top, bottom - current)
-        off = np.fmax(off, np.abs(stated_kwh[:, t] - current))
-        worst = max(worst, float(np.max(off, where=here, initial=0.0)))
-        energy[:, t + 1] = current
-    return energy, worst, current
+    energy, fastest = np.empty((len(units), problem.steps + 1)), np.empty(len(units))
+    worst = follow_energy(
+        problem.step_h,
+        units.first,
+        units.last,
+        units.energy_start_kwh,
+        units.capacity_kwh,
+        units.energy_min_kwh,
+        units.charge_max_kw,
+        units.charge_efficiency,
+        units.discharge_efficiency,
+        np.ascontiguousarray(power_kw),
+        np.ascontiguousarray(stated_kwh),
+        energy,
+        fastest,
+    )
+    return energy, worst, fastest
+
+
+def _shortfall(problem: PlanProblem, fastest: FloatArray, stored: FloatArray) -> FloatArray:
+    """[N] lack of the reachable target, and what of target or minimum was never in reach."""
+    units = problem.units
+    minimum = np.where(units.last > units.first, units.energy_min_kwh, 0.0)
+    never = np.maximum(np.maximum(units.target_kwh, minimum) - fastest, 0.0)
+    return never + np.maximum(np.minimum(units.target_kwh, fastest) - stored, 0.0)
 
 
 def _power_violation(problem: PlanProblem, power_kw: FloatArray) -> float:

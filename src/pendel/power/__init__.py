@@ -1,1 +1,1 @@
-"""LAYER 1: the physics of batteries, chargers, sites and the grid, as pure functions."""
+"""Layer 1, physics: batteries, chargers, wear, sites, grid codes, outages, vehicles."""

@@ -38,7 +38,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pendel.errors import require
-from pendel.units import FloatArray
+from pendel.units import FloatArray, IntArray
 
 REFERENCE_TEMPERATURE_C = 25.0
 
@@ -115,6 +115,10 @@ class BatteryLimits:
     def __len__(self) -> int:
         return len(self.store_kw)
 
+    def take(self, rows: IntArray) -> "BatteryLimits":
+        """The limits of some batteries, e.g. of those connected now."""
+        return BatteryLimits(*(getattr(self, name)[rows] for name in self.__slots__))
+
 
 @dataclass(frozen=True, slots=True)
 class Batteries:
@@ -128,6 +132,10 @@ class Batteries:
 
     def __len__(self) -> int:
         return len(self.capacity_kwh)
+
+    def take(self, rows: IntArray) -> "Batteries":
+        """Some of the batteries, in that order."""
+        return Batteries(*(getattr(self, name)[rows] for name in self.__slots__))
 
 
 def model_named(name: str) -> BatteryModel:

@@ -31,8 +31,8 @@ def build_sessions(
     reader: TableReader, horizon: Horizon, site_of: dict[str, int] | None
 ) -> tuple[Sessions, int, Names]:
     """Sessions that touch the horizon in file order, the count of those ignored, and all ids."""
-    table, found = collect(reader), reader.found
-    site = _site_index(table, site_of, found)
+    table, found = collect(reader, site_of, has_site=True), reader.found
+    site = table.site
     _check_energies(table, found, "energy_arrive_kwh", "energy_target_kwh", "energy_min_kwh")
     arrive, depart = table.time_us["arrive_utc"], table.time_us["depart_utc"]
     known = (arrive != UNKNOWN_US) & (depart != UNKNOWN_US)
@@ -57,7 +57,8 @@ def build_sessions(
     ignored = int(len(table) - np.count_nonzero(inside))
     if ignored:
         _keep(table, inside)
-        site, arrive, depart = site[inside], arrive[inside], depart[inside]
+        site = site[inside] if len(site) else site
+        arrive, depart = arrive[inside], depart[inside]
     first = np.clip(-((start_us - arrive) // step_us), 0, horizon.steps)
     last = np.clip((depart - start_us) // step_us, 0, horizon.steps)
     stated = table.time_us["stated_depart_utc"]
@@ -95,13 +96,12 @@ def _keep(table: Collected, rows: BoolArray) -> None:
 
 def build_storages(reader: TableReader, site_of: dict[str, int] | None) -> tuple[Storages, Names]:
     """Stationary batteries in file order, and their ids."""
-    table, found = collect(reader), reader.found
-    site = _site_index(table, site_of, found)
+    table, found = collect(reader, site_of, has_site=True), reader.found
     _check_energies(table, found, "energy_start_kwh", "energy_end_min_kwh")
     number = table.number
     storages = Storages(
         storage_id=table.text["storage_id"],
-        site=site,
+        site=table.site,
         capacity_kwh=number["capacity_kwh"],
         energy_start_kwh=number["energy_start_kwh"],
         energy_end_min_kwh=number["energy_end_min_kwh"],
@@ -113,25 +113,6 @@ def build_storages(reader: TableReader, site_of: dict[str, int] | None) -> tuple
     )
     texts = table.text["storage_id"]
     return storages, Names(texts, hashes(texts), table.lines, found, "storage_id")
-
-
-def _site_index(table: Collected, site_of: dict[str, int] | None, found: FileFindings) -> IntArray:
-    """Index of each row's site; unknown sites are problems (unless sites could not be read)."""
-    texts = table.text["site_id"]
-    if site_of is None:
-        return np.full(len(table), -1, dtype=np.int64)
-    site = np.empty(len(table), dtype=np.int64)
-    for begin in range(0, len(table), HASH_CHUNK_ROWS):
-        part = slice(begin, begin + HASH_CHUNK_ROWS)
-        site[part] = parse.codes(texts[part].tolist(), site_of)
-    found.add_where(
-        (site < 0) & (texts != ""),
-        table.lines,
-        "site_id",
-        lambda row: f"site {parse.shown(str(texts[row]))} is not known",
-        "a site_id of sites.csv",
-    )
-    return site
 
 
 def _check_energies(table: Collected, found: FileFindings, *fields: str) -> None:

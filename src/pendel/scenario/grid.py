@@ -7,8 +7,8 @@ rows outside the horizon are ignored. Rows up to 60 min outside are still looked
 the spacing and because the row before the start may hold into the horizon.
 
 Readings where the contract leaves room (docs/decisions/0010-reading-scenarios.md): a single longer
-distance at the very begin passes only as one full hour that begins on the hour; a single longer
-distance at the end is a gap; a lone row holds one step.
+distance at the very begin or end passes only as one full hour that begins on the hour; a lone row
+holds one step.
 """
 
 from dataclasses import dataclass
@@ -18,6 +18,7 @@ import numpy as np
 from pendel.clock import format_utc
 from pendel.scenario.columns import Horizon
 from pendel.scenario.findings import FileFindings
+from pendel.scenario.parse import UNKNOWN_US
 from pendel.units import SECONDS_PER_HOUR, BoolArray, FloatArray, IntArray
 
 US_PER_S = 1_000_000
@@ -49,16 +50,17 @@ class Window:
         self,
         group: IntArray,
         time_us: IntArray,
-        ok: BoolArray,
         lines: IntArray,
         values: dict[str, FloatArray],
         found: FileFindings,
     ) -> None:
-        """Put a batch of rows [n] into its cells; refuses times off the grid and double rows."""
+        """Put a batch of rows [n] into its cells; refuses times off the grid and double rows.
+
+        Rows with a bad value take their place too, so that they do not look like gaps."""
         step_us = self.horizon.step_s * US_PER_S
         begin_us = (self.horizon.start_s - SECONDS_PER_HOUR) * US_PER_S
         cell, rest = np.divmod(time_us - begin_us, step_us)
-        inside = ok & (group >= 0) & (cell >= 0) & (cell < self.width)
+        inside = (time_us != UNKNOWN_US) & (group >= 0) & (cell >= 0) & (cell < self.width)
         off_grid = inside & (rest != 0)
         if off_grid.any():
             minutes = self.horizon.step_s // 60
@@ -75,7 +77,7 @@ class Window:
         row_lines = lines if whole else lines[inside]
         flat_line = self.line.reshape(-1)
         before = flat_line[flat]
-        flat_line[flat] = row_lines
+        flat_line[flat[::-1]] = row_lines[::-1]  # of rows in one cell the first stays
         double = (before != 0) | (flat_line[flat] != row_lines)
         if double.any():
             times = time_us if whole else time_us[inside]
@@ -198,10 +200,11 @@ def _odd_distances(distance: IntArray, cells: IntArray, horizon: Horizon, margin
     following = np.append(distance[1:], distance[-2])
     previous = np.append(distance[1], distance[:-1])
     longer = alone & (distance <= margin) & ((distance > previous) | (distance > following))
-    # A single longer distance at the begin may be the last full hour before a 60 to 15 min change.
-    begin_s = horizon.start_s + (int(cells[0]) - margin) * horizon.step_s
-    if distance[0] == margin and begin_s % SECONDS_PER_HOUR == 0 and distance[1] <= margin:
-        longer[0] = False
+    # At either end a full hour may be all that is seen of a change between 60 and 15 min.
+    begin_s = horizon.start_s + (cells[:-1] - margin) * horizon.step_s
+    full_hour = (distance == margin) & (begin_s % SECONDS_PER_HOUR == 0)
+    longer[0] &= not full_hour[0]
+    longer[-1] &= not full_hour[-1]
     if distance[0] < distance[1]:
         longer[0] = False
     # At the end a single shorter distance continues in the last row.

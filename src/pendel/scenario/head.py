@@ -3,11 +3,11 @@
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
-from zoneinfo import ZoneInfo
 
 import msgspec
 
 from pendel.config import decode, load_toml
+from pendel.config.zones import zone_exists
 from pendel.errors import InputError
 from pendel.scenario.columns import Horizon
 from pendel.scenario.findings import FileFindings
@@ -37,15 +37,6 @@ class ScenarioHead(msgspec.Struct, frozen=True):
     steps: Annotated[int, msgspec.Meta(ge=1, le=STEPS_MAX)]
     step_minutes: Annotated[int, msgspec.Meta(ge=1, le=60)]
     portfolio: PortfolioHead = PortfolioHead()
-
-
-def zone_exists(name: str) -> bool:
-    """Whether the time zone data knows this IANA name."""
-    try:
-        ZoneInfo(name)
-    except (OSError, ValueError):
-        return False
-    return bool(name)
 
 
 def read_head(folder: Path, found: FileFindings) -> tuple[ScenarioHead, Horizon] | None:

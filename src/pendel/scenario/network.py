@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -9,19 +10,28 @@ from pendel.scenario import parse
 from pendel.scenario.columns import Feeders, Horizon, Reserves, Sites, StrArray
 from pendel.scenario.findings import FileFindings
 from pendel.scenario.grid import US_PER_S, time_text
+from pendel.scenario.growing import GrowingArray
 from pendel.scenario.typed import TableReader, TypedBatch
 from pendel.units import BoolArray, FloatArray, IntArray
 
 MINUTES_PER_HOUR = 60.0
 
+_DTYPES: dict[str, Any] = {
+    "number": np.float64,
+    "time": np.int64,
+    "text": np.dtypes.StringDType(),
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Collected:
-    """A whole table in memory: typed columns [n], as in TypedBatch."""
+    """A whole table in memory: typed columns [n], as in TypedBatch. site [n]: index of the row's
+    site where collect was given the sites (site_id is then not kept as text); -1 unknown."""
 
     number: dict[str, FloatArray]
     time_us: dict[str, IntArray]
     text: dict[str, StrArray]
+    site: IntArray
     lines: IntArray
     ok: BoolArray
 
@@ -29,39 +39,49 @@ class Collected:
         return len(self.lines)
 
 
-def collect(reader: TableReader) -> Collected:
-    """All rows of a table, column by column."""
-    columns = reader.table.columns
-    parts: dict[str, list[np.ndarray]] = {c.name: [] for c in columns}
-    lines: list[IntArray] = []
-    ok: list[BoolArray] = []
+def collect(
+    reader: TableReader, site_of: dict[str, int] | None = None, has_site: bool = False
+) -> Collected:
+    """All rows of a table, column by column. has_site: look site_id up in site_of; unknown sites
+    are problems unless site_of is None (the sites could not be read)."""
+    columns = [c for c in reader.table.columns if not (has_site and c.name == "site_id")]
+    parts = {column.name: GrowingArray(_DTYPES[column.kind]) for column in columns}
+    site, lines = GrowingArray(np.int64), GrowingArray(np.int64)
+    ok = GrowingArray(np.bool_)
     for batch in reader.typed():
         for column in columns:
             parts[column.name].append(_column(batch, column.name, column.kind))
+        if has_site and site_of is not None:
+            site.append(site_codes(batch, site_of, reader.found))
         lines.append(batch.lines)
         ok.append(batch.ok)
-    result = Collected({}, {}, {}, _joined(lines, np.int64), _joined(ok, np.bool_))
+    result = Collected({}, {}, {}, site.result(), lines.result(), ok.result())
+    target: dict[str, Any] = {"number": result.number, "time": result.time_us, "text": result.text}
     for column in columns:
-        pieces = parts.pop(column.name)
-        if column.kind == "number":
-            result.number[column.name] = _joined(pieces, np.float64)
-        elif column.kind == "time":
-            result.time_us[column.name] = _joined(pieces, np.int64)
-        else:
-            result.text[column.name] = _joined(pieces, np.dtypes.StringDType())
+        target[column.kind][column.name] = parts[column.name].result()
     return result
 
 
-def _column(batch: TypedBatch, name: str, kind: str) -> np.ndarray:
+def _column(batch: TypedBatch, name: str, kind: str) -> Any:
     if kind == "number":
         return batch.number[name]
     return batch.time_us[name] if kind == "time" else batch.texts(name)
 
 
-def _joined(pieces: list[np.ndarray], dtype: object) -> np.ndarray:
-    if not pieces:
-        return np.empty(0, dtype=dtype)  # type: ignore[call-overload, no-any-return]
-    return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
+def site_codes(batch: TypedBatch, index_of: dict[str, int], found: FileFindings) -> IntArray:
+    """Index of each row's site [n]; -1 (and a problem) where the site is not known."""
+    site = parse.codes(batch.text["site_id"], index_of)
+    unknown = site < 0
+    if unknown.any():
+        texts = batch.texts("site_id")
+        found.add_where(
+            unknown & (texts != ""),
+            batch.lines,
+            "site_id",
+            lambda row: f"site {parse.shown(str(texts[row]))} is not known",
+            "a site_id of sites.csv",
+        )
+    return site
 
 
 def index_names(

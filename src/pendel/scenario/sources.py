@@ -27,7 +27,8 @@ SMALL_BYTES = 1 << 20
 BATCH_ROWS = 65_536
 BLOCK_BYTES = 4 << 20
 LINE_CHARACTERS_MAX = 1 << 20
-ROWS_MAX = 200_000_000
+GZIP_FACTOR = 6
+"""How much larger such tables are when unpacked, about; for progress only."""
 
 Progress = Callable[[str, float], None]
 
@@ -74,18 +75,21 @@ def batches(
 
 
 def check_header(names: list[str], table: Table, found: FileFindings) -> bool:
-    """Whether the header may be read on: no unknown, missing or double columns."""
+    """Whether rows can be read under this header: every required column once. Unknown columns
+    are problems, but the others can still be checked."""
     known = [column.name for column in table.columns]
-    before = found.count
+    readable = True
     for position, name in enumerate(names):
         if name not in known:
             found.add(1, name or f"column {position + 1}", "unknown column", ", ".join(known))
         elif name in names[:position]:
             found.add(1, name, "column appears twice", "once")
+            readable = False
     for column in table.columns:
         if column.required and column.name not in names:
             found.add(1, column.name, "required column is missing", column.allowed)
-    return found.count == before
+            readable = False
+    return readable
 
 
 def _plain_batches(
@@ -124,7 +128,7 @@ def _read_rows(
     skip: int,
     progress: Progress | None,
 ) -> Iterator[Batch]:
-    reader = csv.reader(_bounded_lines(text), strict=True)
+    reader = csv.reader(_bounded_lines(text))
     size = max(1, path.stat().st_size)
     try:
         header = next(reader, None)
@@ -195,26 +199,31 @@ def _arrow_batches(path: Path, table: Table, progress: Progress | None) -> Itera
                 quoted_strings_can_be_null=False,
             ),
         )
-    except (pa.ArrowInvalid, OSError):
+        header = reader.schema.names
+    except (pa.ArrowInvalid, OSError, UnicodeDecodeError):
         raise _UnsplittableError from None
-    header = reader.schema.names
     if len(set(header)) != len(header) or not set(header) <= set(names):
         raise _UnsplittableError
     if any(column.required and column.name not in header for column in table.columns):
         raise _UnsplittableError
+    key = next(column.name for column in table.columns if column.required)
     textual = [c.name for c in table.columns if c.kind == "text" and c.name in header]
-    size = max(1, path.stat().st_size)
+    size = max(1, path.stat().st_size) * (GZIP_FACTOR if path.suffix == ".gz" else 1)
     line, read_bytes = 2, 0
     while True:
         try:
             chunk = reader.read_next_batch()
         except StopIteration:
+            if progress is not None:
+                progress(path.name, 1.0)
             return
         except (pa.ArrowInvalid, OSError):
             raise _UnsplittableError from None
         cells = dict(zip(header, chunk.columns, strict=True))
         if any(pc.any(pc.match_substring(cells[name], "\n")).as_py() for name in textual):
             raise _UnsplittableError  # a row over several lines: the plain way counts them right
+        if pc.any(pc.equal(cells[key], "")).as_py():
+            raise _UnsplittableError  # an empty line reads like a row of empty cells
         lines = np.arange(line, line + len(chunk), dtype=np.int64)
         line += len(chunk)
         read_bytes += chunk.nbytes

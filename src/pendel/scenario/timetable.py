@@ -6,6 +6,7 @@ from pendel.scenario import parse
 from pendel.scenario.columns import Horizon, Market, Prices, Series
 from pendel.scenario.findings import FileFindings
 from pendel.scenario.grid import Spread, Window
+from pendel.scenario.network import site_codes
 from pendel.scenario.typed import TableReader, TypedBatch
 from pendel.units import FloatArray, IntArray
 
@@ -21,7 +22,7 @@ def build_series(
     window = Window(horizon, len(names), ("load_kw", "pv_kw"))
     named = np.zeros(len(names), dtype=np.bool_)
     for batch in reader.typed():
-        site = _site_codes(batch, site_of, reader.found)
+        site = site_codes(batch, site_of, reader.found)
         named[site[site >= 0]] = True
         _fill(window, site, batch, reader.found)
     shape = (len(names), horizon.steps)
@@ -47,7 +48,7 @@ def build_prices(
     index_of = {**site_of, "": general}
     for batch in reader.typed():
         if "site_id" in batch.text:
-            group = _site_codes(batch, index_of, found)
+            group = site_codes(batch, index_of, found)
         else:
             group = np.full(len(batch), general, dtype=np.int64)
         _fill(window, group, batch, found)
@@ -147,22 +148,7 @@ def _portfolio_rows(
 
 def _fill(window: Window, group: IntArray, batch: TypedBatch, found: FileFindings) -> None:
     values = {name: batch.number[name] for name in window.value}
-    window.fill(group, batch.time_us["time_utc"], batch.ok, batch.lines, values, found)
-
-
-def _site_codes(batch: TypedBatch, index_of: dict[str, int], found: FileFindings) -> IntArray:
-    site = parse.codes(batch.text["site_id"], index_of)
-    unknown = (site < 0) & batch.ok
-    if unknown.any():
-        texts = batch.texts("site_id")
-        found.add_where(
-            unknown,
-            batch.lines,
-            "site_id",
-            lambda row: f"site {parse.shown(str(texts[row]))} is not known",
-            "a site_id of sites.csv",
-        )
-    return site
+    window.fill(group, batch.time_us["time_utc"], batch.lines, values, found)
 
 
 def _report_outside(sites: IntArray, names: list[str], found: FileFindings) -> None:

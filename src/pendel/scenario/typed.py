@@ -16,12 +16,13 @@ from pendel.scenario.tables import Column, Table
 from pendel.units import BoolArray, FloatArray, IntArray
 
 ID_CHARACTERS_MAX = 255
+ROWS_MAX = 200_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class TypedBatch:
     """Checked rows [n]: number [n] NaN and time_us UNKNOWN_US where a cell is bad; ok [n] tells
-    rows without a problem. Columns absent from the file hold their default."""
+    rows without a problem. Columns absent from the file hold their default (read-only views)."""
 
     number: dict[str, FloatArray]
     time_us: dict[str, IntArray]
@@ -35,7 +36,7 @@ class TypedBatch:
     def texts(self, name: str) -> StrArray:
         """A text column [n]; "" where it is absent."""
         if name not in self.text:
-            return np.full(len(self), "", dtype=np.dtypes.StringDType())
+            return np.broadcast_to(np.array("", dtype=np.dtypes.StringDType()), len(self))
         return parse.texts(self.text[name])
 
 
@@ -65,7 +66,12 @@ class TableReader:
         """Typed batches in file order; nothing when the file is absent."""
         if self.path is None:
             return
+        rows = 0
         for batch in batches(self.path, self.table, self.found, self._progress):
+            rows += len(batch)
+            if rows > ROWS_MAX:
+                self.found.add(0, "", f"more than {ROWS_MAX} rows", "a smaller file")
+                return
             yield typed_batch(batch, self.table, self.found)
 
 
@@ -90,7 +96,7 @@ def _numbers(
     column: Column, cells: Cells | None, lines: IntArray, ok: BoolArray, found: FileFindings
 ) -> FloatArray:
     if cells is None:
-        return np.full(len(lines), column.default)
+        return np.broadcast_to(np.float64(column.default), len(lines))
     parsed = parse.numbers(cells)
     values: FloatArray = parsed.values
     _report_bad(column, parsed, lines, ok, found)
@@ -118,7 +124,7 @@ def _times(
     column: Column, cells: Cells | None, lines: IntArray, ok: BoolArray, found: FileFindings
 ) -> IntArray:
     if cells is None:
-        return np.full(len(lines), UNKNOWN_US, dtype=np.int64)
+        return np.broadcast_to(np.int64(UNKNOWN_US), len(lines))
     parsed = parse.times(cells)
     _report_bad(column, parsed, lines, ok, found)
     values: IntArray = parsed.values

@@ -1,0 +1,117 @@
+"""OpenAPI 3.1 of what the server answers, from the same types that decode the bodies."""
+
+from typing import Any
+
+import msgspec
+
+from pendel import __version__
+from pendel.api.bodies import LimitBody, PromiseBody, SetpointBody
+
+BASE = "/api/v1"
+BODIES = (PromiseBody, LimitBody, SetpointBody)
+
+
+def openapi_document() -> dict[str, Any]:
+    """The document served at /openapi.json."""
+    _, components = msgspec.json.schema_components(
+        BODIES, ref_template="#/components/schemas/{name}"
+    )
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "pendel", "version": __version__},
+        "paths": _paths(),
+        "components": {
+            "schemas": {**components, "Problem": _problem_schema()},
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+        },
+        "security": [{"token": []}],
+    }
+
+
+def _paths() -> dict[str, Any]:
+    def of(name: str) -> list[dict[str, Any]]:
+        return [
+            {"name": part, "in": "path", "required": True, "schema": {"type": "string"}}
+            for part in name.split()
+        ]
+
+    listing = [
+        {"name": "cursor", "in": "query", "schema": {"type": "string"}},
+        {
+            "name": "limit",
+            "in": "query",
+            "schema": {"type": "integer", "minimum": 1, "maximum": 1000},
+        },
+    ]
+    return {
+        "/healthz": {"get": _call("The process answers.", open_to_all=True)},
+        "/readyz": {"get": _call("Every part works.", open_to_all=True)},
+        "/metrics": {"get": _call("Metrics in the text format of Prometheus.")},
+        "/events": {"get": _call("Live events (server-sent events).")},
+        f"{BASE}/stations": {"get": _call("All stations.", listing)},
+        f"{BASE}/sessions": {"get": _call("Open sessions with promise and state.", listing)},
+        f"{BASE}/sessions/{{session_id}}": {"get": _call("One session.", of("session_id"))},
+        f"{BASE}/sessions/{{session_id}}/promise": {
+            "put": _call("What the driver wants.", of("session_id"), PromiseBody)
+        },
+        f"{BASE}/sites/{{site_id}}/limits": {
+            "get": _call("Limits that stand.", of("site_id") + listing),
+            "post": _call("An order that may not be broken.", of("site_id"), LimitBody, "201"),
+        },
+        f"{BASE}/sites/{{site_id}}/limits/{{limit_id}}": {
+            "delete": _call("Take an order back.", of("site_id limit_id"), status="204")
+        },
+        f"{BASE}/evses/{{station_id}}/{{evse_id}}/setpoint": {
+            "post": _call(
+                "An operator's hand, inside limits and promise.",
+                of("station_id evse_id"),
+                SetpointBody,
+                "202",
+            )
+        },
+        f"{BASE}/explain/{{record_id}}": {"get": _call("The chain of causes.", of("record_id"))},
+    }
+
+
+def _call(
+    summary: str,
+    parameters: list[dict[str, Any]] | None = None,
+    body: type | None = None,
+    status: str = "200",
+    open_to_all: bool = False,
+) -> dict[str, Any]:
+    problem = {
+        "description": "What went wrong.",
+        "content": {
+            "application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}
+        },
+    }
+    call: dict[str, Any] = {
+        "summary": summary,
+        "responses": {status: {"description": summary}, "default": problem},
+    }
+    if parameters:
+        call["parameters"] = parameters
+    if body is not None:
+        schema = {"$ref": f"#/components/schemas/{body.__name__}"}
+        call["requestBody"] = {
+            "required": True,
+            "content": {"application/json": {"schema": schema}},
+        }
+    if open_to_all:
+        call["security"] = []
+    return call
+
+
+def _problem_schema() -> dict[str, Any]:
+    return {
+        "type": "object",
+        "required": ["type", "title", "status", "detail"],
+        "properties": {
+            "type": {"type": "string"},
+            "title": {"type": "string"},
+            "status": {"type": "integer"},
+            "detail": {"type": "string"},
+            "problems": {"type": "array", "items": {"type": "object"}},
+        },
+    }

@@ -1,0 +1,64 @@
+"""`pendel explain ID`: the chain of causes of a setpoint, as an indented tree."""
+
+import argparse
+import tomllib
+from pathlib import Path
+
+from pendel.adapters.event_log import SqliteEventLog
+from pendel.adapters.store_url import Store, open_store, sqlite_path
+from pendel.cli.outcome import Outcome
+from pendel.errors import InputError, NotFoundError, Problem
+from pendel.runtime.causes import as_data, as_text, chain
+
+DEFAULT_STORES = (Path("out/demo/pendel.db"), Path("var/pendel.db"))
+"""Where a demo and a server without further words keep their store; the newest one is read."""
+DEFAULT_URL = "sqlite:///var/pendel.db"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Arguments of `pendel explain`."""
+    parser.add_argument("id", metavar="ID", help="id of a setpoint or of any other record")
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--store", metavar="URL", help="store to read (sqlite:///... or a path)")
+    where.add_argument("--config", metavar="FILE", type=Path, help="read the store of this server")
+
+
+def run(args: argparse.Namespace) -> Outcome:
+    """Print the tree. Raises NotFoundError (with ids that look alike), StoreError, InputError."""
+    store = _open(args.store, args.config)
+    try:
+        tree = chain(store, args.id)
+    finally:
+        store.close()
+    return Outcome(data=as_data(tree), text=as_text(tree))
+
+
+def _open(url: str | None, config: Path | None) -> Store:
+    if config is not None:
+        return open_store(_configured_url(config), config.parent, read_only=True)
+    if url is not None:
+        if "://" in url:
+            return open_store(url, Path(), read_only=True)
+        return SqliteEventLog(Path(url), read_only=True)
+    present = [path for path in DEFAULT_STORES if path.is_file()]
+    if not present:
+        looked = ", ".join(str(path) for path in DEFAULT_STORES)
+        raise NotFoundError(f"no store found ({looked}); name one with --store or --config")
+    return SqliteEventLog(max(present, key=lambda path: path.stat().st_mtime), read_only=True)
+
+
+def _configured_url(config: Path) -> str:
+    """The store of a server's configuration; only this line of it is looked at."""
+    try:
+        content = tomllib.loads(config.read_text("utf-8"))
+    except OSError as error:
+        raise InputError([Problem(config.name, 0, "", error.strerror or str(error))]) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError([Problem(config.name, 0, "", str(error))]) from error
+    url = content.get("store", DEFAULT_URL)
+    if not isinstance(url, str):
+        raise InputError([Problem(config.name, 0, "store", "not a text", DEFAULT_URL)])
+    if url != "memory://":
+        sqlite_path(url, config.parent)
+        return url
+    raise InputError([Problem(config.name, 0, "store", "memory:// keeps nothing to explain")])

@@ -1,0 +1,306 @@
+"""The configuration of `pendel serve` (contract, "Server"; contract-server, "Configuration")."""
+
+from collections.abc import Iterable
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+
+from pendel.config.lines import KeyPath
+from pendel.config.toml import SECRET, TomlDocument, decode, load_toml
+from pendel.config.zones import zone_exists
+from pendel.errors import InputError, Problem
+from pendel.units import CAPACITY_MAX_KWH, POWER_MAX_KW
+
+LIST_MAX = 100_000
+HASH_PATTERN = (
+    r"^\$argon2id\$(v=[0-9]+\$)?m=[0-9]+,t=[0-9]+,p=[0-9]+(,keyid=[A-Za-z0-9+/]*)?"
+    r"(,data=[A-Za-z0-9+/]*)?\$[A-Za-z0-9+/]+\$[A-Za-z0-9+/]+\Z"
+)
+STORE_FORMS = (
+    "sqlite:///relative.db, sqlite:////absolute.db, postgresql://user@host/db or memory://"
+)
+
+_Name = Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
+_Station = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"^[A-Za-z0-9*_=:+|@.-]{1,48}\Z",
+        description="1 to 48 letters, digits or * - _ = : + | @ .",
+    ),
+]
+_Port = Annotated[int, msgspec.Meta(ge=0, le=65_535)]
+_Power = Annotated[float, msgspec.Meta(ge=0.0, le=POWER_MAX_KW)]
+_Capacity = Annotated[float, msgspec.Meta(gt=0.0, le=CAPACITY_MAX_KWH)]
+_Share = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
+_Amount = Annotated[float, msgspec.Meta(ge=0.0)]
+
+ModeName = Literal["uncontrolled", "v1g", "v2h", "v2b", "v2g"]
+Role = Literal["driver", "owner", "operator", "aggregator", "grid_operator", "auditor", "admin"]
+
+
+class HttpConfig(msgspec.Struct, frozen=True):
+    """Where pages and the API listen; port 0 = any free one."""
+
+    host: _Name = "127.0.0.1"
+    port: _Port = 8080
+
+
+class OcppConfig(msgspec.Struct, frozen=True):
+    """Where stations connect; lab = stations without password_hash are let in."""
+
+    host: _Name = "127.0.0.1"
+    port: _Port = 9000
+    lab: bool = False
+
+
+class ExportPermit(msgspec.Struct, frozen=True):
+    """Leave to export to the grid, from valid_from until before valid_until (local dates)."""
+
+    reference: _Name
+    valid_from: date
+    valid_until: date | None = None
+
+
+class SiteConfig(msgspec.Struct, frozen=True):
+    """One grid connection. No export_permit: no export to the grid (V2H is allowed)."""
+
+    site_id: _Name
+    timezone: str
+    import_limit_kw: _Power
+    export_limit_kw: _Power = 0.0
+    export_permit: ExportPermit | None = None
+    tariff: _Name | None = None
+
+
+class StationConfig(msgspec.Struct, frozen=True):
+    """One charging station; without password_hash it can only connect in the lab."""
+
+    station_id: _Station
+    site_id: _Name
+    password_hash: (
+        Annotated[
+            str,
+            msgspec.Meta(
+                pattern=HASH_PATTERN,
+                max_length=1024,
+                description="an argon2id PHC string, made by `pendel station-password`",
+                extra=SECRET,
+            ),
+        ]
+        | None
+    ) = None
+    mode: ModeName = "v2g"
+
+
+class WarrantyConfig(msgspec.Struct, frozen=True):
+    """What the maker allows to be discharged: AC energy [kWh] and hours of V2X."""
+
+    month_kwh: _Amount | None = None
+    year_kwh: _Amount | None = None
+    month_h: _Amount | None = None
+    year_h: _Amount | None = None
+
+
+class VehicleConfig(msgspec.Struct, frozen=True):
+    """A known car. minimum_soc 0..1: never below; id_tokens: RFID and app tokens of its driver."""
+
+    vehicle_id: _Name
+    capacity_kwh: _Capacity | None = None
+    id_tokens: Annotated[list[_Name], msgspec.Meta(max_length=1_000)] = []
+    evcc_id: _Name | None = None
+    v2x_allowed: bool = True
+    minimum_soc: _Share | None = None
+    warranty_budget: WarrantyConfig | None = None
+
+
+class MeterConfig(msgspec.Struct, frozen=True):
+    """A meter at a site: device profile and address."""
+
+    site_id: _Name
+    profile: _Name
+    address: _Name
+    meter_id: str = ""
+
+
+class DeviceConfig(msgspec.Struct, frozen=True):
+    """A device at a site that can be steered: device profile and address."""
+
+    site_id: _Name
+    profile: _Name
+    address: _Name
+    device_id: str = ""
+
+
+class PricesConfig(msgspec.Struct, frozen=True):
+    """Where day-ahead prices come from, and for which bidding zone."""
+
+    source: _Name
+    zone: str = ""
+
+
+class ContractConfig(msgspec.Struct, frozen=True):
+    """Who gets what of a site from valid_from on; shares by party, each 0..1."""
+
+    party: _Name
+    site_id: _Name
+    tariff: _Name | None = None
+    valid_from: date | None = None
+    shares: Annotated[
+        dict[str, _Share], msgspec.Meta(description="a table of parties and shares from 0 to 1")
+    ] = {}
+
+
+class TokenConfig(msgspec.Struct, frozen=True):
+    """Access to the API; sites None = all."""
+
+    name: _Name
+    role: Role
+    sha256: Annotated[
+        str,
+        msgspec.Meta(
+            pattern=r"^[0-9a-fA-F]{64}\Z",
+            description="64 hex digits, made by `pendel token`",
+            extra=SECRET,
+        ),
+    ]
+    sites: Annotated[list[_Name], msgspec.Meta(max_length=LIST_MAX)] | None = None
+
+
+class ServerConfig(msgspec.Struct, frozen=True):
+    """Everything `pendel serve` is told. Lists are in file order."""
+
+    site: Annotated[list[SiteConfig], msgspec.Meta(max_length=LIST_MAX)]
+    store: str = "sqlite:///var/pendel.db"
+    http: HttpConfig = HttpConfig()
+    ocpp: OcppConfig = OcppConfig()
+    station: Annotated[list[StationConfig], msgspec.Meta(max_length=LIST_MAX)] = []
+    vehicle: Annotated[list[VehicleConfig], msgspec.Meta(max_length=LIST_MAX)] = []
+    meter: Annotated[list[MeterConfig], msgspec.Meta(max_length=LIST_MAX)] = []
+    device: Annotated[list[DeviceConfig], msgspec.Meta(max_length=LIST_MAX)] = []
+    prices: PricesConfig | None = None
+    contract: Annotated[list[ContractConfig], msgspec.Meta(max_length=LIST_MAX)] = []
+    token: Annotated[list[TokenConfig], msgspec.Meta(max_length=LIST_MAX)] = []
+
+
+def load_server_config(path: Path) -> ServerConfig:
+    """Read and check the configuration of a server. Raises InputError with every problem."""
+    document = load_toml(path)
+    config, problems = check_server(document)
+    if config is None or problems:
+        raise InputError(problems)
+    return config
+
+
+def check_server(document: TomlDocument) -> tuple[ServerConfig | None, list[Problem]]:
+    """The typed configuration (None if it cannot be had) and every problem, ordered by line.
+
+    Cross checks run on the plain data, so that one wrong key does not hide the others.
+    """
+    config, problems = decode(document, ServerConfig)
+    if isinstance(document.data.get("site"), list) and not document.data["site"]:
+        problems.append(document.problem(("site",), "no site", "at least one [[site]]"))
+    problems += _unique(document)
+    problems += _references(document)
+    problems += _values(document)
+    problems.sort(key=lambda problem: problem.line)
+    return (None if problems else config), problems
+
+
+def _entries(document: TomlDocument, table: str) -> Iterable[tuple[int, dict[str, object]]]:
+    """The tables of an array of tables, with their index; whatever is no table is left out."""
+    found = document.data.get(table)
+    if isinstance(found, list):
+        for index, entry in enumerate(found):
+            if isinstance(entry, dict):
+                yield index, entry
+
+
+def _unique(document: TomlDocument) -> list[Problem]:
+    """Ids and names that come twice."""
+    problems = []
+    keys = {"site": "site_id", "station": "station_id", "vehicle": "vehicle_id", "token": "name"}
+    keys |= {"meter": "meter_id", "device": "device_id"}
+    for table, key in keys.items():
+        seen: set[str] = set()
+        for index, entry in _entries(document, table):
+            name = entry.get(key)
+            if not isinstance(name, str) or not name:
+                continue
+            if name in seen:
+                path = (table, index, key)
+                problems.append(document.problem(path, f'"{name}" is there twice', "once"))
+            seen.add(name)
+    owner: dict[str, str] = {}
+    for index, entry in _entries(document, "vehicle"):
+        tokens = entry.get("id_tokens")
+        for place, token in enumerate(tokens if isinstance(tokens, list) else []):
+            vehicle = str(entry.get("vehicle_id"))
+            if isinstance(token, str) and owner.setdefault(token, vehicle) != vehicle:
+                text = f'"{token}" belongs to vehicle "{owner[token]}" already'
+                at: KeyPath = ("vehicle", index, "id_tokens", place)
+                problems.append(document.problem(at, text, "one vehicle per token"))
+    return problems
+
+
+def _references(document: TomlDocument) -> list[Problem]:
+    """Sites that are named but not there."""
+    sites = {entry.get("site_id") for _, entry in _entries(document, "site")}
+    problems = []
+
+    def check(path: KeyPath, name: object) -> None:
+        if isinstance(name, str) and name and name not in sites:
+            problems.append(
+                document.problem(path, f'site "{name}" is not known', "a site_id of a [[site]]")
+            )
+
+    for table in ("station", "meter", "device", "contract"):
+        for index, entry in _entries(document, table):
+            check((table, index, "site_id"), entry.get("site_id"))
+    for index, entry in _entries(document, "token"):
+        named = entry.get("sites")
+        for place, name in enumerate(named if isinstance(named, list) else []):
+            check(("token", index, "sites", place), name)
+    return problems
+
+
+def _values(document: TomlDocument) -> list[Problem]:
+    """Time zones, permits, store and ports."""
+    problems = []
+    path: KeyPath
+    for index, entry in _entries(document, "site"):
+        zone = entry.get("timezone")
+        if isinstance(zone, str) and not zone_exists(zone):
+            allowed = "an IANA name such as Europe/Berlin"
+            path = ("site", index, "timezone")
+            problems.append(document.problem(path, f'"{zone}" is not known', allowed))
+        permit = entry.get("export_permit")
+        if isinstance(permit, dict):
+            begin, end = str(permit.get("valid_from")), permit.get("valid_until")
+            if end is not None and str(end) <= begin:
+                path = ("site", index, "export_permit", "valid_until")
+                text = f"permit ends on {end}, not after its begin"
+                problems.append(document.problem(path, text, "later than valid_from"))
+    store = document.data.get("store")
+    if isinstance(store, str) and not store_is_known(store):
+        problems.append(document.problem(("store",), f'"{store}" is not known', STORE_FORMS))
+    http, ocpp = document.data.get("http"), document.data.get("ocpp")
+    http = http if isinstance(http, dict) else {}
+    ocpp = ocpp if isinstance(ocpp, dict) else {}
+    port = http.get("port", HttpConfig().port)
+    if port and port == ocpp.get("port", OcppConfig().port):
+        path = ("ocpp", "port") if "port" in ocpp else ("http", "port")
+        text = f"{port} is the port of HTTP and of OCPP"
+        problems.append(document.problem(path, text, "two different ports"))
+    return problems
+
+
+def store_is_known(url: str) -> bool:
+    """Whether a store address has one of the known forms."""
+    if url == "memory://":
+        return True
+    for prefix in ("sqlite:///", "postgresql://"):
+        if url.startswith(prefix):
+            return len(url) > len(prefix) and "\0" not in url
+    return False

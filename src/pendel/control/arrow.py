@@ -1,0 +1,288 @@
+"""The planning problem in the arrow form of the structured interior point.
+
+Units are sorted by site; a prefix of a window in which a unit must charge at full power to keep
+its minimum or target is taken out beforehand and becomes load; so do units that cannot move.
+Reserves and presence weights are outside this form (`applies` says so). Equations and the order
+of rows and columns: `arrow_kernels`, docs/concepts/planning.md.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from pendel.control.linear_model import terminal_worth
+from pendel.control.problem import PlanProblem
+from pendel.control.reach import Reach
+from pendel.control.schedule import promised_lo
+from pendel.control.schedule_kernels import tighten_backward
+from pendel.units import FloatArray, IntArray
+
+FORCED_KWH = 1e-8
+DENSE_SHARE = 0.3
+DENSE_STEPS = 192
+ROUNDS_USUAL = 25
+FLOP_S = 0.3e-9
+
+
+@dataclass(frozen=True, slots=True)
+class Arrow:
+    """Structure and data. U units (sorted by site), W pairs, S sites, F nodes, T steps.
+
+    pair [W] points into the pairs of Reach; unit_step [U] first step; site_begin [S + 1],
+    offset [U + 1]; gain, loss [U]; parent [F] (children before parents, the top node last);
+    cost, lo, hi [columns]; due [rows]; fixed_kw [all pairs of Reach] powers taken out;
+    constant_eur is what these cost, terminal offsets included; end [S, T] is the last step tied
+    to a step through a unit (the envelope of the site's matrix).
+    """
+
+    steps: int
+    pair: IntArray
+    site_begin: IntArray
+    offset: IntArray
+    unit_step: IntArray
+    gain: FloatArray
+    loss: FloatArray
+    has_demand: IntArray
+    node_of: IntArray
+    parent: IntArray
+    has_market: bool
+    cost: FloatArray
+    lo: FloatArray
+    hi: FloatArray
+    due: FloatArray
+    fixed_kw: FloatArray
+    constant_eur: float
+    end: IntArray
+
+    @property
+    def pairs(self) -> int:
+        """Number of free (unit, step) pairs."""
+        return len(self.pair)
+
+
+def applies(problem: PlanProblem) -> bool:
+    """Whether the arrow form holds: no reserves, no weights, no export dearer than import."""
+    if problem.presence is not None:
+        return False
+    if problem.reserves is not None and len(problem.reserves) > 0:
+        return False
+    row = problem.price_row
+    dearer = problem.export_eur_kwh[row] > problem.import_eur_kwh[row]
+    both = (problem.export_limit_kw > 0.0) & (problem.import_limit_kw > 0.0)
+    return not bool((dearer & both).any())
+
+
+def arrow_of(problem: PlanProblem, reach: Reach) -> Arrow:
+    """Arrow form of a problem (vectorised)."""
+    units, steps, sites, h = problem.units, problem.steps, problem.sites, problem.step_h
+    fixed_kw, free, start = _forced(problem, reach)
+    order = np.argsort(units.site[reach.unit[free]], kind="stable")
+    pair = free[order]
+    who = reach.unit[pair]
+    begins = np.flatnonzero(np.concatenate([[True], who[1:] != who[:-1]])) if len(who) else who
+    offset = np.concatenate([begins, [len(who)]]).astype(np.int64)
+    unit = who[begins]
+    site_begin = np.searchsorted(units.site[unit], np.arange(sites + 1)).astype(np.int64)
+
+    base = problem.load_kw - problem.pv_kw
+    np.add.at(base, (units.site[reach.unit], reach.step), fixed_kw)
+    node_of, parent, top = _nodes(problem)
+    market = problem.market
+    cost, lo, hi = _columns(problem, reach, pair, base, len(parent), top)
+    due_energy = np.zeros(len(pair))
+    due_energy[begins] = start[unit]
+    position = np.zeros(0) if market is None else -market.position_kw
+    terminal = terminal_worth(problem, reach)
+    stored = np.maximum(fixed_kw, 0.0) * units.charge_efficiency[reach.unit]
+    constant = h * float((units.wear_eur_kwh[reach.unit] * stored).sum())
+    constant += float((terminal * units.target_kwh).sum())
+    moving = np.zeros(len(units), dtype=np.bool_)
+    moving[unit] = True
+    constant -= float((terminal * start)[~moving].sum())
+    return Arrow(
+        steps=steps,
+        pair=pair,
+        site_begin=site_begin,
+        offset=offset,
+        unit_step=reach.step[pair[begins]],
+        gain=h * units.charge_efficiency[unit],
+        loss=h / units.discharge_efficiency[unit],
+        has_demand=(problem.demand_charge_eur_kw > 0.0).astype(np.int64),
+        node_of=node_of,
+        parent=parent,
+        has_market=market is not None,
+        cost=cost,
+        lo=lo,
+        hi=hi,
+        due=np.concatenate(
+            [due_energy, base.ravel(), np.zeros(sites * steps + len(parent) * steps), position]
+        ),
+        fixed_kw=fixed_kw,
+        constant_eur=constant,
+        end=_envelope(problem, units.site[unit], reach.step[pair[begins]], np.diff(offset)),
+    )
+
+
+def effort_s(arrow: Arrow) -> float:
+    """Rough CPU seconds of the interior method (measured on one core of 2023).
+
+    Infinite where it would need Sherman-Morrison: that does not always converge.
+    """
+    if bool(((arrow.has_demand > 0) & (arrow.end[:, 0] < arrow.steps - 1)).any()):
+        return float("inf")
+    width = (arrow.end - np.arange(arrow.steps)).astype(np.float64) + 1.0
+    work = (width**2).sum(axis=1) + np.where(
+        arrow.node_of >= 0, 2.0 * arrow.steps * width.sum(axis=1), 0.0
+    )
+    units = float((np.diff(arrow.offset).astype(np.float64) ** 2).sum())
+    return 0.015 + ROUNDS_USUAL * FLOP_S * (float(work.sum()) + units)
+
+
+def general_effort_s(arrow: Arrow) -> float:
+    """Rough CPU seconds of the general solver on the same problem (fitted to 150-20,000 pairs)."""
+    return 0.008 + 0.13 * math.pow(arrow.pairs / 1900.0, 1.5)
+
+
+def _envelope(problem: PlanProblem, site: IntArray, first: IntArray, length: IntArray) -> IntArray:
+    """[S, T] last step coupled with each step; dense (T - 1) where little would be saved.
+
+    The rank-one part of a demand charge stays outside an envelope (Sherman-Morrison), which
+    costs digits; short horizons are therefore dense there.
+    """
+    sites, steps = problem.sites, problem.steps
+    end = np.tile(np.arange(steps, dtype=np.int64), (sites, 1))
+    np.maximum.at(end, (site, first), first + length - 1)
+    end = np.maximum.accumulate(end, axis=1)
+    dense = (end - np.arange(steps)).mean(axis=1) > DENSE_SHARE * steps
+    dense |= (problem.demand_charge_eur_kw > 0.0) & (steps <= DENSE_STEPS)
+    end[dense] = steps - 1
+    return end
+
+
+def _forced(problem: PlanProblem, reach: Reach) -> tuple[FloatArray, IntArray, FloatArray]:
+    """Powers of forced pairs [all pairs], the free pairs, and each unit's energy at their begin.
+
+    A pair is forced where even the fastest charging only just meets what is due later.
+    """
+    units, u, h = problem.units, reach.unit, problem.step_h
+    rate = h * units.charge_efficiency * units.charge_max_kw
+    since = np.arange(reach.pairs) - reach.offset[u] + 1
+    at_once = np.minimum(reach.start[u] + since * rate[u], reach.hi)
+    least = promised_lo(reach)
+    tighten_backward(reach.offset, rate, rate, least, reach.hi.copy())
+    forced = at_once - least <= FORCED_KWH
+    still = (units.discharge_max_kw <= 0.0) & (
+        (units.charge_max_kw <= 0.0) | (reach.start >= units.capacity_kwh - FORCED_KWH)
+    )
+    forced |= still[u]
+    # Only a prefix of the window: a later pair may be tight without binding the way to it.
+    open_before = np.concatenate([[0], np.cumsum(~forced)])
+    forced = open_before[1:] == open_before[reach.offset[:-1]][u]
+    before = np.concatenate([[0.0], at_once[:-1]])
+    before = np.where(reach.first, reach.start[u], before)
+    gain = np.maximum(h * units.charge_efficiency[u], 1e-12)
+    power = np.where(forced & ~still[u], (at_once - before) / gain, 0.0)
+    start = reach.start.copy()
+    at = np.flatnonzero(forced & ~still[u])
+    start[u[at]] = at_once[at]  # pairs ascend in time: the last forced one stays
+    return power, np.flatnonzero(~forced), start
+
+
+def _nodes(problem: PlanProblem) -> tuple[IntArray, IntArray, bool]:
+    """Node above each site, parent of each node, and whether there is a top node (the last)."""
+    feeders = problem.feeders
+    top = problem.market is not None or bool(
+        np.isfinite(problem.portfolio_import_limit_kw).any()
+        or np.isfinite(problem.portfolio_export_limit_kw).any()
+    )
+    count = len(feeders)
+    above = count if top else -1
+    node_of = np.where(problem.feeder >= 0, problem.feeder, above).astype(np.int64)
+    parent = np.where(feeders.parent >= 0, feeders.parent, above).astype(np.int64)
+    return node_of, np.concatenate([parent, [-1]]).astype(np.int64) if top else parent, top
+
+
+def _columns(
+    problem: PlanProblem,
+    reach: Reach,
+    pair: IntArray,
+    base: FloatArray,
+    nodes: int,
+    top: bool,
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Cost, lower and upper bound of every column; all bounds finite."""
+    units, steps, sites, h = problem.units, problem.steps, problem.sites, problem.step_h
+    who = reach.unit[pair]
+    wear, terminal = units.wear_eur_kwh[who], terminal_worth(problem, reach)[who]
+    is_last = np.isin(pair, reach.last_pair)
+    zero_w, zero_s = np.zeros(len(pair)), np.zeros(sites * steps)
+    most, least = np.maximum(base, 0.0), np.maximum(-base, 0.0)
+    where = units.site[who], reach.step[pair]
+    np.add.at(most, where, units.charge_max_kw[who])
+    np.add.at(least, where, units.discharge_max_kw[who])
+    most = most + problem.pv_kw
+    imports = np.minimum(reach.import_kw, most + 1.0).ravel()
+    exports = np.where(reach.export_kw > 0.0, np.minimum(reach.export_kw, least + 1.0), 0.0).ravel()
+    charged = problem.demand_charge_eur_kw > 0.0
+    peak_lo = np.where(charged, problem.peak_so_far_kw, 0.0)
+    highest = np.maximum(imports.reshape(sites, steps).max(axis=1), peak_lo)
+    peak_hi = np.where(charged, highest + 1.0, 0.0)
+    sigma = np.where(charged, peak_hi, 0.0)
+    row = problem.price_row
+    node_lo, node_hi, dev_cost, dev_hi = _upper_columns(
+        problem, most.sum(axis=0) + 1.0, least.sum(axis=0) + 1.0, top
+    )
+    energy_lo = promised_lo(reach)[pair]
+    cost = np.concatenate(
+        [
+            h * wear * units.charge_efficiency[who],
+            h * wear / units.discharge_efficiency[who],
+            np.where(is_last, -terminal, 0.0),
+            h * problem.import_eur_kwh[row].ravel(),
+            -h * problem.export_eur_kwh[row].ravel(),
+            zero_s,
+            zero_s,
+            np.where(charged, problem.demand_charge_eur_kw, 0.0),
+            np.zeros(nodes * steps),
+            dev_cost,
+        ]
+    )
+    lo = np.concatenate(
+        [zero_w, zero_w, energy_lo, zero_s, zero_s, zero_s, zero_s, peak_lo, node_lo, 0.0 * dev_hi]
+    )
+    hi = np.concatenate(
+        [
+            units.charge_max_kw[who],
+            units.discharge_max_kw[who],
+            reach.hi[pair],
+            imports,
+            exports,
+            problem.pv_kw.ravel(),
+            np.repeat(sigma, steps),
+            peak_hi,
+            node_hi,
+            dev_hi,
+        ]
+    )
+    return cost, lo, hi
+
+
+def _upper_columns(
+    problem: PlanProblem, total_in: FloatArray, total_out: FloatArray, top: bool
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    """Bounds of the node flows [F T], cost and upper bound of the deviations [2 T].
+
+    total_in, total_out [T]: the most that all sites together could import and export.
+    """
+    node_hi = np.minimum(problem.feeders.import_limit_kw[:, None], total_in).ravel()
+    node_lo = -np.minimum(problem.feeders.export_limit_kw[:, None], total_out).ravel()
+    if top:
+        node_hi = np.append(node_hi, np.minimum(problem.portfolio_import_limit_kw, total_in))
+        node_lo = np.append(node_lo, -np.minimum(problem.portfolio_export_limit_kw, total_out))
+    if problem.market is None:
+        return node_lo, node_hi, np.zeros(0), np.zeros(0)
+    market = problem.market
+    cost = problem.step_h * np.concatenate([market.short_eur_kwh, market.long_eur_kwh])
+    far = total_in + total_out + np.abs(market.position_kw)
+    return node_lo, node_hi, cost, np.concatenate([far, far])

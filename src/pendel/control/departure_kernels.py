@@ -1,0 +1,191 @@
+"""Kernels of the departure model: a multiplicative hazard per step, learned by gamma shrinkage.
+
+Hazard of leaving within step k of a car that is connected at its begin:
+
+    h = min(HAZARD_MAX, elapsed[s, e] * relative[r] * clock[d, c] * step/900 s)
+
+e: class of the time since arrival (s: 1 where a departure was stated), r: class of the time to
+the stated departure, c: half hour of the local day, d: 0 working day, 1 weekend. All factors lie
+in one table of LEVELS numbers. The readable twin is in `tests/control/test_departures.py`.
+"""
+
+import numpy as np
+
+from pendel.kernel import kernel
+from pendel.units import FloatArray, IntArray
+
+ELAPSED_CLASSES = 16
+RELATIVE_CLASSES = 24
+CLOCK_CLASSES = 48
+RELATIVE_BEGIN = 2 * ELAPSED_CLASSES
+CLOCK_BEGIN = RELATIVE_BEGIN + RELATIVE_CLASSES
+LEVELS = CLOCK_BEGIN + 2 * CLOCK_CLASSES
+UNSTATED = RELATIVE_CLASSES - 1
+UNKNOWN_S = -(2**62)
+HAZARD_MAX = 0.95
+QUARTER_S = 900.0
+STEPS_LEARNED_MAX = 2_000
+
+
+@kernel
+def elapsed_class(elapsed_s: float) -> int:
+    """Class 0..15 of the time since arrival: quarter hours first, then ever coarser."""
+    h = elapsed_s / 3600.0
+    if h < 1.0:
+        return max(0, int(h * 4.0))
+    if h < 3.0:
+        return 4 + int((h - 1.0) * 2.0)
+    if h < 6.0:
+        return 8 + int(h - 3.0)
+    if h < 10.0:
+        return 11 + int((h - 6.0) / 2.0)
+    if h < 14.0:
+        return 13
+    return 14 if h < 24.0 else 15
+
+
+@kernel
+def relative_class(ahead_s: float) -> int:
+    """Class 0..22 of the time from the middle of the step to the stated departure (negative:
+    it has passed); UNSTATED (23) is given by the caller."""
+    h = ahead_s / 3600.0
+    if h >= 3.0:
+        return 2 if h < 4.0 else (1 if h < 6.0 else 0)
+    if h >= -1.0:
+        return 3 + int((3.0 - h) * 4.0)
+    if h >= -2.0:
+        return 19
+    if h >= -4.0:
+        return 20
+    return 21 if h >= -8.0 else 22
+
+
+@kernel
+def step_levels(
+    begin_s: float, step_s: float, arrive_s: int, stated_s: int, local_s: int, weekend: int,
+    found: IntArray,
+) -> None:  # fmt: skip
+    """Indices of the three factors of the step that begins at begin_s, into found [3].
+
+    local_s: begin of the step as seconds since local midnight, weekend: 0 or 1.
+    """
+    middle_s = begin_s + 0.5 * step_s
+    stated = stated_s != UNKNOWN_S
+    found[0] = (ELAPSED_CLASSES if stated else 0) + elapsed_class(middle_s - arrive_s)
+    found[1] = RELATIVE_BEGIN + (relative_class(stated_s - middle_s) if stated else UNSTATED)
+    found[2] = CLOCK_BEGIN + weekend * CLOCK_CLASSES + (local_s // 1800) % CLOCK_CLASSES
+
+
+@kernel
+def presence_rows(
+    now_s: int, step_s: int, arrive_s: IntArray, stated_s: IntArray, is_session: IntArray,
+    site: IntArray, driver: IntArray, local_s: IntArray, weekend: IntArray,
+    tables: FloatArray, weights: FloatArray, driver_factor: FloatArray, out: FloatArray,
+) -> None:  # fmt: skip
+    """P(connected throughout step k | connected throughout step 0), into out [N, K].
+
+    tables [S, A, LEVELS], weights [S, A]: factors and share of each archetype at each site;
+    driver [N]: row in driver_factor [D, 3] (before, around, after the stated departure).
+    """
+    found = np.empty(3, dtype=np.int64)
+    units, steps = out.shape
+    scale = step_s / QUARTER_S
+    for n in range(units):
+        if is_session[n] == 0:
+            for k in range(steps):
+                out[n, k] = 1.0
+            continue
+        for k in range(steps):
+            out[n, k] = 0.0
+        for a in range(weights.shape[1]):
+            share = weights[site[n], a]
+            if share <= 0.0:
+                continue
+            out[n, 0] += share
+            table = tables[site[n], a]
+            alive = share
+            for k in range(1, steps):
+                step_levels(
+                    float(now_s + k * step_s), float(step_s), arrive_s[n], stated_s[n],
+                    local_s[k], weekend[k], found,
+                )  # fmt: skip
+                h = table[found[0]] * table[found[1]] * table[found[2]] * scale
+                h *= driver_factor[driver[n], driver_class(found[1])]
+                alive *= 1.0 - min(h, HAZARD_MAX)
+                out[n, k] += alive
+
+
+@kernel
+def driver_class(relative_level: int) -> int:
+    """0 earlier than half an hour before the stated departure, 1 around it, 2 later, all 1 where
+    none was stated."""
+    r = relative_level - RELATIVE_BEGIN
+    if r == UNSTATED:
+        return 1
+    if r < 13:
+        return 0
+    return 1 if r < 17 else 2
+
+
+@kernel
+def learn_session(
+    step_s: int, arrive_s: int, stated_s: int, depart_s: int, local_s: int, weekday: int,
+    prior: FloatArray, factor: FloatArray, seen: FloatArray, expected: FloatArray,
+    driver_factor: FloatArray, driver_seen: FloatArray, driver_expected: FloatArray,
+) -> float:  # fmt: skip
+    """Add one ended session to the sums of one archetype; returns its log likelihood.
+
+    local_s: seconds since local midnight of arrive_s, weekday: 0 Monday. prior, factor, seen,
+    expected [LEVELS]; the driver's [3]. expected sums what the model without the own factor
+    expected, so that (a + seen) / (a + expected) is the factor's posterior mean.
+    """
+    found = np.empty(3, dtype=np.int64)
+    scale = step_s / QUARTER_S
+    steps = min(max(1, (depart_s - arrive_s) // step_s + 1), STEPS_LEARNED_MAX)
+    likelihood = 0.0
+    for k in range(steps):
+        since = local_s + k * step_s
+        day = (weekday + since // 86400) % 7
+        step_levels(
+            float(arrive_s + k * step_s), float(step_s), arrive_s, stated_s,
+            since % 86400, 1 if day >= 5 else 0, found,
+        )  # fmt: skip
+        own = driver_class(found[1])
+        h = scale * driver_factor[own]
+        for i in range(3):
+            h *= prior[found[i]] * factor[found[i]]
+        h = min(h, HAZARD_MAX)
+        left = 1.0 if k == steps - 1 else 0.0
+        likelihood += np.log(max(h, 1e-9)) if left > 0.0 else np.log1p(-h)
+        for i in range(3):
+            seen[found[i]] += left
+            expected[found[i]] += h / factor[found[i]]
+        driver_seen[own] += left
+        driver_expected[own] += h / driver_factor[own]
+    return likelihood
+
+
+@kernel
+def fit_sweeps(
+    levels: IntArray, left: FloatArray, weight: FloatArray, strength: FloatArray, sweeps: int,
+    table: FloatArray, use_clock: int,
+) -> None:  # fmt: skip
+    """Fit the factors to step rows by sweeps of (a + seen)/(a + expected), in place.
+
+    levels [M, 3], left [M] (1 where the session ended in the step), weight [M]; strength
+    [LEVELS]: a, in expected departures; table [LEVELS] starts as given. use_clock 0 keeps the
+    clock factors as they are.
+    """
+    seen, expected = np.zeros(LEVELS), np.zeros(LEVELS)
+    blocks = 3 if use_clock == 1 else 2
+    for _ in range(sweeps):
+        for block in range(blocks):
+            seen[:] = 0.0
+            expected[:] = 0.0
+            for m in range(len(left)):
+                h = table[levels[m, 0]] * table[levels[m, 1]] * table[levels[m, 2]]
+                seen[levels[m, block]] += weight[m] * left[m]
+                expected[levels[m, block]] += weight[m] * min(h, HAZARD_MAX)
+            for i in range(LEVELS):
+                if expected[i] > 0.0:
+                    table[i] *= (strength[i] + seen[i]) / (strength[i] + expected[i])

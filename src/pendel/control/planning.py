@@ -1,0 +1,309 @@
+"""When and how to plan: rolling horizon, replans on events, bounded work per tick.
+
+A unit is planned when it arrives, when prices are published, when its battery is not where the
+plan expected it, when it does not follow orders, and when its plan has aged. Small coupled sites
+are solved exactly; many units are planned one after the other against their site's rest (`sweep`).
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from pendel.control.coupled import (
+    EXACT_UNITS_EACH_STEP,
+    FEW_SITES_MAX,
+    coupled_groups,
+    plan_exactly,
+)
+from pendel.control.departures import DepartureModel
+from pendel.control.dispatch import Network
+from pendel.control.lone import lone_sites, plan_lone, room_of
+from pendel.control.outlook import Expectations, Outlook
+from pendel.control.promise import PromiseKeeper, select
+from pendel.control.slots import Slots
+from pendel.control.state import FleetState, Knowledge
+from pendel.records import Mode
+from pendel.scenario.columns import StrArray
+from pendel.units import (
+    PROMISE_TOLERANCE_KWH,
+    SECONDS_PER_HOUR,
+    BoolArray,
+    FloatArray,
+    IntArray,
+)
+
+HORIZON_STEPS_MAX = 96
+DEVIATION_KWH = 0.25
+SWEEP_UNITS_MAX = 400
+"""Units planned per tick by the sweep at most, the longest waiting first: a tick stays short."""
+AGE_STEPS_MAX = 96
+LONE_UNITS_MAX = 160
+"""Cars that the stochastic policy steers at most; more are planned by the sweep."""
+LONE_DEVIATION_KWH = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """Sessions that ended [M]: who, when, and how the promise went.
+
+    lacked_kwh: target minus energy at leaving; counted: charging at once would have reached the
+    target by the departure (contract).
+    """
+
+    site: IntArray
+    vehicle_id: StrArray
+    unit_id: StrArray
+    arrive_s: IntArray
+    stated_depart_s: IntArray
+    depart_s: IntArray
+    lacked_kwh: FloatArray
+    counted: BoolArray
+
+
+class Planning:
+    """Keeps the plans of all connected units fresh (arguments as of Controller)."""
+
+    def __init__(
+        self,
+        mode: Mode,
+        confidence: float,
+        step_s: int,
+        timezone: str,
+        network: Network,
+        end_s: int | None,
+    ) -> None:
+        self.mode = mode
+        self.keeper = PromiseKeeper(confidence)
+        self.departures = DepartureModel.prior(timezone)
+        self.step_s = step_s
+        self.network = network
+        self.end_s = end_s
+        self.slots = Slots(HORIZON_STEPS_MAX, len(network.feeder))
+        self._expectations = Expectations()
+        self._known_until_s = 0
+        self._news_at = 0
+        self._seen_step: int | None = None
+
+    def refresh(
+        self, state: FleetState, knowledge: Knowledge
+    ) -> tuple[FloatArray, FloatArray, BoolArray]:
+        """(wish [kW], floor [kWh], whether there is a plan), each [N], for the step that begins."""
+        step = knowledge.now_s // self.step_s
+        fresh_step = step != self._seen_step
+        self._pass_time(step)
+        new = self.slots.match(state)
+        if fresh_step or len(new):
+            outlook = self._expectations.outlook(knowledge, self._steps_ahead(knowledge.now_s))
+            if outlook is not None:
+                self._note_news(knowledge, step)
+                self._plan(state, knowledge, outlook, step)
+        wish, floor = self.slots.at(step)
+        return wish, floor, ~self.slots.aged(step, AGE_STEPS_MAX - 1)
+
+    def ordered(self, power_kw: FloatArray) -> None:
+        """Remember what was ordered [N], to compare the next reading with."""
+        if len(self.slots.row) == len(power_kw):
+            self.slots.ordered_kw[self.slots.row] = power_kw
+
+    def _pass_time(self, step: int) -> None:
+        if self._seen_step is not None:
+            for passed in range(max(self._seen_step, step - HORIZON_STEPS_MAX), step):
+                self.slots.clear_column(passed)
+        self._seen_step = step
+
+    def _steps_ahead(self, now_s: int) -> int:
+        if self.end_s is None:
+            return HORIZON_STEPS_MAX
+        return max(min(HORIZON_STEPS_MAX, (self.end_s - now_s) // self.step_s), 1)
+
+    def _note_news(self, knowledge: Knowledge, step: int) -> None:
+        until_s = knowledge.now_s + knowledge.import_eur_kwh.shape[1] * self.step_s
+        if until_s > self._known_until_s:
+            self._known_until_s = until_s
+            self._news_at = step
+
+    def _plan(self, state: FleetState, knowledge: Knowledge, outlook: Outlook, step: int) -> None:
+        lone = lone_sites(state, knowledge, outlook, self.network, self.mode)[state.site]
+        lone &= state.is_session
+        groups, swept = coupled_groups(state, ~lone, self.network)
+        if lone.sum() > LONE_UNITS_MAX or len(self.network.feeder) > FEW_SITES_MAX:
+            swept |= lone
+        elif lone.any():
+            self._plan_lone(state, self._due_lone(state, lone, step), knowledge, outlook, step)
+        for group in groups:
+            if self._group_is_due(group, step):
+                self._plan_group(state, group, knowledge, outlook, step)
+            else:
+                swept[group] = self.slots.planned_at[self.slots.row[group]] < 0
+        todo = self._due(state, swept, step)
+        if len(todo):
+            self._sweep(state, todo, knowledge, outlook, step)
+
+    def _group_is_due(self, group: IntArray, step: int) -> bool:
+        """A small group is planned each step, a larger one every few, and on news."""
+        planned_at = self.slots.planned_at[self.slots.row[group]]
+        every = -(-len(group) // EXACT_UNITS_EACH_STEP)
+        known = planned_at[planned_at >= 0]
+        return len(known) == 0 or bool(known.min() < max(self._news_at, step - every + 1))
+
+    def _plan_group(
+        self, state: FleetState, group: IntArray, knowledge: Knowledge, outlook: Outlook, step: int
+    ) -> None:
+        presence, floor = self._promises(state, group, knowledge, outlook, careful=True)
+        valued = replace(state, terminal_eur_kwh=self._end_values(state, knowledge, outlook))
+        power = plan_exactly(
+            valued, group, knowledge, outlook, self.network, self.mode, presence, floor
+        )
+        self.slots.put(group, power, step)
+        self.slots.put_floors(group, floor, step)
+
+    def _due_lone(self, state: FleetState, lone: BoolArray, step: int) -> IntArray:
+        """Positions [M] of lone units to plan now: a plan under uncertain departure stays optimal
+        as time passes (the programme is time-consistent), so it is renewed on news and hourly."""
+        slots = self.slots
+        planned_at = slots.planned_at[slots.row]
+        expected = slots.energy_kwh[slots.row, (step - 1) % slots.ring]
+        off = np.abs(state.energy_kwh - expected) > LONE_DEVIATION_KWH
+        age = max(SECONDS_PER_HOUR // self.step_s, 1)
+        due = np.flatnonzero(lone & (off | (planned_at < max(self._news_at, step - age + 1))))
+        if len(due) <= SWEEP_UNITS_MAX:
+            return due
+        never = int((planned_at[due] < 0).sum())
+        order = np.argsort(planned_at[due], kind="stable")
+        return due[order[: max(SWEEP_UNITS_MAX, never)]]
+
+    def _plan_lone(
+        self,
+        state: FleetState,
+        units: IntArray,
+        knowledge: Knowledge,
+        outlook: Outlook,
+        step: int,
+    ) -> None:
+        if len(units) == 0:
+            return
+        few = select(state, units)
+        presence = self.departures.presence(few, knowledge.now_s, self.step_s, outlook.steps)
+        columns = (step + np.arange(outlook.steps)) % self.slots.ring
+        others = self.slots.cars_kw[:, columns]
+        mine = self.slots.schedule_kw[self.slots.row[units]][:, columns]
+        np.subtract.at(others, few.site, mine)
+        room = room_of(knowledge, outlook, others)
+        power, floor, energy = plan_lone(
+            few, presence, knowledge, outlook, self.keeper, self.mode, room
+        )
+        self.slots.put(units, power, step)
+        self.slots.put_energies(units, energy, step)
+        self.slots.put_floors(units, floor, step)
+
+    def _due(self, state: FleetState, swept: BoolArray, step: int) -> IntArray:
+        """Positions [M] the sweep plans now, longest waiting first, at most SWEEP_UNITS_MAX."""
+        slots = self.slots
+        planned_at = slots.planned_at[slots.row]
+        expected = slots.energy_kwh[slots.row, (step - 1) % slots.ring]
+        off = np.abs(state.energy_kwh - expected) > DEVIATION_KWH
+        stale = planned_at < max(self._news_at, step - AGE_STEPS_MAX + 1)
+        due = np.flatnonzero(swept & (off | stale | (swept.sum() <= SWEEP_UNITS_MAX)))
+        if len(due) <= SWEEP_UNITS_MAX:
+            return due
+        # New units first (never planned), then the oldest plans.
+        order = np.argsort(planned_at[due], kind="stable")
+        never = int((planned_at[due] < 0).sum())
+        return due[order[: max(SWEEP_UNITS_MAX, never)]]
+
+    def _sweep(
+        self,
+        state: FleetState,
+        todo: IntArray,
+        knowledge: Knowledge,
+        outlook: Outlook,
+        step: int,
+    ) -> None:
+        from pendel.control.sweep_kernels import sweep
+
+        slots, steps = self.slots, outlook.steps
+        presence, floor = self._promises(state, todo, knowledge, outlook, careful=False)
+        base = outlook.load_kw - outlook.pv_kw
+        low = np.repeat(-knowledge.export_limit_kw[:, None], steps, axis=1)
+        if self.mode in (Mode.V2H, Mode.V2B):
+            low = np.maximum(low, np.minimum(base, 0.0))
+        high = np.repeat(knowledge.import_limit_kw[:, None], steps, axis=1)
+        peak = np.where(knowledge.demand_charge_eur_kw > 0.0, knowledge.peak_so_far_kw, np.inf)
+        discharge_max = state.discharge_max_kw
+        if self.mode == Mode.V1G:
+            discharge_max = np.where(state.is_session, 0.0, discharge_max)
+        step_h = self.step_s / SECONDS_PER_HOUR
+        sweep(
+            todo, slots.row, state.site, knowledge.price_row, state.energy_kwh,
+            state.capacity_kwh, state.energy_min_kwh, state.charge_max_kw, discharge_max,
+            state.charge_efficiency, state.discharge_efficiency, state.wear_eur_kwh,
+            self._end_values(state, knowledge, outlook), presence, floor,
+            outlook.import_eur_kwh, outlook.export_eur_kwh,
+            base, low, high, peak, knowledge.demand_charge_eur_kw / step_h,
+            np.zeros(len(peak), dtype=np.bool_), step_h, step,
+            slots.schedule_kw, slots.energy_kwh, slots.cars_kw,
+        )  # fmt: skip
+        slots.planned_at[slots.row[todo]] = step
+        slots.put_floors(todo, floor, step)
+
+    def _end_values(self, state: FleetState, knowledge: Knowledge, outlook: Outlook) -> FloatArray:
+        """EUR per stored kWh left at the end of the horizon [N].
+
+        The horizon is cut where life goes on: what a stationary battery then holds is worth the
+        middle between saving an import and an export. At the true end of a run nothing is.
+        """
+        if self._ends_with(outlook):
+            return state.terminal_eur_kwh
+        row = knowledge.price_row[state.site]
+        middle = 0.5 * (outlook.import_eur_kwh.mean(axis=1) + outlook.export_eur_kwh.mean(axis=1))
+        worth = middle[row] * state.discharge_efficiency - state.wear_eur_kwh
+        return np.where(state.is_session, state.terminal_eur_kwh, np.maximum(worth, 0.0))
+
+    def learn(self, sessions: Ended) -> None:
+        """Departures and outcomes of ended sessions; cut ones (by the end of a run) teach too."""
+        self.departures.learn(
+            sessions.site,
+            sessions.vehicle_id,
+            sessions.arrive_s,
+            sessions.stated_depart_s,
+            sessions.depart_s,
+        )
+        kept = sessions.counted & (sessions.lacked_kwh <= PROMISE_TOLERANCE_KWH)
+        self.keeper.observe(int(sessions.counted.sum()), int(kept.sum()))
+        self.keeper.forget(sessions.unit_id.tolist())
+
+    def _promises(
+        self,
+        state: FleetState,
+        units: IntArray,
+        knowledge: Knowledge,
+        outlook: Outlook,
+        careful: bool,
+    ) -> tuple[FloatArray, FloatArray]:
+        """(presence, floor) [M, K] of some units: what the promises leave free.
+
+        careful: floors as the lone policy would hold at the price of risk; otherwise (many units)
+        the ramp to the target at the quantile of departure.
+        """
+        few = select(state, units)
+        if self.mode == Mode.V1G:
+            few.discharge_max_kw = np.where(few.is_session, 0.0, few.discharge_max_kw)
+        steps, now_s, step_s = outlook.steps, knowledge.now_s, self.step_s
+        presence = self.departures.presence(few, now_s, step_s, steps)
+        if careful:
+            row = knowledge.price_row[few.site]
+            buy, sell = outlook.import_eur_kwh, outlook.export_eur_kwh
+            floor = self.keeper.floors(few, presence, now_s, step_s, steps, buy, sell, row)
+        else:
+            floor = self.keeper.floors(few, presence, now_s, step_s, steps)
+        if self._ends_with(outlook):
+            gain = few.charge_max_kw * few.charge_efficiency * (step_s / SECONDS_PER_HOUR)
+            before = gain[:, None] * np.arange(steps - 1, -1, -1)
+            at_once = few.energy_kwh[:, None] + gain[:, None] * np.arange(1, steps + 1)
+            due = np.minimum(few.target_kwh[:, None] - before, at_once)
+            floor = np.fmax(floor, np.where(due > 0.0, due, np.nan))
+        return presence, floor
+
+    def _ends_with(self, outlook: Outlook) -> bool:
+        """Whether the run ends with the horizon: then every target is due at its end."""
+        return self.end_s is not None and outlook.steps < HORIZON_STEPS_MAX

@@ -1,0 +1,270 @@
+"""The state of everything = the fold of all records, in order. Nothing else changes it.
+
+`fold(records)` of the log rebuilds exactly what the process knew when it was killed; the live
+process applies the same `apply` to each record after it has become durable.
+"""
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import islice
+from typing import Any
+
+from pendel.records import (
+    AnyRecord,
+    Deviation,
+    Limit,
+    Needs,
+    PlanRecord,
+    Promise,
+    Reading,
+    SessionEvent,
+    Setpoint,
+    Signal,
+    Tick,
+)
+from pendel.units import PROMISE_TOLERANCE_KWH, SECONDS_PER_DAY, SECONDS_PER_HOUR
+
+ENDED_KEPT = 500
+"""Ended sessions that are remembered, newest first; older ones are in the log only."""
+DELIVERED_GAP_MAX_S = 3_600.0
+"""Between two readings further apart than this nothing is counted as delivered."""
+HISTORY_S = 28 * SECONDS_PER_DAY
+"""How far back meters and prices are remembered for forecasts."""
+LIMIT_DELETED = "limit_deleted"
+OPERATOR = "operator"
+PRICE = "price"
+LOAD_SUFFIX, PV_SUFFIX, GRID_SUFFIX = "#load", "#pv", "#grid"
+"""Meters of a site are devices named site_id + suffix; mean powers of whole steps in the log."""
+
+
+@dataclass(slots=True)
+class SessionView:
+    """One car at its station: what came in, what was promised, ordered and measured last."""
+
+    event: SessionEvent
+    needs: Needs | None = None
+    promise: Promise | None = None
+    ended: SessionEvent | None = None
+    kept: bool | None = None
+
+    @property
+    def device_id(self) -> str:
+        """The device the car hangs on."""
+        return self.event.device_id or self.event.session_id
+
+
+@dataclass(slots=True)
+class Use:
+    """How much of its warranty budget a vehicle used in a month."""
+
+    discharged_kwh: float = 0.0
+    hours: float = 0.0
+
+
+@dataclass(slots=True)
+class PriceTable:
+    """Prices published so far for a row of sites: (import, export) in EUR/kWh by begin of step.
+
+    signal_id: the publication that came last.
+    """
+
+    signal_id: str = ""
+    eur_kwh: dict[int, tuple[float, float]] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class State:
+    """Everything known, by id. Sessions in here are open; `ended` keeps the last ones."""
+
+    sessions: dict[str, SessionView] = field(default_factory=dict)
+    ended: deque[SessionView] = field(default_factory=lambda: deque(maxlen=ENDED_KEPT))
+    session_of_device: dict[str, str] = field(default_factory=dict)
+    limits: dict[str, Limit] = field(default_factory=dict)
+    plans: dict[str, PlanRecord] = field(default_factory=dict)
+    setpoints: dict[str, Setpoint] = field(default_factory=dict)
+    readings: dict[str, Reading] = field(default_factory=dict)
+    hands: dict[str, Signal] = field(default_factory=dict)
+    signals: dict[str, Signal] = field(default_factory=dict)
+    deviations: dict[str, Deviation] = field(default_factory=dict)
+    use: dict[tuple[str, str], Use] = field(default_factory=dict)
+    past_kw: dict[str, dict[int, float]] = field(default_factory=dict)
+    prices: dict[str, PriceTable] = field(default_factory=dict)
+    peak_kw: dict[tuple[str, str], float] = field(default_factory=dict)
+    last_tick: Tick | None = None
+    counts: dict[str, int] = field(default_factory=dict)
+    sessions_ended: int = 0
+    promises_total: int = 0
+    promises_kept: int = 0
+    limits_broken: int = 0
+    last_utc: datetime | None = None
+
+    def apply(self, record: AnyRecord) -> None:
+        """Take one record in; records about things unknown change only the counts."""
+        kind = str(record.__struct_config__.tag)
+        self.counts[kind] = self.counts.get(kind, 0) + 1
+        if self.last_utc is None or record.at_utc > self.last_utc:
+            self.last_utc = record.at_utc
+        match record:
+            case Reading():
+                self._read(record)
+            case Setpoint():
+                self.setpoints[record.device_id] = record
+            case SessionEvent():
+                self._plug(record)
+            case Needs():
+                self._need(record)
+            case Promise():
+                session = self.sessions.get(record.session_id)
+                if session is not None:
+                    session.promise = record
+            case PlanRecord():
+                self.plans[record.site_id] = record
+            case Limit():
+                self.limits[record.id] = record
+            case Signal():
+                self._signal(record)
+            case Tick():
+                self.last_tick = record
+            case Deviation():
+                if record.device_id.endswith(GRID_SUFFIX):
+                    self.limits_broken += 1
+                elif record.ended:
+                    self.deviations.pop(record.device_id, None)
+                else:
+                    self.deviations[record.device_id] = record
+            case _:
+                pass
+
+    def peaks(self, now_utc: datetime) -> dict[str, float]:
+        """Highest mean import of a step in this month, per site [kW]."""
+        month = f"{now_utc:%Y-%m}"
+        return {site: peak for (site, of), peak in self.peak_kw.items() if of == month}
+
+    def _signal(self, record: Signal) -> None:
+        self.signals[record.topic] = record
+        if record.topic == LIMIT_DELETED:
+            for limit_id in record.causes:
+                self.limits.pop(limit_id, None)
+        elif record.topic == OPERATOR:
+            device_id = str(record.detail.get("device_id", ""))
+            self.hands[device_id] = record
+            # The setpoint of before stands for nothing any more: the next one is written even
+            # where its power is the same, so that it has its own causes.
+            self.setpoints.pop(device_id, None)
+        elif record.topic == PRICE:
+            self._price(record)
+
+    def _price(self, record: Signal) -> None:
+        """detail: sites (names, joined), begin_s, step_s, import_eur_kwh[], export_eur_kwh[]."""
+        detail = record.detail
+        table = self.prices.setdefault(str(detail.get("sites", "")), PriceTable())
+        begin_s, step_s = detail.get("begin_s"), detail.get("step_s")
+        imports, exports = detail.get("import_eur_kwh"), detail.get("export_eur_kwh")
+        if not isinstance(begin_s, float) or not isinstance(step_s, float):
+            return
+        if not isinstance(imports, list) or not isinstance(exports, list):
+            return
+        table.signal_id = record.id
+        for index, pair in enumerate(zip(imports, exports, strict=False)):
+            table.eur_kwh[int(begin_s + index * step_s)] = pair
+        _forget(table.eur_kwh, int(begin_s) - HISTORY_S)
+
+    def _plug(self, record: SessionEvent) -> None:
+        if record.phase == "plugged":
+            view = SessionView(record)
+            self.sessions[record.session_id] = view
+            self.session_of_device[view.device_id] = record.session_id
+            return
+        ending = self.sessions.pop(record.session_id, None)
+        if ending is None:
+            return
+        ending.ended = record
+        self.sessions_ended += 1
+        device_id = ending.device_id
+        if self.session_of_device.get(device_id) == record.session_id:
+            del self.session_of_device[device_id]
+        self.hands.pop(device_id, None)
+        self.deviations.pop(device_id, None)
+        self.setpoints.pop(device_id, None)
+        self.ended.append(ending)
+        if ending.promise is not None and could_be_kept(ending.event, ending.promise, record):
+            lacking_kwh = ending.promise.asked_kwh - record.energy_kwh
+            ending.kept = lacking_kwh <= PROMISE_TOLERANCE_KWH
+            self.promises_total += 1
+            self.promises_kept += ending.kept
+
+    def _need(self, record: Needs) -> None:
+        """Later wishes fill in or replace single fields of earlier ones."""
+        session = self.sessions.get(record.session_id)
+        if session is None:
+            return
+        session.needs = merged(session.needs, record)
+
+    def _read(self, record: Reading) -> None:
+        before = self.readings.get(record.device_id)
+        self.readings[record.device_id] = record
+        if record.device_id.endswith((LOAD_SUFFIX, PV_SUFFIX)):
+            past = self.past_kw.setdefault(record.device_id, {})
+            past[int(record.at_utc.timestamp())] = abs(record.power_kw)
+            _forget(past, int(record.at_utc.timestamp()) - HISTORY_S)
+            return
+        if record.device_id.endswith(GRID_SUFFIX):
+            key = (record.site_id, f"{record.at_utc:%Y-%m}")
+            self.peak_kw[key] = max(self.peak_kw.get(key, 0.0), record.power_kw)
+            return
+        session = self.sessions.get(self.session_of_device.get(record.device_id, ""))
+        if before is None or session is None or before.power_kw >= 0.0:
+            return
+        seconds = (record.at_utc - before.at_utc).total_seconds()
+        if not 0.0 < seconds <= DELIVERED_GAP_MAX_S or before.at_utc < session.event.at_utc:
+            return
+        vehicle = session.event.vehicle_id or session.event.session_id
+        use = self.use.setdefault((vehicle, f"{before.at_utc:%Y-%m}"), Use())
+        use.discharged_kwh -= before.power_kw * seconds / SECONDS_PER_HOUR
+        use.hours += seconds / SECONDS_PER_HOUR
+
+
+def could_be_kept(plugged: SessionEvent, promise: Promise, left: SessionEvent) -> bool:
+    """Whether charging at once from arrival would have reached the target by the real departure:
+    only then a promise counts (contract, `pendel simulate`)."""
+    hours = (left.at_utc - plugged.at_utc).total_seconds() / SECONDS_PER_HOUR
+    highest = plugged.energy_kwh + hours * plugged.charge_max_kw * plugged.charge_efficiency
+    return min(highest, plugged.capacity_kwh) >= promise.asked_kwh - 1e-9
+
+
+def merged(before: Needs | None, after: Needs) -> Needs:
+    """One Needs that holds every field stated so far, the later one winning."""
+    if before is None:
+        return after
+    return Needs(
+        id=after.id,
+        at_utc=after.at_utc,
+        causes=(*after.causes, before.id),
+        session_id=after.session_id,
+        target_kwh=before.target_kwh if after.target_kwh is None else after.target_kwh,
+        energy_min_kwh=(
+            before.energy_min_kwh if after.energy_min_kwh is None else after.energy_min_kwh
+        ),
+        ready_by_utc=before.ready_by_utc if after.ready_by_utc is None else after.ready_by_utc,
+        charge_now=after.charge_now,
+        paused=after.paused,
+        source=after.source,
+    )
+
+
+def _forget(by_time: dict[int, Any], before_s: int) -> None:
+    """Drop entries older than before_s; they are in order, so only the first ones are looked at."""
+    for begin_s in list(islice(by_time, 0, 8)):
+        if begin_s >= before_s:
+            break
+        del by_time[begin_s]
+
+
+def fold(records: Iterable[AnyRecord]) -> State:
+    """The state after all these records, from nothing."""
+    state = State()
+    for record in records:
+        state.apply(record)
+    return state
