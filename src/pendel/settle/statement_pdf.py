@@ -12,7 +12,8 @@ from pendel.settle.wording import word
 _REGULAR, _BOLD = "PendelSans", "PendelSans-Bold"
 _FONTS = {_REGULAR: "DejaVuSans.ttf", _BOLD: "DejaVuSans-Bold.ttf"}
 _GREY = "#5b6b6d"
-_MARGIN = 48
+_MARGIN = 54
+_PADDING = 6
 _SIZE, _LEADING = 9, 12
 
 
@@ -27,8 +28,8 @@ def statement_pdf(statement: Statement, language: str) -> bytes:
     document = SimpleDocTemplate(
         out,
         pagesize=A4,
-        leftMargin=_MARGIN,
-        rightMargin=_MARGIN,
+        leftMargin=_MARGIN - _PADDING,
+        rightMargin=_MARGIN - _PADDING,
         topMargin=_MARGIN,
         bottomMargin=_MARGIN,
         title=f"{view.title} {statement.party}",
@@ -51,6 +52,8 @@ def _register_fonts() -> None:
 
 
 def _story(view: View, statement: Statement, language: str) -> list[Any]:
+    from reportlab.lib.enums import TA_RIGHT
+    from reportlab.lib.styles import ParagraphStyle
     from reportlab.platypus import Paragraph, Spacer
 
     title, text, small = _styles()
@@ -60,22 +63,27 @@ def _story(view: View, statement: Statement, language: str) -> list[Any]:
 
     story: list[Any] = [cell(view.title, title), Spacer(1, 8)]
     facts = [[cell(name, small), cell(value)] for name, value in view.facts]
-    story += [_table(facts, [100, 399], head=False), Spacer(1, 10)]
-    lines = [[cell(name, small) for name in view.head]]
+    story += [_table(facts, [100, 387], head=False), Spacer(1, 10)]
+    right = ParagraphStyle("right", parent=text, alignment=TA_RIGHT)
+    small_right = ParagraphStyle("small right", parent=small, alignment=TA_RIGHT)
+    styles = [small, small_right, small_right, small_right, small]
+    lines = [[cell(name, style) for name, style in zip(view.head, styles, strict=True)]]
     for row, line_id in zip(view.rows, view.ids, strict=True):
         named = Paragraph(f"{escape(row[0])}<br/><font size=6>{line_id}</font>", text)
-        lines.append([named, *(cell(part) for part in row[1:4]), cell(row[4], small)])
-    lines.append([cell(part) for part in view.total])
-    story += [_table(lines, [130, 80, 70, 69, 150]), Spacer(1, 4), cell(view.note, small)]
+        lines.append([named, *(cell(part, right) for part in row[1:4]), cell(row[4], small)])
+    lines.append([cell(view.total[0]), *(cell(part, right) for part in view.total[1:])])
+    story += [_table(lines, [132, 78, 68, 64, 145]), Spacer(1, 4), cell(view.note, small)]
     if view.counterfactual:
         story += [Spacer(1, 12), cell(word("counterfactual", language))]
-        rows = [[cell(part) for part in row] for row in view.counterfactual]
-        story.append(_table(rows, [200, 150, 149]))
+        rows = [
+            [cell(row[0]), *(cell(part, right) for part in row[1:])] for row in view.counterfactual
+        ]
+        story.append(_table(rows, [200, 143, 144]))
     if view.formulas:
         heading = f"{word('quantities', language)} ({statement.ruleset})"
         story += [Spacer(1, 12), cell(heading)]
         rows = [[cell(key), cell(value)] for key, value in view.formulas]
-        story.append(_table(rows, [100, 399], head=False))
+        story.append(_table(rows, [100, 387], head=False))
     if view.sources:
         story += [Spacer(1, 12), cell(word("readings", language))]
         story += [cell(source, small) for source in view.sources]
@@ -96,9 +104,10 @@ def _table(rows: list[list[Any]], widths: list[int], head: bool = True) -> Any:
 
     style: list[tuple[Any, ...]] = [
         ("VALIGN", (0, 0), (-1, -1), "TOP"),
-        ("LEFTPADDING", (0, 0), (-1, -1), 0),
+        ("LEFTPADDING", (0, 0), (0, -1), 0),
+        ("RIGHTPADDING", (-1, 0), (-1, -1), 0),
         ("LINEBELOW", (0, 0), (-1, -1), 1, "#d9e0e0"),
     ]
     if head:
         style.append(("LINEBELOW", (0, 0), (-1, 0), 1, "#1c2526"))
-    return Table(rows, colWidths=widths, style=style, repeatRows=1 if head else 0)
+    return Table(rows, colWidths=widths, style=style, repeatRows=int(head), hAlign="LEFT")

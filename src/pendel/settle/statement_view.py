@@ -192,8 +192,8 @@ def _row(line: StatementLine, statement: Statement, language: str) -> list[str]:
     basis = "; ".join(part for part in (formula, line.legal_ref, line.source) if part)
     quantity = rounded_text(line.quantity * line.share, QUANTITY_DIGITS)
     return [
-        line.component,
-        f"{local_number(quantity, language)} {line.unit}",
+        word(line.component, language),
+        f"{local_number(quantity, language)} {word(line.unit, language)}",
         local_number(price, language),
         local_number(coins_text(line.cents, statement.currency), language),
         basis,

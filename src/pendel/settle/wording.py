@@ -62,6 +62,59 @@ WORDS: dict[str, dict[str, str]] = {
         "en": "Amounts are net unless shown as tax; positive = to pay.",
         "pl": "Kwoty netto, o ile nie wykazano podatku; dodatnie = do zapłaty.",
     },
+    "energy": {"de": "Energie", "en": "energy", "pl": "energia"},
+    "grid-energy": {
+        "de": "Netzentgelt, Arbeitspreis",
+        "en": "grid fee, energy",
+        "pl": "opłata sieciowa zmienna",
+    },
+    "grid-base": {
+        "de": "Netzentgelt, Grundpreis",
+        "en": "grid fee, base",
+        "pl": "opłata sieciowa stała",
+    },
+    "kwkg-levy": {"de": "KWKG-Umlage", "en": "KWKG levy", "pl": "opłata KWKG"},
+    "offshore-levy": {
+        "de": "Offshore-Netzumlage",
+        "en": "offshore grid levy",
+        "pl": "opłata offshore",
+    },
+    "special-grid-use": {
+        "de": "Aufschlag besondere Netznutzung",
+        "en": "levy for special grid use",
+        "pl": "opłata za szczególne korzystanie z sieci",
+    },
+    "concession": {"de": "Konzessionsabgabe", "en": "concession fee", "pl": "opłata koncesyjna"},
+    "electricity-tax": {"de": "Stromsteuer", "en": "electricity tax", "pl": "podatek od energii"},
+    "vat": {"de": "Umsatzsteuer", "en": "VAT", "pl": "VAT"},
+    "module-1": {"de": "§ 14a Modul 1", "en": "section 14a module 1", "pl": "§ 14a moduł 1"},
+    "v2g-bonus": {"de": "V2G-Bonus", "en": "V2G bonus", "pl": "premia V2G"},
+    "demand": {"de": "Leistungspreis", "en": "demand charge", "pl": "opłata za moc"},
+    "relief-kwkg-levy": {
+        "de": "Entlastung KWKG-Umlage",
+        "en": "relief, KWKG levy",
+        "pl": "ulga: opłata KWKG",
+    },
+    "relief-offshore-levy": {
+        "de": "Entlastung Offshore-Netzumlage",
+        "en": "relief, offshore levy",
+        "pl": "ulga: opłata offshore",
+    },
+    "relief-special-grid-use": {
+        "de": "Entlastung Aufschlag besondere Netznutzung",
+        "en": "relief, special grid use",
+        "pl": "ulga: szczególne korzystanie z sieci",
+    },
+    "relief-grid-energy": {
+        "de": "Entlastung Netzentgelt",
+        "en": "relief, grid fee",
+        "pl": "ulga: opłata sieciowa",
+    },
+    "day": {"de": "Tag", "en": "day", "pl": "dzień"},
+    "month": {"de": "Monat", "en": "month", "pl": "miesiąc"},
+    "year": {"de": "Jahr", "en": "year", "pl": "rok"},
+    "session": {"de": "Ladevorgang", "en": "session", "pl": "sesja"},
+    "event": {"de": "Ereignis", "en": "event", "pl": "zdarzenie"},
 }
 _COMMA = ("de", "pl")
 _MINUS = "\u2212"
