@@ -180,12 +180,6 @@ class Model:
         self.highs.changeColsCost(self.count, indices, vector)
         self.highs.run()
         status = self.highs.getModelStatus()
-        if status == highspy.HighsModelStatus.kInfeasible:
-            # fixed ranks and binaries within tolerances: presolve sometimes says so wrongly
-            self.highs.setOptionValue("presolve", "off")
-            self.highs.run()
-            self.highs.setOptionValue("presolve", "choose")
-            status = self.highs.getModelStatus()
         if status != highspy.HighsModelStatus.kOptimal:
             raise RuntimeError(f"oracle: {status}")
         return float(self.highs.getInfo().objective_function_value)

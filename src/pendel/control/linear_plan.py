@@ -131,7 +131,7 @@ def _exclude_both(
         best = values
         pair_bad = _both(values, blocks["charge"], blocks["discharge"]) & lossy
         cell_bad = _both(values, blocks["import"], blocks["export"]) & dearer
-        power = _merged(values, model, problem, reach, False)
+        power: FloatArray | None = _merged(values, model, problem, reach, False)
         if pair_bad.any():
             power = _harmless(values, model, problem, reach, engine)
         if power is not None and not cell_bad.any():
