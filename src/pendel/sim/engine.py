@@ -69,12 +69,13 @@ def simulate(
     )
     physics = physics_of(scenario, fleet)
     trace = _run_steps(scenario, physics, controller, progress)
-    check_balance(scenario, fleet, trace)
+    gap_kwh = check_balance(scenario, fleet, trace)
     seconds = time.perf_counter() - begin_wall
     cpu_seconds = time.process_time() - begin_cpu
     summary, promised, kept, leave_kwh = summary_of(
         scenario, physics, trace, mode, seconds, cpu_seconds
     )
+    summary["balance_gap_kwh"] = gap_kwh
     return Run(
         strategy=str(mode),
         scenario=scenario,
