@@ -102,10 +102,16 @@ class Planning:
         wish, floor = self.slots.at(step)
         return wish, floor, ~self.slots.aged(step, AGE_STEPS_MAX - 1)
 
-    def ordered(self, power_kw: FloatArray) -> None:
-        """Remember what was ordered [N], to compare the next reading with."""
-        if len(self.slots.row) == len(power_kw):
-            self.slots.ordered_kw[self.slots.row] = power_kw
+    def ordered(self, power_kw: FloatArray, wish_kw: FloatArray, state: FleetState) -> None:
+        """Remember what was ordered [N], to compare the next reading with, and what cars said
+        they take where that was less than wished."""
+        slots = self.slots
+        if len(slots.row) != len(power_kw):
+            return
+        slots.ordered_kw[slots.row] = power_kw
+        tapering = np.flatnonzero(wish_kw > state.charge_max_kw)
+        if len(tapering):
+            slots.accepted_kw[slots.row[tapering]] = state.charge_max_kw[tapering]
 
     def _as_it_follows(self, state: FleetState) -> FleetState:
         """The state with the power that each car really takes."""
