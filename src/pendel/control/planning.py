@@ -20,8 +20,9 @@ from pendel.control.dispatch import Network
 from pendel.control.lone import lone_sites, plan_lone, room_of
 from pendel.control.outlook import Expectations, Outlook
 from pendel.control.promise import PromiseKeeper, select
-from pendel.control.slots import Slots
+from pendel.control.slots import NEVER, Slots
 from pendel.control.state import FleetState, Knowledge
+from pendel.control.sweep_check import faulty_schedules
 from pendel.records import Mode
 from pendel.scenario.columns import StrArray
 from pendel.units import (
@@ -260,6 +261,12 @@ class Planning:
         )  # fmt: skip
         slots.planned_at[slots.row[todo]] = step
         slots.put_floors(todo, floor, step)
+        columns = (step + np.arange(steps)) % slots.ring
+        power = slots.schedule_kw[slots.row[todo]][:, columns]
+        wrong = faulty_schedules(select(state, todo), power, discharge_max[todo], step_h)
+        if wrong.any():  # never followed: such a unit is blind and charges modestly
+            slots.put(todo[wrong], np.zeros((int(wrong.sum()), steps)), step)
+            slots.planned_at[slots.row[todo[wrong]]] = NEVER
 
     def _end_values(self, state: FleetState, knowledge: Knowledge, outlook: Outlook) -> FloatArray:
         """EUR per stored kWh left at the end of the horizon [N].

@@ -206,6 +206,26 @@ def one_unit(
 
 
 @kernel
+def write_schedule(
+    change_kwh: FloatArray, steps: int, begin: int, energy_kwh: float, charge_efficiency: float,
+    discharge_efficiency: float, step_h: float, schedule_kw: FloatArray, planned_kwh: FloatArray,
+    cars_kw: FloatArray,
+) -> None:  # fmt: skip
+    """Changes of stored energy [K] as powers and energies into the rings [H] of a unit, and onto
+    the sum of its site; step t in column t % H."""
+    energy = energy_kwh
+    for k in range(steps):
+        column = (begin + k) % len(schedule_kw)
+        energy += change_kwh[k]
+        if change_kwh[k] >= 0.0:
+            schedule_kw[column] = change_kwh[k] / (charge_efficiency * step_h)
+        else:
+            schedule_kw[column] = change_kwh[k] * discharge_efficiency / step_h
+        cars_kw[column] += schedule_kw[column]
+        planned_kwh[column] = energy
+
+
+@kernel
 def sweep(
     todo: IntArray,
     slot: IntArray,
@@ -271,13 +291,7 @@ def sweep(
             energy_kwh[i], capacity_kwh[i], energy_min_kwh[i], floor_kwh[m], slopes, lengths,
             end_value_eur[i], ahead, low, level, buffer, change,
         )  # fmt: skip
-        energy = energy_kwh[i]
-        for k in range(ahead):
-            column = (begin + k) % ring
-            energy += change[k]
-            if change[k] >= 0.0:
-                mine[column] = change[k] / (charge_efficiency[i] * step_h)
-            else:
-                mine[column] = change[k] * discharge_efficiency[i] / step_h
-            cars_kw[s, column] += mine[column]
-            planned_kwh[slot[i], column] = energy
+        write_schedule(
+            change, ahead, begin, energy_kwh[i], charge_efficiency[i], discharge_efficiency[i],
+            step_h, mine, planned_kwh[slot[i]], cars_kw[s],
+        )  # fmt: skip
