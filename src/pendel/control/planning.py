@@ -35,6 +35,9 @@ from pendel.units import (
 
 HORIZON_STEPS_MAX = 96
 DEVIATION_KWH = 0.25
+DEVIATION_MANY_KWH = 2.0
+"""Off its plan by this much a unit is planned anew: a little where few are planned, more where many
+are (their promises are kept by the floors, not by the plan)."""
 SWEEP_UNITS_MAX = 400
 """Units planned per tick by the sweep at most, the longest waiting first: a tick stays short."""
 AGE_STEPS_MAX = 96
@@ -217,9 +220,10 @@ class Planning:
         slots = self.slots
         planned_at = slots.planned_at[slots.row]
         expected = slots.energy_kwh[slots.row, (step - 1) % slots.ring]
-        off = np.abs(state.energy_kwh - expected) > DEVIATION_KWH
+        many = swept.sum() > SWEEP_UNITS_MAX
+        off = np.abs(state.energy_kwh - expected) > (DEVIATION_MANY_KWH if many else DEVIATION_KWH)
         stale = planned_at < max(self._news_at, step - AGE_STEPS_MAX + 1)
-        due = np.flatnonzero(swept & (off | stale | (swept.sum() <= SWEEP_UNITS_MAX)))
+        due = np.flatnonzero(swept & (off | stale | ~many))
         if len(due) <= SWEEP_UNITS_MAX:
             return due
         # New units first (never planned), then the oldest plans.
