@@ -102,7 +102,8 @@ def _safety(order: Order, view: SessionView, moment: Moment) -> str:
 
 def _limit(order: Order, moment: Moment) -> str:
     limit = moment.limits[order.site]
-    if order.power_kw < order.requested_kw:
+    # Where both are equal, the promise wanted more than the plan and the limit took it back.
+    if order.power_kw <= order.requested_kw:
         return f"import limit of {limit.import_limit_kw:.0f} kW by {limit.import_source}"
     return f"export limit of {limit.export_limit_kw:.0f} kW by {limit.export_source}"
 
