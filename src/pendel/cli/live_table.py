@@ -34,10 +34,11 @@ class Display(Protocol):
 class LiveTable:
     """A table on a terminal, redrawn after each tick."""
 
-    def __init__(self, runtime: Runtime, heading: str) -> None:
+    def __init__(self, runtime: Runtime, heading: str, console: Console | None = None) -> None:
         self._runtime = runtime
         self._heading = heading
-        self._live = Live(console=Console(stderr=True), auto_refresh=False, transient=True)
+        console = console or Console(stderr=True)
+        self._live = Live(console=console, auto_refresh=False, transient=True)
         self._live.start()
 
     def show(self, now_utc: datetime) -> None:
