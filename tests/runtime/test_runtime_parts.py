@@ -1,6 +1,7 @@
 """Parts of the runtime on their own: fallback, promises, risk, loop, words."""
 
 import logging
+import signal
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -14,7 +15,7 @@ from pendel.control.state import FleetState, Knowledge
 from pendel.records import Limit, Needs, PlanRecord, Promise, Rank, SessionEvent
 from pendel.runtime.area import Meters, fleet_state, knowledge, open_sessions, site_limits
 from pendel.runtime.fallback_decision import fallback_decision
-from pendel.runtime.loop import Loop, Stop
+from pendel.runtime.loop import Loop, Stop, stop_on_signals
 from pendel.runtime.promising import next_morning, terms, tightened
 from pendel.runtime.reasons import Moment, Order, causes, reason
 from pendel.runtime.risk import Risk, outlook
@@ -263,3 +264,13 @@ def test_each_rank_has_its_reason_and_causes() -> None:
     )
     pressed = Order(0, 5.0, 5.0, Rank.PLAN, 20.0, 0.0, floor_kwh=21.0)
     assert "no later hour is sure enough" in reason(pressed, view, moment, None)
+
+
+def test_one_signal_asks_two_insist() -> None:
+    stop, before = Stop(), signal.getsignal(signal.SIGTERM)
+    with stop_on_signals(stop):
+        signal.raise_signal(signal.SIGTERM)
+        assert stop.asked
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGTERM)
+    assert signal.getsignal(signal.SIGTERM) == before
