@@ -36,6 +36,7 @@ LIMIT_DELETED = "limit_deleted"
 OPERATOR = "operator"
 PRICE = "price"
 LOAD_SUFFIX, PV_SUFFIX, GRID_SUFFIX = "#load", "#pv", "#grid"
+CARS_SUFFIX = "#cars"
 """Meters of a site are devices named site_id + suffix; mean powers of whole steps in the log."""
 
 
