@@ -139,7 +139,9 @@ class Demo:
         runtime = self.run.runtime
         data = self.counts()
         if not stop.asked:
-            data = {"strategies": self.compare(), **data}
+            runs = self.compare()
+            data = {"strategies": {run.strategy: run.summary for run in runs}, **data}
+            data["statements"] = self.settle(runs)
             self.write(data)
             runtime.note("demo", {"phase": "finished", "scenarios": _names()})
         return Outcome(data=data, text=_words(data, self.out, ended=not stop.asked))
@@ -166,7 +168,7 @@ class Demo:
             "store": str(self.run.path),
         }
 
-    def compare(self) -> dict[str, Any]:
+    def compare(self) -> list[Any]:
         """The same cars under each strategy, by the simulator; writes report.html."""
         from pendel.records import Mode
         from pendel.sim.combine import combined, first_steps
@@ -182,7 +184,14 @@ class Demo:
             _say(f"comparing: {mode}")
             runs.append(simulate(scenario, Mode(mode)))
         write_report(self.out / "report.html", runs)
-        return {run.strategy: run.summary for run in runs}
+        return runs
+
+    def settle(self, runs: list[Any]) -> int:
+        """Statements of each site and driver with the other strategies beside; how many."""
+        from pendel.cli.settle_run import settle_demo
+
+        _say("settling: statements of sites and drivers")
+        return settle_demo(self.run.runtime.store, runs, self.out)
 
     def write(self, data: dict[str, Any]) -> None:
         """summary.json, in one piece; it comes last, so that where it is the rest is complete."""
@@ -276,6 +285,7 @@ def _words(data: dict[str, Any], out: Path, ended: bool) -> str:
         )
     if ended:
         lines.append(f"report: {out / 'report.html'}")
+        lines.append(f"statements: {data['statements']} in {out / 'statements'}")
     lines.append(f"why? pendel explain ID --store {data['store']}")
     if not ended:
         lines.append("start again to go on from here")

@@ -25,7 +25,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> Outcome:
     """Print the tree. Raises NotFoundError (with ids that look alike), StoreError, InputError."""
-    store = _open(args.store, args.config)
+    store = open_named(args.store, args.config)
     try:
         tree = chain(store, args.id)
     finally:
@@ -33,7 +33,11 @@ def run(args: argparse.Namespace) -> Outcome:
     return Outcome(data=as_data(tree), text=as_text(tree))
 
 
-def _open(url: str | None, config: Path | None) -> Store:
+def open_named(url: str | None, config: Path | None) -> Store:
+    """The store of a URL or path, of a configuration, or the newest of the usual places.
+
+    Raises NotFoundError, StoreError, InputError.
+    """
     if config is not None:
         return open_store(_configured_url(config), config.parent, read_only=True)
     if url is not None:
