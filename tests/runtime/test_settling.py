@@ -152,3 +152,29 @@ def test_command_settles_a_store(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert main([*wrong, "--until", "2026-03-01", "--tariff", "none", "--json"]) == 2
     fields = {p["field"] for p in json.loads(capsys.readouterr().out)["problems"]}
     assert {"--case", "--language", "--until"} <= fields
+
+
+def test_explain_leads_from_a_line_to_its_deliveries(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store, out = tmp_path / "pendel.db", tmp_path / "settled"
+    world = small(SqliteEventLog(store))
+    world.to(60.0)
+    world.runtime.close()
+    assert main(["settle", "run", "--store", str(store), "--out", str(out)]) == 0
+    made = json.loads((out / "statements" / "statements.json").read_text("utf-8"))
+    line = next(s for s in made if s["party"] == "home")["lines"][0]
+    where = ["--store", str(store), "--statements", str(out)]
+    capsys.readouterr()
+    assert main(["explain", line["id"], *where, "--json"]) == 0
+    data = json.loads(capsys.readouterr().out)
+    assert len(data["deliveries"]) == 8
+    assert all(series["in_store"] for series in data["series"])
+    assert [cause["kind"] for cause in data["causes"]] == ["delivery"] * 3
+    assert data["causes"][0]["causes"][0]["kind"] == "signal"
+    driver = next(s for s in made if s["party"] == "car-s1")["lines"][0]["id"]
+    assert main(["explain", driver, *where, "--json"]) == 0
+    assert [s["in_store"] for s in json.loads(capsys.readouterr().out)["series"]] == [True]
+    assert main(["explain", line["id"], *where]) == 0
+    assert f"LINE {line['id']}: energy" in capsys.readouterr().out
+    assert main(["explain", "line-0000", *where]) == 2

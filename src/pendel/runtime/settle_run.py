@@ -19,6 +19,7 @@ from pendel.runtime.settling import (
     SiteSeries,
     split_site,
     stays_by_vehicle,
+    stays_version,
     usage_of_driver,
     usage_of_site,
 )
@@ -132,7 +133,7 @@ def _settle_drivers(
     evidence = Evidence(quarters, order.now, metering_operator=False)
     for vehicle, stays in stays_by_vehicle(collected.stays).items():
         usage = usage_of_driver(stays, quarters[0], quarters[-1] + 1)
-        version = hashlib.sha256(repr(stays).encode()).hexdigest()
+        version = stays_version(stays)
         plugged = sum(1 for minutes in usage.plugged_nano if minutes)
         source = Source(vehicle, "plugged", version, plugged, signed=False)
         name = run_name(tariff, order.rules, [source])

@@ -4,6 +4,7 @@ Everything comes from the log: what flowed (Delivery), what it cost then (price 
 plugged in (SessionEvent). Simulated and device values never make a result final.
 """
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -224,3 +225,13 @@ def stays_by_vehicle(stays: Iterable[Stay]) -> Mapping[str, list[Stay]]:
     for stay in sorted(stays, key=lambda s: (s.vehicle, s.begin_utc)):
         found.setdefault(stay.vehicle, []).append(stay)
     return found
+
+
+def stays_version(stays: Sequence[Stay]) -> str:
+    """SHA-256 of stays: the same stays, the same version."""
+    text = "\n".join(
+        f"{stay.vehicle},{stay.site_id},{stay.begin_utc.isoformat()},"
+        f"{stay.end_utc.isoformat() if stay.end_utc else ''}"
+        for stay in stays
+    )
+    return hashlib.sha256(text.encode()).hexdigest()
