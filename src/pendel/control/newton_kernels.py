@@ -5,7 +5,6 @@ Primal v in (lo, hi) with multipliers zl, zu > 0; fixed columns (hi <= lo) are l
     rho   = rd - rl/(v - lo) + ru/(hi - v)
 """
 
-import numpy as np
 
 from pendel.kernel import kernel
 from pendel.units import FloatArray

@@ -329,7 +329,7 @@ class Area:
 
 def _order(columns: FleetState, decision: Decision, unit: int) -> Order:
     def at(values: FloatArray) -> float:
-        return round(float(values[unit]), 6) + 0.0
+        return round(float(values[unit]), 9) + 0.0
 
     return Order(
         site=int(columns.site[unit]),
