@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
@@ -44,6 +45,7 @@ def create_app(service: Service, pages: Sequence[BaseRoute] = ()) -> Starlette:
     )
     app.state.service = service
     app.add_middleware(GateMiddleware, service=service)
+    app.add_middleware(GZipMiddleware, minimum_size=1_000)
     return app
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from pendel.cli.outcome import Outcome
 from pendel.errors import InputError, Problem
+from pendel.kernel import on_compile
 
 EXAMPLES = ("street", "depot")
 DEFAULT_OUT = Path("out/demo")
@@ -54,8 +55,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> Outcome:
     """Run until a signal, or for --hours. Raises InputError, StoreError."""
     _check(args)
-    if not _kernels_are_cached():
-        _say("first start: the kernels are being compiled, later starts find them ready")
+    on_compile(_CompileNote())
     from pendel.runtime.loop import Stop, stop_on_signals
 
     stop = Stop()
@@ -77,6 +77,7 @@ class Demo:
 
     run: Any
     scenarios: list[Any]
+    worlds: list[Any]
     out: Path
     begin_utc: datetime
     now_utc: datetime
@@ -92,10 +93,17 @@ class Demo:
 
         lines = PlainLines(self.run.runtime)
         clock = SimulatedClock(self.now_utc)
-        loop = Loop(self.run.runtime, clock, TICK_REAL_S, stop, on_tick=lines.show)
+        loop = Loop(
+            self.run.runtime, clock, TICK_REAL_S, stop, lines.show, next_event=self.next_event
+        )
         require(self.until_utc is not None, "a fast run has an end")
         if self.until_utc is not None:
             loop.run_fast(self.until_utc, self.scenarios[0].horizon.step_s)
+
+    def next_event(self, now_utc: datetime) -> datetime | None:
+        """When the next car comes or goes anywhere."""
+        times: list[datetime] = [world.next_event(now_utc) for world in self.worlds]
+        return min(times, default=None)
 
     def run_live(self, stop: Any, speed: float, port: int) -> None:
         """Tick each second, show a table and serve the page."""
@@ -117,7 +125,9 @@ class Demo:
         server.start()
         display = display_for(runtime, f"pendel demo (simulated), page: {server.address}")
         clock = RealClock(speed, self.now_utc)
-        loop = Loop(runtime, clock, TICK_REAL_S * speed, stop, on_tick=display.show)
+        loop = Loop(
+            runtime, clock, TICK_REAL_S * speed, stop, display.show, next_event=self.next_event
+        )
         try:
             loop.run(self.until_utc)
         finally:
@@ -196,9 +206,11 @@ def _open(args: argparse.Namespace) -> Demo:
         hours=0 if args.fast else LIVE_BEGINS_H
     )
     now_utc = run.resumed_utc or begin_utc
+    worlds = []
     for scenario in scenarios:
-        area, _ = virtual_area(scenario, now_utc, run.runtime.state)
+        area, world = virtual_area(scenario, now_utc, run.runtime.state)
         run.runtime.areas.append(area)
+        worlds.append(world)
     run.runtime.start(now_utc)
     hours = args.hours if args.hours is not None else FAST_HOURS if args.fast else None
     if run.resumed_utc is None:
@@ -208,7 +220,7 @@ def _open(args: argparse.Namespace) -> Demo:
     (args.out / "summary.json").unlink(missing_ok=True)
     (args.out / "report.html").unlink(missing_ok=True)
     until_utc = None if hours is None else begin_utc + timedelta(hours=hours)
-    return Demo(run, scenarios, args.out, begin_utc, now_utc, until_utc, hours)
+    return Demo(run, scenarios, worlds, args.out, begin_utc, now_utc, until_utc, hours)
 
 
 def _check(args: argparse.Namespace) -> None:
@@ -235,10 +247,16 @@ def _say(words: str) -> None:
     print(words, file=sys.stderr, flush=True)
 
 
-def _kernels_are_cached() -> bool:
-    """Whether an earlier start has left compiled kernels behind."""
-    package = Path(__file__).resolve().parents[1]
-    return any(package.glob("control/__pycache__/*.nbi"))
+class _CompileNote:
+    """Says once that kernels are being compiled."""
+
+    def __init__(self) -> None:
+        self._said = False
+
+    def __call__(self, name: str) -> None:
+        if not self._said:
+            self._said = True
+            _say("first start: kernels are being compiled, later starts find them ready")
 
 
 def _words(data: dict[str, Any], out: Path, ended: bool) -> str:

@@ -265,7 +265,9 @@ class _Line:
         if not self._on:
             return
         gap = (objective_eur - bound_eur) / max(1.0, abs(bound_eur))
-        text = f"round {round_number}: {objective_eur:.6g} EUR, bound {bound_eur:.6g}, gap {gap:.1e}"
+        text = (
+            f"round {round_number}: {objective_eur:.6g} EUR, bound {bound_eur:.6g}, gap {gap:.1e}"
+        )
         print(f"\r{text[:78]:78}", end="", file=sys.stderr)
         sys.stderr.flush()
         self._shown = True

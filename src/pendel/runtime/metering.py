@@ -17,6 +17,9 @@ from pendel.runtime.journal import Batch
 from pendel.runtime.state import GRID_SUFFIX, LOAD_SUFFIX, PV_SUFFIX, State
 from pendel.units import LIMIT_TOLERANCE, SECONDS_PER_HOUR
 
+METER_SHARE = 0.001
+"""Share of a limit by which a measured mean may be above it: the fraction of a round in which a
+car that left is not yet made up for."""
 CHANGED_KW = 0.1
 """A device's reading is kept when it differs by this much from the last kept one [kW]."""
 
@@ -109,8 +112,9 @@ class StepMeters:
                 continue
             most_in, most_out = self.allowed[site]
             allowed = most_in if mean.power_kw > 0.0 else -most_out
-            over = mean.power_kw > most_in + LIMIT_TOLERANCE
-            if over or mean.power_kw < -most_out - LIMIT_TOLERANCE:
+            over_in = mean.power_kw > most_in * (1.0 + METER_SHARE) + LIMIT_TOLERANCE
+            over_out = mean.power_kw < -most_out * (1.0 + METER_SHARE) - LIMIT_TOLERANCE
+            if over_in or over_out:
                 batch.add(
                     Deviation,
                     causes=(mean.id, *limit.causes),
