@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pendel.runtime.area_tick import Area
     from pendel.runtime.engine import Runtime
     from pendel.runtime.loop import Stop
+    from pendel.runtime.network import ChargingNetwork
 
 TICK_S = 1.0
 
@@ -64,20 +65,42 @@ def _serve(config: "ServerConfig", runtime: "Runtime", stop: "Stop") -> Outcome:
     runtime.start(clock.now_utc())
     loop = Loop(runtime, clock, TICK_S, stop)
     ready = {"store": lambda: not runtime.store_trouble, "control": lambda: loop.ticks > 0}
-    service = Service(runtime, Gate(tokens), ready=ready)
+    network = open_network(config, runtime)
+    ready["ocpp"] = lambda: network.accepting
+    service = Service(runtime, Gate(tokens), ready=ready, network=network)
     server = HttpServer(create_web_app(service), service, bind(config.http.host, config.http.port))
     server.start()
-    print(f"pendel serves {server.address}", file=sys.stderr, flush=True)
+    print(
+        f"pendel serves {server.address} and ws://{config.ocpp.host}:{network.port}/ocpp/ID",
+        file=sys.stderr,
+        flush=True,
+    )
     if not tokens:
         print("no [[token]] is configured: nobody can sign in", file=sys.stderr, flush=True)
     try:
         loop.run()
     finally:
         server.stop()
+        network.stop()
     events = runtime.store.last_sequence
     return Outcome(
         data={"events": events, "address": server.address}, text=f"{events} events in the store"
     )
+
+
+def open_network(config: "ServerConfig", runtime: "Runtime") -> "ChargingNetwork":
+    """The OCPP side, listening. Raises InputError when the port is taken."""
+    from pendel.errors import InputError, Problem
+    from pendel.runtime.network import ChargingNetwork
+    from pendel.runtime.network_policy import ConfigPolicy
+
+    network = ChargingNetwork(ConfigPolicy(config), runtime.store, config.ocpp.lab)
+    try:
+        network.start(config.ocpp.host, config.ocpp.port)
+    except OSError as error:
+        text = f"cannot listen on {config.ocpp.host}:{config.ocpp.port}: {error}"
+        raise InputError([Problem("ocpp", 0, "port", text, "a free port")]) from error
+    return network
 
 
 def areas_of(config: "ServerConfig", now_utc: datetime) -> list["Area"]:
