@@ -62,10 +62,10 @@ def _serve(config: "ServerConfig", runtime: "Runtime", stop: "Stop") -> Outcome:
         for token in config.token
     ]
     clock = RealClock()
-    runtime.start(clock.now_utc())
     loop = Loop(runtime, clock, TICK_S, stop)
     ready = {"store": lambda: not runtime.store_trouble, "control": lambda: loop.ticks > 0}
     network = open_network(config, runtime)
+    runtime.start(clock.now_utc())
     ready["ocpp"] = lambda: network.accepting
     service = Service(runtime, Gate(tokens), ready=ready, network=network)
     server = HttpServer(create_web_app(service), service, bind(config.http.host, config.http.port))
@@ -91,10 +91,12 @@ def _serve(config: "ServerConfig", runtime: "Runtime", stop: "Stop") -> Outcome:
 def open_network(config: "ServerConfig", runtime: "Runtime") -> "ChargingNetwork":
     """The OCPP side, listening. Raises InputError when the port is taken."""
     from pendel.errors import InputError, Problem
+    from pendel.runtime.bridges.ocpp_bridge import bridge
     from pendel.runtime.network import ChargingNetwork
     from pendel.runtime.network_policy import ConfigPolicy
 
     network = ChargingNetwork(ConfigPolicy(config), runtime.store, config.ocpp.lab)
+    bridge(runtime, network)
     try:
         network.start(config.ocpp.host, config.ocpp.port)
     except OSError as error:
