@@ -54,15 +54,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> Outcome:
     """Read, plan, write, verify what was written. Raises InputError for bad input."""
     check_options(args)
+    from pendel.cli.reading import read_with_progress
     from pendel.control.plan import PlanOptions, plan
     from pendel.control.problem import problem_of
-    from pendel.scenario.read import read_scenario
 
     if args.out:
         from pendel.scenario.results import check_replaceable
 
         check_replaceable(Path(args.out).absolute())
-    scenario = read_scenario(Path(args.scenario))
+    scenario = read_with_progress(Path(args.scenario))
     problem = problem_of(scenario)
     warm = None
     if args.warm:
