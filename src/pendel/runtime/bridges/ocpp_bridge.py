@@ -81,6 +81,7 @@ def bridge(runtime: Runtime, network: ChargingNetwork) -> OcppBridge:
             for site_id in area.spec.site_id
             if site_id in network.policy.sites
         )
+        site.recall_modes()
         area.ports = Ports(site, site, site, FlatPrices())
         for station in area.stations:
             site_of[station.station_id] = site

@@ -17,7 +17,7 @@ import msgspec
 from pendel.comms.ocpp.backend.stations import Evse, Station
 from pendel.comms.ocpp.backend.transactions import Transaction
 from pendel.control.limits import SiteLimit
-from pendel.records import Needs, Reading, SessionEvent, Setpoint
+from pendel.records import Needs, Reading, SessionEvent, Setpoint, Signal
 from pendel.runtime.area import AreaSpec, site_limits
 from pendel.runtime.area_tick import Area, standing_hand
 from pendel.runtime.bridges.car_needs import (
@@ -28,13 +28,16 @@ from pendel.runtime.bridges.car_needs import (
     car_of,
 )
 from pendel.runtime.bridges.dialects import manner_of
+from pendel.runtime.bridges.order_guard import Band
 from pendel.runtime.bridges.steering import Steering
 from pendel.runtime.bridges.wire_profiles import Mode, Wish
+from pendel.runtime.engine import Runtime
 from pendel.runtime.network import ChargingNetwork
 from pendel.runtime.state import State
 from pendel.units import POWER_MAX_KW
 
 PLUG_AGE_MAX = timedelta(days=1)
+MODE_TOPIC = "operation_mode:"
 RETRY_TICK = timedelta(seconds=2)
 
 
@@ -171,11 +174,47 @@ class OcppSite:
                 cause = order.id if order is not None and fresh else each.transaction.record_id
                 self._want(each, power_kw, cause, now_utc)
 
-    def set_mode(self, device_id: str, mode: Mode, now_utc: datetime) -> None:
-        """An operation mode for an EVSE; limits clip its numbers."""
+    def set_mode(self, runtime: Runtime, device_id: str, mode: Mode, who: str) -> Signal:
+        """An operation mode for an EVSE, written down first; limits clip its numbers.
+
+        Raises StoreError."""
+        note = runtime.note(
+            MODE_TOPIC + device_id,
+            {
+                "who": who,
+                "operation_mode": mode.name,
+                "baseline_kw": float(mode.baseline_kw),
+                "curve_x": [x for x, _ in mode.curve],
+                "curve_kw": [kw for _, kw in mode.curve],
+            },
+        )
         self.modes[device_id] = mode
         station_id, _, evse = device_id.partition("/")
-        self.prepare(station_id, int(evse), now_utc)
+        self.prepare(station_id, int(evse), note.at_utc)
+        return note
+
+    def recall_modes(self) -> None:
+        """Operation modes as the log has them."""
+        for topic, signal in self.state.signals.items():
+            device_id = topic.removeprefix(MODE_TOPIC)
+            station = self.network.policy.stations.get(device_id.partition("/")[0])
+            if device_id == topic or station is None or station.site_id not in self.spec.site_id:
+                continue
+            detail = signal.detail
+            xs, kws, base = detail["curve_x"], detail["curve_kw"], detail["baseline_kw"]
+            if isinstance(xs, list) and isinstance(kws, list) and isinstance(base, float):
+                curve = tuple(zip(xs, kws, strict=True))
+                self.modes[device_id] = Mode(str(detail["operation_mode"]), base, curve)
+
+    def band_of(self, station_id: str, evse_id: int, now_utc: datetime) -> Band:
+        """What an EVSE (0 = any) may give and draw by the limits of the site and its car."""
+        limits = self._limits or site_limits(self.spec, self.state, now_utc)
+        limit = limits[self.spec.site_id.index(self._site_of(station_id))]
+        for each in self.plugged(now_utc):
+            if (each.station.station_id, each.evse.evse_id) == (station_id, evse_id):
+                discharge_kw, charge_kw = self.band_kw(each, now_utc)
+                return Band(discharge_kw, max(charge_kw, 0.0))
+        return Band(limit.export_limit_kw, limit.import_limit_kw)
 
     def band_kw(self, each: Plugged, now_utc: datetime) -> tuple[float, float]:
         """Most the EVSE may discharge and charge now [kW, amounts], by the site's limits."""
