@@ -62,7 +62,7 @@ async def get_transactions(request: Request) -> Response:
 async def post_command(request: Request) -> Response:
     """POST /api/v1/stations/{station_id}/commands -> 200 with the station's answer."""
     caller, service = caller_of(request), service_of(request)
-    demand(caller, Right.SETPOINT)
+    demand(caller, Right.COMMAND)
     station_id = request.path_params["station_id"]
     network = network_of(service, caller, station_id)
     body = await read_body(request)

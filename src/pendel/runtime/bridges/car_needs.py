@@ -15,6 +15,8 @@ from pendel.comms.ocpp.backend.metering import in_utc
 from pendel.units import CAPACITY_MAX_KWH, POWER_MAX_KW
 
 CAPACITY_DEFAULT_KWH = 60.0
+SOC_DEFAULT = 0.5
+"""What a battery is taken to hold of which nobody says anything: a usual evening."""
 CHARGE_DEFAULT_KW = 11.0
 READY_WITHIN = timedelta(days=14)
 EFFICIENCY = 0.95
@@ -87,7 +89,7 @@ def _silent_car(known: Known) -> Car:
     gives = known.discharges_unasked and known.v2x_allowed and known.soc is not None
     return Car(
         capacity_kwh=capacity,
-        energy_kwh=(0.0 if known.soc is None else known.soc) * capacity,
+        energy_kwh=(SOC_DEFAULT if known.soc is None else known.soc) * capacity,
         charge_max_kw=charge_kw,
         discharge_max_kw=charge_kw if gives else 0.0,
         bidirectional=gives,
@@ -117,7 +119,7 @@ def _battery(v2x: Any, dc: Any, ac: Any, known: Known) -> tuple[float, float]:
     if soc is not None:
         energy = soc * capacity
     else:
-        energy = capacity - lacking if lacking is not None else 0.0
+        energy = capacity - lacking if lacking is not None else SOC_DEFAULT * capacity
     return capacity, min(max(energy, 0.0), capacity)
 
 
