@@ -153,7 +153,11 @@ class Area:
         self.health = "; ".join(notes) or HEALTHY
         batch = journal.batch(now_utc)
         price_id = [state.prices[rows.names[row]].signal_id for row in rows.row]
-        moment = Moment(known, limits, price_id, self._plans(state), self.spec.timezone)
+        cars_kw = np.bincount(columns.site, decision.power_kw, minlength=len(known.load_kw))
+        net_kw = known.load_kw - known.pv_kw + decision.curtail_kw + cars_kw
+        moment = Moment(
+            known, limits, price_id, self._plans(state), self.spec.timezone, net_kw.tolist()
+        )
         self._store(batch, state, views, columns, decision, moment, meters)
         journal.commit(batch)
         return [record for record in batch.records if isinstance(record, Setpoint)]
