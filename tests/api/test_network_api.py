@@ -370,3 +370,22 @@ def test_operation_modes_are_installed_inside_the_limits_and_survive_a_restart()
         run(server, work)
     with server_of(store=store) as server:
         assert server.bridge.site_of["CP1"].modes["CP1/1"].name == "Idle"
+
+
+def test_a_hybrid_speaks_2_1_under_the_name_of_2_0_1(monkeypatch: pytest.MonkeyPatch) -> None:
+    from pendel.runtime.bridges import dialects
+
+    row = dialects.DialectRow("v", "m", "2.0.1", dialects.Dialect.HYBRID)
+    table = (row, *dialects.rows())
+    monkeypatch.setattr(dialects, "rows", lambda: table)
+
+    async def work(server: ServerBench, station: RawStation) -> None:
+        await plug_in(station, needs())
+        await until(lambda: server.runtime.state.sessions)
+        await server.api("POST", "/evses/CP1/1/setpoint", {"power_kw": -2.5})
+        await until(lambda: last_setpoint(station) == -2_500)
+        _, listed = await server.api("GET", "/stations")
+        assert listed["items"][0]["ocpp_version"] == "2.0.1"
+
+    with server_of() as server:
+        run(server, work, "2.0.1")

@@ -26,7 +26,8 @@ def _completed(item: dict[str, Any], network: ChargingNetwork) -> dict[str, Any]
         item["last_seen_utc"] = utc_or_none(presence.last_seen_utc)
     if station is None:
         return item
-    item["ocpp_version"] = station.ocpp_version or None
+    line = "" if presence is None else presence.ocpp_version
+    item["ocpp_version"] = line or station.ocpp_version or None
     item["vendor"], item["model"] = station.vendor, station.model
     item["firmware_version"] = station.firmware
     known = {entry["evse_id"]: entry for entry in item["evses"]}

@@ -8,8 +8,10 @@ dictionaries, copied before they are walked) and give orders through `order_soon
 """
 
 import asyncio
+import contextlib
 import itertools
 import logging
+import resource
 import threading
 from collections.abc import Coroutine, Iterable
 from dataclasses import dataclass
@@ -26,12 +28,15 @@ from pendel.comms.ocpp.peer import Answered, Deviation, Event, Failed, Request, 
 from pendel.comms.ocpp.release import Version, messages_of
 from pendel.errors import PendelError, StoreError
 from pendel.records import StationMessage
+from pendel.runtime.bridges.dialects import Dialect, manner_of
 from pendel.runtime.network_policy import ConfigPolicy
 
 LOG = logging.getLogger("pendel.ocpp")
 START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 20.0
 ORDER_TIMEOUT_S = 30.0
+QUESTION_TIMEOUT_S = 5.0
+"""For what is asked by the way: an order must not wait long behind it."""
 QUARANTINED_TEXT_MAX = 128 * 1024
 EVENT_ACTIONS = (b"TransactionEvent", b"MeterValues", b"StartTransaction", b"StopTransaction")
 
@@ -96,6 +101,10 @@ class ChargingNetwork:
         started: threading.Event = threading.Event()
         trouble: list[BaseException] = []
 
+        _raise_open_files()
+        for version in Version:  # imported now, not under the first station's request
+            messages_of(version)
+
         def run() -> None:
             try:
                 asyncio.run(self._main(host, port, started))
@@ -126,6 +135,7 @@ class ChargingNetwork:
     def connected(self, link: Link) -> None:
         """A station is there (again)."""
         self._seen(link)
+        self._fit(link)
         self.csms.network.station(link.station_id).ocpp_version = link.version.value
         if self.listener is not None:
             self.listener.came(link.station_id, link.version)
@@ -137,7 +147,8 @@ class ChargingNetwork:
 
     async def requested(self, link: Link, asked: Request, text: str | bytes) -> None:
         """Decide, make durable, answer."""
-        self._seen(link)
+        now_utc = datetime.now(UTC)
+        self._seen(link, now_utc)
         try:
             reply = self.csms.handle(
                 link.station_id,
@@ -145,7 +156,7 @@ class ChargingNetwork:
                 asked.message_id,
                 asked.action,
                 asked.payload,
-                datetime.now(UTC),
+                now_utc,
             )
             await self._durable(link.station_id, reply)
         except StoreError as error:
@@ -164,7 +175,10 @@ class ChargingNetwork:
             link.peer.respond(asked.message_id, reply.response)
         await link.flush()
         for order in reply.orders:
-            self._detach(self.order(link.station_id, order.action, order.payload))
+            work = self.order(link.station_id, order.action, order.payload, QUESTION_TIMEOUT_S)
+            self._detach(work)
+        if asked.action == "BootNotification":
+            self._fit(link)
         if reply.code is None and not reply.repeat and self.listener is not None:
             self.listener.heard(link.station_id, asked.action, asked.payload)
 
@@ -267,12 +281,20 @@ class ChargingNetwork:
             return
         self._in_flight[key] = future
         try:
-            await asyncio.shield(future)
+            await future
         except StoreError:
             self.csms.forget(station_id, reply.key)
             raise
         finally:
             self._in_flight.pop(key, None)
+
+    def _fit(self, link: Link) -> None:
+        """A hybrid model speaks the messages of 2.1 under the name of 2.0.1 from its boot on."""
+        station = self.csms.network.station(link.station_id)
+        manner = manner_of(station.vendor, station.model, link.version.value)
+        if link.version is Version.V201 and manner.dialect is Dialect.HYBRID:
+            link.version = link.peer.version = Version.V21
+            station.ocpp_version = link.version.value
 
     def _keep(self, link: Link, action: str, payload: str, refused: tuple[str, ...]) -> None:
         self._add(
@@ -292,11 +314,12 @@ class ChargingNetwork:
         if self._committer is not None:
             self._committer.add(record).add_done_callback(_log_failure)
 
-    def _seen(self, link: Link) -> None:
+    def _seen(self, link: Link, now_utc: datetime | None = None) -> None:
         presence = self.presence.get(link.station_id)
         if presence is None:
             presence = self.presence[link.station_id] = Presence()
-        presence.ocpp_version, presence.last_seen_utc = link.version.value, datetime.now(UTC)
+        presence.ocpp_version = (link.socket.subprotocol or "").removeprefix("ocpp")
+        presence.last_seen_utc = now_utc or datetime.now(UTC)
 
     def _detach(self, work: Coroutine[Any, Any, Any]) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -312,6 +335,14 @@ class ChargingNetwork:
             LOG.info("an order was not sent: %s", error)
         elif error is not None:
             LOG.error("an order failed", exc_info=error)
+
+
+def _raise_open_files() -> None:
+    """A socket is an open file: use what the system allows (10,000 stations and more)."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def typed_order(version: Version, action: str, payload: Any) -> Any:

@@ -55,7 +55,9 @@ def manner_of(
     """The manner of a model: the first row that fits; a station nobody knows is only metered."""
     vendor, model = vendor.casefold(), model.casefold()
     for row in rows() if table is None else table:
-        if row.version not in ("*", version):
+        # A hybrid is listed under 2.0.1 and speaks 2.1 from its boot on.
+        spoken = ("2.0.1", "2.1") if row.dialect is Dialect.HYBRID else (row.version,)
+        if row.version != "*" and version not in spoken:
             continue
         if fnmatchcase(vendor, row.vendor.casefold()) and fnmatchcase(model, row.model.casefold()):
             return Manner(row.dialect, row.unit)

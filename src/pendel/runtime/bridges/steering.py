@@ -193,8 +193,7 @@ class Steering:
     async def _order(self, line: Line, action: str, payload: dict[str, Any]) -> bool | None:
         station = self._network.csms.network.station(line.station_id)
         version = Version(station.ocpp_version)
-        hybrid = self._manner(line, station).dialect is Dialect.HYBRID
-        typed = typed_order(Version.V21 if hybrid else version, action, payload)
+        typed = typed_order(version, action, payload)
         causes = (line.cause,) if line.cause else ()
         line.sent_s = asyncio.get_running_loop().time()
         event = await self._network.order(

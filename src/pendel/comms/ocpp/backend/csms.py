@@ -22,6 +22,7 @@ from pendel.records import StationMessage
 
 UNRECORDED = frozenset({"Heartbeat", "PullDynamicScheduleUpdate", "GetCertificateStatus"})
 ASK_AGAIN_S = 60.0
+_JSON = msgspec.json.Encoder()
 _VERSIONS = {version.value: version for version in Version}
 
 Key = tuple[str, object]
@@ -74,7 +75,17 @@ class Csms:
                 except msgspec.MsgspecError:  # kept as it came, but not a message of the schema
                     continue
                 station = self.network.station(record.station_id)
-                learn(self._heard(station, version, record.action, payload, record))
+                heard = Heard(
+                    self.network,
+                    station,
+                    version.value,
+                    record.action,
+                    payload,
+                    record.id,
+                    record.at_utc,
+                    record.transaction_id,
+                )
+                learn(heard)
 
     def handle(
         self,
@@ -96,20 +107,30 @@ class Csms:
             return Reply(answer(asked), key=key, repeat=True)
         if action in UNRECORDED:
             return self._answered(asked, None, None)
+        record_id = self.new_id()
+        heard = Heard(
+            self.network,
+            station,
+            version.value,
+            action,
+            payload,
+            record_id,
+            now_utc,
+            transaction_id,
+        )
+        refused = learn(heard)
         record = StationMessage(
-            id=self.new_id(),
+            id=record_id,
             at_utc=now_utc,
+            causes=self._causes(station, transaction_id, record_id),
             station_id=station_id,
             ocpp_version=version.value,
             action=action,
             message_id=message_id,
-            payload=msgspec.json.encode(payload).decode(),
+            payload=_JSON.encode(payload).decode(),
             transaction_id=transaction_id,
+            refused=tuple(refused),
         )
-        refused = learn(self._heard(station, version, action, payload, record))
-        causes = self._causes(station, transaction_id, record.id)
-        if refused or causes:
-            record = msgspec.structs.replace(record, refused=tuple(refused), causes=causes)
         return self._answered(asked, record, key)
 
     def forget(self, station_id: str, key: Key) -> None:
@@ -191,20 +212,6 @@ class Csms:
         if transaction is None or transaction.record_id == record_id:
             return ()
         return (transaction.record_id,)
-
-    def _heard(
-        self, station: Station, version: Version, action: str, payload: Any, record: StationMessage
-    ) -> Heard:
-        return Heard(
-            self.network,
-            station,
-            version.value,
-            action,
-            payload,
-            record.id,
-            record.at_utc,
-            record.transaction_id,
-        )
 
 
 def event_key(version: Version, action: str, payload: Any) -> Key | None:

@@ -19,10 +19,11 @@ MULTIPLIER_MAX = 12
 REFUSED_MAX = 20
 IMPORT_REGISTER = "Energy.Active.Import.Register"
 EXPORT_REGISTER = "Energy.Active.Export.Register"
-_POWER = {"Power.Active.Import": 1.0, "Power.Active.Export": -1.0}
+_IMPORT_POWER, _EXPORT_POWER = "Power.Active.Import", "Power.Active.Export"
+_PHASES = frozenset({"L1", "L2", "L3", "L1-N", "L2-N", "L3-N"})
 _SOC = ("SoC", "Display.PresentSOC")
 _UNITS = {"Wh": 1.0, "kWh": 1e3, "MWh": 1e6, "W": 1.0, "kW": 1e3, "MW": 1e6}
-_MEASURED = frozenset({IMPORT_REGISTER, EXPORT_REGISTER, *_POWER, *_SOC})
+_MEASURED = frozenset({IMPORT_REGISTER, EXPORT_REGISTER, _IMPORT_POWER, _EXPORT_POWER, *_SOC})
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,16 +50,21 @@ def samples(meter_values: Iterable[Any]) -> tuple[list[Sample], list[str]]:
         phases: dict[str, float] = {}
         for value in meter_value.sampledValue:
             measurand = IMPORT_REGISTER if value.measurand is UNSET else value.measurand
-            if measurand not in _MEASURED or _elsewhere(value):
+            if measurand not in _MEASURED:
+                continue
+            # the meter that is billed is at the outlet; a SoC is of the car
+            if value.location is not UNSET and value.location != "Outlet" and measurand not in _SOC:
                 continue
             number = _number(value, measurand)
             if isinstance(number, str):
                 refused.append(f"{measurand}: {number}")
             elif value.phase is UNSET:
                 totals.setdefault(measurand, number)
-            elif value.phase in ("L1", "L2", "L3", "L1-N", "L2-N", "L3-N"):
+            elif value.phase in _PHASES:
                 phases[measurand] = phases.get(measurand, 0.0) + number
-        found.append(_sample(in_utc(meter_value.timestamp), {**phases, **totals}))
+        if phases:
+            totals = {**phases, **totals}
+        found.append(_sample(in_utc(meter_value.timestamp), totals))
     return found, refused[:REFUSED_MAX]
 
 
@@ -73,21 +79,17 @@ def register_problem(value_wh: float) -> str | None:
     return None
 
 
-def _elsewhere(value: Any) -> bool:
-    """Whether it was measured somewhere else than at the outlet (the meter that is billed)."""
-    location = value.location
-    soc = value.measurand is not UNSET and value.measurand in _SOC
-    return location is not UNSET and location != "Outlet" and not soc
-
-
 def _sample(at_utc: datetime, values: dict[str, float]) -> Sample:
-    flows = [sign * values[name] for name, sign in _POWER.items() if name in values]
-    soc = next((values[name] for name in _SOC if name in values), None)
+    drawn, given = values.get(_IMPORT_POWER), values.get(_EXPORT_POWER)
+    power_w = drawn if given is None else (drawn or 0.0) - given
+    soc = values.get("SoC")
+    if soc is None:
+        soc = values.get("Display.PresentSOC")
     return Sample(
         at_utc,
         values.get(IMPORT_REGISTER),
         values.get(EXPORT_REGISTER),
-        sum(flows) if flows else None,
+        power_w,
         None if soc is None else soc / 100.0,
     )
 
@@ -107,9 +109,11 @@ def _number(value: Any, measurand: str) -> float | str:
         measure = value.unitOfMeasure
         unit = UNSET if measure is UNSET else measure.unit
         multiplier = 0 if measure is UNSET or measure.multiplier is UNSET else measure.multiplier
-    if abs(multiplier) > MULTIPLIER_MAX:
-        return f"multiplier {multiplier}"
-    number = float(raw) * 10.0**multiplier
+    number = float(raw)
+    if multiplier:
+        if abs(multiplier) > MULTIPLIER_MAX:
+            return f"multiplier {multiplier}"
+        number *= 10.0**multiplier
     if measurand in _SOC:
         return number if 0.0 <= number <= 100.0 else f"{number:g} percent"
     energy = measurand in (IMPORT_REGISTER, EXPORT_REGISTER)
