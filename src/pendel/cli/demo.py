@@ -142,12 +142,13 @@ class Demo:
         """What was reached; a run that came to its end is reported and closed."""
         runtime = self.run.runtime
         data = self.counts()
-        strategies = None if stop.asked else self.compare(stop)
-        if strategies is not None:
-            data = {"strategies": strategies, **data}
+        runs = None if stop.asked else self.compare(stop)
+        if runs is not None:
+            data = {"strategies": {run.strategy: run.summary for run in runs}, **data}
+            data["statements"] = self.settle(runs)
             self.write(data)
             runtime.note("demo", {"phase": "finished", "scenarios": _names()})
-        return Outcome(data=data, text=_words(data, self.out, ended=strategies is not None))
+        return Outcome(data=data, text=_words(data, self.out, ended=runs is not None))
 
     def counts(self) -> dict[str, Any]:
         """The numbers of the live run."""
@@ -171,7 +172,7 @@ class Demo:
             "store": str(self.run.path),
         }
 
-    def compare(self, stop: Any) -> dict[str, Any] | None:
+    def compare(self, stop: Any) -> list[Any] | None:
         """The same cars under each strategy, by the simulator; writes report.html. None where a
         signal came in between."""
         from pendel.records import Mode
@@ -196,7 +197,14 @@ class Demo:
         except _Stopped:
             return None
         write_report(self.out / "report.html", runs)
-        return {run.strategy: run.summary for run in runs}
+        return runs
+
+    def settle(self, runs: list[Any]) -> int:
+        """Statements of each site and driver with the other strategies beside; how many."""
+        from pendel.cli.settle_run import settle_demo
+
+        _say("settling: statements of sites and drivers")
+        return settle_demo(self.run.runtime.store, runs, self.out)
 
     def write(self, data: dict[str, Any]) -> None:
         """summary.json, in one piece; it comes last, so that where it is the rest is complete."""
@@ -290,6 +298,7 @@ def _words(data: dict[str, Any], out: Path, ended: bool) -> str:
         )
     if ended:
         lines.append(f"report: {out / 'report.html'}")
+        lines.append(f"statements: {data['statements']} in {out / 'statements'}")
     lines.append(f"why? pendel explain ID --store {data['store']}")
     if not ended:
         lines.append("start again to go on from here")

@@ -19,6 +19,7 @@ from pendel.ports import ChargerPort, MeterPort, PlugPort, PriceSource
 from pendel.records import Limit, Needs, Promise, Rank, SessionEvent, Setpoint, Signal, Tick
 from pendel.runtime.area import AreaSpec, Meters, fleet_state, knowledge, open_sessions, site_limits
 from pendel.runtime.checks import deviations
+from pendel.runtime.delivering import DeliveryBook
 from pendel.runtime.fallback_decision import fallback_decision
 from pendel.runtime.journal import Batch, Journal
 from pendel.runtime.metering import StepMeters
@@ -93,6 +94,7 @@ class Area:
     stations: tuple[Station, ...] = ()
     book: PriceBook = field(default_factory=PriceBook)
     meters: StepMeters = field(default_factory=StepMeters)
+    deliveries: DeliveryBook = field(default_factory=DeliveryBook)
     health: str = HEALTHY
     curtail_kw: dict[str, float] = field(default_factory=dict)
     meters_now: Meters | None = None
@@ -239,6 +241,7 @@ class Area:
     ) -> None:
         """Readings, deviations, the tick and every setpoint that changes or runs out."""
         self.meters.record(batch, self.spec, state, meters, moment.limits)
+        self.deliveries.record(batch, self.spec, meters, moment.price_id)
         deviations(batch, state, views, meters)
         planned_kw = self._schedules(columns, moment.known.now_s)
         if planned_kw is not None:

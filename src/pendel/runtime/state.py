@@ -37,6 +37,7 @@ OPERATOR = "operator"
 UNHEARD = "operator_unheard"
 PRICE = "price"
 LOAD_SUFFIX, PV_SUFFIX, GRID_SUFFIX = "#load", "#pv", "#grid"
+CARS_SUFFIX = "#cars"
 """Meters of a site are devices named site_id + suffix; mean powers of whole steps in the log."""
 
 
