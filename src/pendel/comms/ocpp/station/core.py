@@ -103,6 +103,9 @@ class VirtualStation:
         self.log: deque[str] = deque(maxlen=1000)
         self.supply = Supply(settings.voltage_v, settings.phases, settings.is_dc)
         self.heartbeat_s = HEARTBEAT_S
+        self.meter_interval_s = settings.meter_interval_s
+        self.local_list_version = 0
+        self.reset_at_s: float | None = None
         self._answers: dict[str, Callable[[Any], None]] = {}
         self._sending: str | None = None
         self._count = 0
@@ -118,9 +121,9 @@ class VirtualStation:
             from pendel.comms.ocpp.station.v16_dialect import Dialect16
 
             return Dialect16(self)
-        from pendel.comms.ocpp.station.v2_dialect import Dialect2
+        from pendel.comms.ocpp.station.v2_commands import Commands2
 
-        return Dialect2(self)
+        return Commands2(self)
 
     # the line
 
@@ -166,7 +169,7 @@ class VirtualStation:
         for evse in self.evses.values():
             if evse.transaction is not None and evse.car is not None:
                 self.dialect.unplugged(evse, evse.car, now_s)
-        self.accepted = False
+        self.accepted, self.reset_at_s = False, None
         self.disconnected(now_s)
 
     # the car
@@ -178,7 +181,7 @@ class VirtualStation:
         if evse.car is not None:
             raise ValueError(f"EVSE {evse_id} is occupied")
         evse.car, evse.stopped, evse.needs_sent = car, False, False
-        evse.next_meter_s = now_s + self.settings.meter_interval_s
+        evse.next_meter_s = now_s + self.meter_interval_s
         self.dialect.plugged(evse, now_s)
         self._after_change(evse)
 
@@ -201,7 +204,7 @@ class VirtualStation:
         """Let time pass until now_s [epoch s]: energy flows, meters count, messages fall due."""
         while self._moved_s < now_s:
             # at most the meter interval at once, so that profiles are followed in between
-            until_s = min(now_s, self._moved_s + min(self.settings.meter_interval_s, 60.0))
+            until_s = min(now_s, self._moved_s + min(self.meter_interval_s, 60.0))
             self._move(until_s)
         self.now_s = now_s
         if self.peer is None:
@@ -215,6 +218,10 @@ class VirtualStation:
             self._heartbeat_due_s = now_s + self.heartbeat_s
             self.call("Heartbeat", {}, lambda _: None)
         self._send_queued()
+
+    def wants_reset(self) -> bool:
+        """Whether a Reset was accepted: the owner closes the line and calls `reboot`."""
+        return self.reset_at_s is not None
 
     def _move(self, until_s: float) -> None:
         hours = (until_s - self._moved_s) / SECONDS_PER_HOUR
@@ -235,7 +242,7 @@ class VirtualStation:
                 if evse.charging_state != evse.transaction.charging_state:
                     self.dialect.state_changed(evse, until_s)
                 if until_s >= evse.next_meter_s:
-                    evse.next_meter_s = until_s + self.settings.meter_interval_s
+                    evse.next_meter_s = until_s + self.meter_interval_s
                     self.dialect.meter(evse, until_s)
         self._moved_s = until_s
 

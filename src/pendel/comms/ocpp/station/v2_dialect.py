@@ -246,26 +246,26 @@ class Dialect2:
     def _on_SetChargingProfile(self, request: Any, now_s: float) -> Payload:
         wire = request.chargingProfile
         if request.evseId != 0 and request.evseId not in self.station.evses:
-            return _rejected("InvalidValue", f"no EVSE {request.evseId}")
+            return rejected("InvalidValue", f"no EVSE {request.evseId}")
         delay = self.station.rng.random()
         profile = profile_of(wire, request.evseId, now_s, self.station.supply, delay)
         running = [e.transaction.id for e in self.station.evses.values() if e.transaction]
         ability = StationAbility(transactions=frozenset(running), dynamic=self.is_21)
         problems = problems_of(profile, ability, self.station.profiles.by_id.values())
         if problems:
-            return _rejected(problems[0].code, problems[0].text)
+            return rejected(problems[0].code, problems[0].text)
         self.station.profiles.put(profile)
         return {"status": "Accepted"}
 
     def _on_UpdateDynamicSchedule(self, request: Any, now_s: float) -> Payload:
         profile = self.station.profiles.by_id.get(request.chargingProfileId)
         if profile is None or profile.kind != "Dynamic":
-            return _rejected("UnknownProfile", "no dynamic profile has this id")
+            return rejected("UnknownProfile", "no dynamic profile has this id")
         changed = updated(profile, request.scheduleUpdate, now_s, self.station.supply)
         period = changed.periods[0]
         setpoint = period.setpoint_w
         if setpoint and not period.discharge_w[0] <= setpoint[0] <= period.limit_w[0]:
-            return _rejected("InvalidSchedule", "setpoint outside [dischargeLimit, limit]")
+            return rejected("InvalidSchedule", "setpoint outside [dischargeLimit, limit]")
         self.station.profiles.put(changed)
         return {"status": "Accepted"}
 
@@ -284,7 +284,7 @@ class Dialect2:
     def _on_GetCompositeSchedule(self, request: Any, now_s: float) -> Payload:
         evse = self.station.evses.get(request.evseId)
         if request.evseId != 0 and evse is None:
-            return _rejected("InvalidValue", f"no EVSE {request.evseId}")
+            return rejected("InvalidValue", f"no EVSE {request.evseId}")
         transaction = evse.transaction if evse else None
         where = composite.Situation(
             request.evseId,
@@ -345,5 +345,6 @@ def _sample(value: float, measurand: str, unit: str, context: str) -> Payload:
     }
 
 
-def _rejected(code: str, text: str) -> Payload:
+def rejected(code: str, text: str) -> Payload:
+    """A refusal with its reason (StatusInfo)."""
     return {"status": "Rejected", "statusInfo": {"reasonCode": code[:20], "additionalInfo": text}}
