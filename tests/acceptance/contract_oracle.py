@@ -240,7 +240,8 @@ def add_stores(model: Model, world: World) -> Pairs:
         before: int | None = None
         for t in range(s.first, s.last):
             c, d = model.column(0, s.charge), model.column(0, s.discharge)
-            e = model.column(0, s.capacity)
+            # energy_min is a bound, not a price: nobody is drained below it, or below where he came
+            e = model.column(min(s.floor[-1], s.start), s.capacity)
             pairs[i, t] = (c, d, s.charge, s.discharge)
             terms = {e: 1.0, c: -hours * s.eta_c, d: hours / s.eta_d}
             if before is not None:

@@ -83,3 +83,34 @@ def test_a_car_that_never_stays_a_whole_step() -> None:
     assert np.isnan(run.energy_kwh[0]).all()
     assert run.energy_leave_kwh[0] == 20.0
     assert not run.promised[0]
+
+
+def test_a_full_round_trip_costs_exactly_the_efficiencies() -> None:
+    """0.9 in and 0.9 out: of 10 kWh charged 8.1 come back. Driven by price, back to the start."""
+    price = np.array([0.0, 0.0, 1.0, 1.0])
+    row = {
+        "depart": 4, "energy_arrive_kwh": 0.0, "energy_target_kwh": 0.0, "capacity_kwh": 60.0,
+        "charge_max_kw": 10.0, "discharge_max_kw": 50.0, "charge_efficiency": 0.9,
+        "discharge_efficiency": 0.9, "stated": 4,
+    }  # fmt: skip
+    run = simulate(scenario([row], steps=4, import_eur_kwh=price, export_eur_kwh=price), Mode.V2G)
+    charged, given = run.summary["charged_kwh"], run.summary["discharged_kwh"]
+    assert charged == pytest.approx(5.0)
+    assert given / charged == pytest.approx(0.81, abs=1e-12)
+    assert run.energy_leave_kwh[0] == pytest.approx(0.0, abs=1e-9)
+
+
+def test_taper_slows_charging_only_where_a_model_is_named() -> None:
+    rows = [
+        {"depart": 8, "energy_arrive_kwh": 45.0, "energy_target_kwh": 60.0, "site": 0},
+        {"depart": 8, "energy_arrive_kwh": 45.0, "energy_target_kwh": 60.0, "site": 0,
+         "battery_model": "taper"},
+    ]  # fmt: skip
+    run = simulate(scenario(rows, steps=8), Mode.UNCONTROLLED)
+    plain, tapered = run.power_kw
+    assert plain[:5] == pytest.approx([11.0] * 5)
+    assert tapered[0] == pytest.approx(11.0)
+    later = tapered[2:8]
+    assert (np.diff(later) < 0.0).all()
+    assert run.energy_leave_kwh[1] < 60.0
+    assert run.promised.tolist() == [True, False]

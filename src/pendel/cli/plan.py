@@ -54,15 +54,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> Outcome:
     """Read, plan, write, verify what was written. Raises InputError for bad input."""
     check_options(args)
+    from pendel.cli.reading import read_with_progress
     from pendel.control.plan import PlanOptions, plan
     from pendel.control.problem import problem_of
-    from pendel.scenario.read import read_scenario
 
     if args.out:
         from pendel.scenario.results import check_replaceable
 
         check_replaceable(Path(args.out).absolute())
-    scenario = read_scenario(Path(args.scenario))
+    scenario = read_with_progress(Path(args.scenario))
     problem = problem_of(scenario)
     warm = None
     if args.warm:
@@ -265,7 +265,9 @@ class _Line:
         if not self._on:
             return
         gap = (objective_eur - bound_eur) / max(1.0, abs(bound_eur))
-        text = f"round {round_number}: {objective_eur:.6g} EUR, bound {bound_eur:.6g}, gap {gap:.1e}"
+        text = (
+            f"round {round_number}: {objective_eur:.6g} EUR, bound {bound_eur:.6g}, gap {gap:.1e}"
+        )
         print(f"\r{text[:78]:78}", end="", file=sys.stderr)
         sys.stderr.flush()
         self._shown = True

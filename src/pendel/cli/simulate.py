@@ -43,10 +43,10 @@ def run(args: argparse.Namespace) -> Outcome:
             "simulate", 0, "--confidence", f"{args.confidence} is out of range", f"{low} to {high}"
         )
         raise InputError([problem])
-    from pendel.scenario.read import read_scenario
+    from pendel.cli.reading import read_with_progress
     from pendel.sim.engine import simulate
 
-    scenario = read_scenario(Path(args.scenario))
+    scenario = read_with_progress(Path(args.scenario))
     modes = list(Mode) if args.strategy == ALL else [Mode(args.strategy)]
     runs = []
     for mode in modes:

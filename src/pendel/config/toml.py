@@ -65,6 +65,8 @@ def path_text(path: KeyPath) -> str:
 def load_toml(path: Path) -> TomlDocument:
     """Read a TOML file. Raises InputError: missing, not UTF-8, too large or not TOML."""
     name = path.name
+    if path.exists() and not path.is_file():
+        raise InputError([Problem(name, 0, "", "is not a file")])
     try:
         with path.open("rb") as file:
             raw = file.read(TOML_BYTES_MAX + 1)

@@ -12,68 +12,14 @@ w = 1/theta is the barrier weight of each column, 0 where it is fixed. docs/conc
 
 import numpy as np
 
+from pendel.control.cholesky_kernels import (
+    factor_cholesky,
+    solve_cholesky,
+    solve_cholesky_many,
+    solve_site,
+)
 from pendel.kernel import kernel
 from pendel.units import FloatArray, IntArray
-
-
-@kernel
-def factor_cholesky(H: FloatArray) -> bool:
-    """Overwrite the upper triangle of H [T, T] with U, H = U'U; False if not positive."""
-    n = H.shape[0]
-    for k in range(n):
-        pivot = H[k, k]
-        if not pivot > 0.0:
-            return False
-        root = np.sqrt(pivot)
-        inverse = 1.0 / root
-        for j in range(k, n):
-            H[k, j] *= inverse
-        for i in range(k + 1, n):
-            factor = H[k, i]
-            if factor != 0.0:
-                for j in range(i, n):
-                    H[i, j] -= factor * H[k, j]
-    return True
-
-
-@kernel
-def solve_cholesky(U: FloatArray, x: FloatArray) -> None:
-    """Solve U'U x = b in place, U upper triangular [T, T], x [T]."""
-    n = U.shape[0]
-    for k in range(n):
-        x[k] /= U[k, k]
-        value = x[k]
-        for j in range(k + 1, n):
-            x[j] -= U[k, j] * value
-    for k in range(n - 1, -1, -1):
-        total = x[k]
-        for j in range(k + 1, n):
-            total -= U[k, j] * x[j]
-        x[k] = total / U[k, k]
-
-
-@kernel
-def solve_cholesky_many(U: FloatArray, X: FloatArray) -> None:
-    """Solve U'U X = B in place for all columns of X [T, T]."""
-    n, many = X.shape
-    for k in range(n):
-        inverse = 1.0 / U[k, k]
-        for c in range(many):
-            X[k, c] *= inverse
-        for j in range(k + 1, n):
-            factor = U[k, j]
-            if factor != 0.0:
-                for c in range(many):
-                    X[j, c] -= factor * X[k, c]
-    for k in range(n - 1, -1, -1):
-        for j in range(k + 1, n):
-            factor = U[k, j]
-            if factor != 0.0:
-                for c in range(many):
-                    X[k, c] -= factor * X[j, c]
-        inverse = 1.0 / U[k, k]
-        for c in range(many):
-            X[k, c] *= inverse
 
 
 @kernel
@@ -119,6 +65,103 @@ def add_unit(
 
 
 @kernel
+def supply_answer(
+    w: FloatArray,
+    at_m: int,
+    at_x: int,
+    at_s: int,
+    at_p: int,
+    has_demand: int,
+    N: FloatArray,
+    tau: FloatArray,
+) -> float:
+    """Answer of import and export to the site price: diag(N) + tau tau' spread; returns spread."""
+    total = 0.0
+    for t in range(N.shape[0]):
+        wm, wx = w[at_m + t], w[at_x + t]
+        if has_demand:
+            ws = w[at_s + t]
+            both = max(wm + ws, 1e-300)
+            N[t] = wm * ws / both + wx
+            tau[t] = wm / both
+            total += 1.0 / both
+        else:
+            N[t] = wm + wx
+            tau[t] = 0.0
+    return w[at_p] / (1.0 + w[at_p] * total) if has_demand else 0.0
+
+
+@kernel
+def factor_site(
+    K: FloatArray,
+    end: IntArray,
+    N: FloatArray,
+    tau: FloatArray,
+    spread: float,
+    H: FloatArray,
+    edge: FloatArray,
+) -> float:
+    """Factor K + diag(N) + tau tau' spread into H [T, T]; returns the weight of `solve_site`.
+
+    Dense: the rank-one part goes into H (weight 0). Envelope: it stays outside. -1: not positive.
+    """
+    steps = N.shape[0]
+    is_dense = end[0] == steps - 1
+    inner = spread if is_dense else 0.0
+    for i in range(steps):
+        for j in range(i, end[i] + 1):
+            H[i, j] = K[i, j] + tau[i] * tau[j] * inner
+        H[i, i] += N[i]
+    if not factor_cholesky(H, end):
+        return -1.0
+    if is_dense or spread == 0.0:
+        return 0.0
+    edge[:] = tau
+    solve_cholesky(H, end, edge)
+    total = 0.0
+    for t in range(steps):
+        total += tau[t] * edge[t]
+    return spread / (1.0 + spread * total)
+
+
+@kernel
+def answer_node(
+    K: FloatArray,
+    end: IntArray,
+    N: FloatArray,
+    tau: FloatArray,
+    spread: float,
+    H: FloatArray,
+    edge: FloatArray,
+    weight: float,
+    V: FloatArray,
+    S: FloatArray,
+) -> None:
+    """Add (N^-1 + K^-1)^-1 = N (K + N)^-1 K, the site's answer to its node's price, to S [T, T]."""
+    steps = N.shape[0]
+    for i in range(steps):
+        V[i, i] = K[i, i]
+        for j in range(i + 1, steps):
+            V[i, j] = K[i, j]
+            V[j, i] = K[i, j]
+    solve_cholesky_many(H, end, V)
+    for j in range(steps):
+        if weight != 0.0:
+            carried = 0.0
+            for i in range(steps):
+                carried += tau[i] * V[i, j]
+            carried *= weight
+            for i in range(steps):
+                V[i, j] -= edge[i] * carried
+        carried = 0.0
+        for i in range(steps):
+            carried += tau[i] * V[i, j]
+        carried *= spread
+        for i in range(steps):
+            S[i, j] += N[i] * V[i, j] + tau[i] * carried
+
+
+@kernel
 def factor_sites(
     first_site: int,
     last_site: int,
@@ -137,6 +180,9 @@ def factor_sites(
     N: FloatArray,
     tau: FloatArray,
     spread: FloatArray,
+    end: IntArray,
+    edge: FloatArray,
+    weight: FloatArray,
     S: FloatArray,
 ) -> bool:
     """Factor sites first_site..last_site-1; add their answers to the node matrices S [F, T, T].
@@ -147,8 +193,7 @@ def factor_sites(
     pairs = offset[offset.shape[0] - 1]
     cells = has_demand.shape[0] * steps
     at_m, at_x = 3 * pairs, 3 * pairs + cells
-    at_k, at_s = at_x + cells, at_x + 2 * cells
-    at_p = at_s + cells
+    at_k, at_s, at_p = at_x + cells, at_x + 2 * cells, at_x + 3 * cells
     zrow = np.empty(steps)
     K = np.empty((steps, steps))
     V = np.empty((steps, steps))
@@ -172,41 +217,14 @@ def factor_sites(
                     L[a:b],
                     zrow,
                 )
-        total = 0.0
-        for t in range(steps):
-            wm, wx = w[at_m + base + t], w[at_x + base + t]
-            if has_demand[s]:
-                ws = w[at_s + base + t]
-                both = max(wm + ws, 1e-300)
-                N[s, t] = wm * ws / both + wx
-                tau[s, t] = wm / both
-                total += 1.0 / both
-            else:
-                N[s, t] = wm + wx
-                tau[s, t] = 0.0
-        wp = w[at_p + s]
-        spread[s] = wp / (1.0 + wp * total) if has_demand[s] else 0.0
-        for i in range(steps):
-            for j in range(i, steps):
-                H[s, i, j] = K[i, j] + tau[s, i] * tau[s, j] * spread[s]
-            H[s, i, i] += N[s, i]
-        if not factor_cholesky(H[s]):
+        at = at_m + base, at_x + base, at_s + base, at_p + s
+        spread[s] = supply_answer(w, at[0], at[1], at[2], at[3], has_demand[s], N[s], tau[s])
+        weight[s] = factor_site(K, end[s], N[s], tau[s], spread[s], H[s], edge[s])
+        if weight[s] < 0.0:
             return False
         node = node_of[s]
         if node >= 0:
-            for i in range(steps):
-                V[i, i] = K[i, i]
-                for j in range(i + 1, steps):
-                    V[i, j] = K[i, j]
-                    V[j, i] = K[i, j]
-            solve_cholesky_many(H[s], V)
-            for j in range(steps):
-                carried = 0.0
-                for i in range(steps):
-                    carried += tau[s, i] * V[i, j]
-                carried *= spread[s]
-                for i in range(steps):
-                    S[node, i, j] += N[s, i] * V[i, j] + tau[s, i] * carried
+            answer_node(K, end[s], N[s], tau[s], spread[s], H[s], edge[s], weight[s], V, S[node])
     return True
 
 
@@ -220,6 +238,18 @@ def solve_unit(D: FloatArray, L: FloatArray, x: FloatArray) -> None:
         x[j] /= D[j]
     for j in range(n - 2, -1, -1):
         x[j] -= L[j] * x[j + 1]
+
+
+@kernel
+def solve_peak(wm: FloatArray, ws: FloatArray, spread: float, x: FloatArray) -> None:
+    """Solve the demand rows (diag(wm + ws) + w_P e e') x = b in place."""
+    total = 0.0
+    for t in range(x.shape[0]):
+        x[t] /= max(wm[t] + ws[t], 1e-300)
+        total += x[t]
+    total *= spread
+    for t in range(x.shape[0]):
+        x[t] -= total / max(wm[t] + ws[t], 1e-300)
 
 
 @kernel
@@ -241,6 +271,9 @@ def sweep_up(
     N: FloatArray,
     tau: FloatArray,
     spread: FloatArray,
+    end: IntArray,
+    edge: FloatArray,
+    weight: FloatArray,
     rhs: FloatArray,
     answer: FloatArray,
     node_rhs: FloatArray,
@@ -267,20 +300,15 @@ def sweep_up(
             for j in range(b - a):
                 rate = gain[u] * w[a + j] + loss[u] * w[pairs + a + j]
                 h[unit_step[u] + j] -= rate * x[j]
+        peak = answer[pi : pi + steps]
+        peak[:] = 0.0
         if has_demand[s]:
-            total = 0.0
+            peak[:] = rhs[pi : pi + steps]
+            wm = w[at_m + base : at_m + base + steps]
+            solve_peak(wm, w[at_s + base : at_s + base + steps], spread[s], peak)
             for t in range(steps):
-                both = max(w[at_m + base + t] + w[at_s + base + t], 1e-300)
-                answer[pi + t] = rhs[pi + t] / both
-                total += answer[pi + t]
-            total *= spread[s]
-            for t in range(steps):
-                both = max(w[at_m + base + t] + w[at_s + base + t], 1e-300)
-                answer[pi + t] -= total / both
-                h[t] += w[at_m + base + t] * answer[pi + t]
-        else:
-            answer[pi : pi + steps] = 0.0
-        solve_cholesky(H[s], h)
+                h[t] += wm[t] * peak[t]
+        solve_site(H[s], end[s], tau[s], edge[s], weight[s], h)
         node = node_of[s]
         if node >= 0:
             carried = 0.0
@@ -312,6 +340,9 @@ def sweep_down(
     N: FloatArray,
     tau: FloatArray,
     spread: FloatArray,
+    end: IntArray,
+    edge: FloatArray,
+    weight: FloatArray,
     answer: FloatArray,
     node_price: FloatArray,
 ) -> None:
@@ -334,20 +365,16 @@ def sweep_down(
             carried *= spread[s]
             for t in range(steps):
                 pull[t] = N[s, t] * node_price[node, t] + tau[s, t] * carried
-            solve_cholesky(H[s], pull)
+            solve_site(H[s], end[s], tau[s], edge[s], weight[s], pull)
             for t in range(steps):
                 change[t] += pull[t]
         if has_demand[s]:
-            total = 0.0
+            wm = w[at_m + base : at_m + base + steps]
             for t in range(steps):
-                relative = change[t] - (node_price[node, t] if node >= 0 else 0.0)
-                both = max(w[at_m + base + t] + w[at_s + base + t], 1e-300)
-                pull[t] = w[at_m + base + t] * relative / both
-                total += pull[t]
-            total *= spread[s]
+                pull[t] = wm[t] * (change[t] - (node_price[node, t] if node >= 0 else 0.0))
+            solve_peak(wm, w[at_s + base : at_s + base + steps], spread[s], pull)
             for t in range(steps):
-                both = max(w[at_m + base + t] + w[at_s + base + t], 1e-300)
-                answer[pi + t] += pull[t] - total / both
+                answer[pi + t] += pull[t]
         for u in range(site_begin[s], site_begin[s + 1]):
             a, b = offset[u], offset[u + 1]
             for j in range(b - a):

@@ -13,6 +13,8 @@ from pendel.units import SECONDS_PER_HOUR, BoolArray, FloatArray, IntArray
 
 EXACT_UNITS_MAX = 96
 """Units that are planned exactly together at most; more are planned by the sweep."""
+FEW_SITES_MAX = 128
+"""More sites than this are a fleet: its units are planned by the sweep, however few are there."""
 EXACT_UNITS_EACH_STEP = 6
 """A group of up to this many units is planned anew each step, one of n times as many every n."""
 
@@ -29,14 +31,13 @@ def coupled_groups(
     swept = np.zeros(len(state), dtype=np.bool_)
     if len(units) == 0:
         return [], swept
+    if len(units) > EXACT_UNITS_MAX or len(network.feeder) > FEW_SITES_MAX:
+        swept[units] = True
+        return [], swept
     if network.is_limited:
         groups = [units]
     else:
         groups = [units[state.site[units] == site] for site in np.unique(state.site[units])]
-    total = sum(len(group) for group in groups)
-    if total > EXACT_UNITS_MAX:
-        swept[units] = True
-        return [], swept
     return groups, swept
 
 

@@ -63,6 +63,7 @@ def forecast_series(
     """Forecast of power [S, steps] from past_kw [S, P], whose last column ends at now_s.
 
     kind "load" or "pv"; powers are amounts >= 0. place: for pv only, gives the clear-sky shape.
+    coverage 0: only the point is wanted (the band is the point), which is much faster.
     """
     past = np.maximum(past_kw, 0.0)
     if kind == "pv":
@@ -214,7 +215,7 @@ def _error_quantiles(
     """Quantiles of past errors near the same time of day [S, steps]; all errors if few."""
     rows, count = errors.shape
     edge = 0.5 * (1.0 - coverage)
-    if count == 0 or not np.isfinite(errors).any():
+    if count == 0 or coverage <= 0.0 or not np.isfinite(errors).any():
         return np.zeros((rows, steps)), np.zeros((rows, steps))
     width = max(1, round(TIME_WINDOW_H * SECONDS_PER_HOUR / step_s))
     slots = min(day, steps)

@@ -16,12 +16,15 @@ from pendel.control import newton_kernels as newton
 from pendel.control.arrow import Arrow
 from pendel.control.arrow_apply_kernels import apply_rows, apply_transpose
 from pendel.control.arrow_kernels import factor_sites, sweep_down, sweep_up
+from pendel.control.price_bound import price_bound_eur
+from pendel.control.start_kernels import even_grid, even_schedule
 from pendel.units import FloatArray
 
 ITERATIONS_MAX = 80
-START_REACH_KW = 3.0
+START_CENTRAL = 0.3
 STEP_BACK = 0.9995
-RESIDUAL_KW = 1e-9
+RESIDUAL_KW = 1e-8
+RESIDUAL_ACCEPTED_KW = 1e-6
 
 
 @dataclass(slots=True)
@@ -63,10 +66,12 @@ class Interior:
         self.H = np.zeros((sites, steps, steps))
         self.N, self.tau = np.zeros((sites, steps)), np.zeros((sites, steps))
         self.spread = np.zeros(sites)
+        self.edge, self.weight = np.zeros((sites, steps)), np.zeros(sites)
         self.S = np.zeros((nodes, steps, steps))
         self.node_solve: list[Any] = []
         self.columns, self.rows = columns, rows
         self.nodes, self.sites = nodes, sites
+        self.bottom_up = self._bottom_up()
         self.shape = (
             arrow.site_begin,
             arrow.offset,
@@ -96,7 +101,7 @@ class Interior:
         """Proven lower bound [EUR] at multipliers y."""
         a = self.arrow
         box = newton.box_bound(self.cost, aty, a.lo, a.hi)
-        return self.scale * (float(a.due @ y) + box) + a.constant_eur
+        return self.scale * (newton.product(a.due, y) + box) + a.constant_eur
 
     def factor(self) -> bool:
         """Factor A W A' at the weights w; False if it is not positive definite."""
@@ -104,7 +109,8 @@ class Interior:
         self.S[:] = 0.0
         if not factor_sites(
             0, self.sites, a.steps, self.w, *self.shape, a.has_demand, a.node_of,
-            self.D, self.L, self.H, self.N, self.tau, self.spread, self.S,
+            self.D, self.L, self.H, self.N, self.tau, self.spread, a.end, self.edge, self.weight,
+            self.S,
         ):  # fmt: skip
             return False
         return self._factor_nodes()
@@ -117,7 +123,7 @@ class Interior:
         """Invert the matrices of the nodes, children first, then that of the market rows."""
         self.node_solve = [None] * (self.nodes + 1)
         steps = self.arrow.steps
-        for node in self._bottom_up():
+        for node in self.bottom_up:
             weight = self._node_weight(node)
             K = 0.5 * (self.S[node] + self.S[node].T)
             try:
@@ -152,10 +158,12 @@ class Interior:
         count = self.nodes * steps
         nodes = rhs[self.node_rows : self.node_rows + count].reshape(self.nodes, steps).copy()
         sizes = (0, self.sites, steps, self.w, *self.shape, a.has_demand, a.node_of)
-        factors = (self.D, self.L, self.H, self.N, self.tau, self.spread)
+        factors = (
+            self.D, self.L, self.H, self.N, self.tau, self.spread, a.end, self.edge, self.weight,
+        )  # fmt: skip
         sweep_up(*sizes, *factors, rhs, answer, nodes)
         price = np.zeros((self.nodes, steps))
-        order = self._bottom_up()
+        order = self.bottom_up
         dev = np.zeros(steps)
         for node in order:
             price[node] = self.node_solve[node] @ nodes[node]
@@ -192,25 +200,50 @@ def solve_interior(
     """
     method = Interior(arrow)
     lo, hi = arrow.lo, arrow.hi
-    v, zl, zu = np.empty(method.columns), np.empty(method.columns), np.empty(method.columns)
-    newton.start_point(lo, hi, method.cost, START_REACH_KW, START_REACH_KW, v, zl, zu)
+    v, zl, zu = np.zeros(method.columns), np.empty(method.columns), np.empty(method.columns)
     at = Iterate(v, np.zeros(method.rows), zl, zu)
+    if not _start(method, at):
+        return None
     open_columns = max(2 * int((hi > lo).sum()), 1)
-    best_bound = -np.inf
+    bound, good = -np.inf, None
     for iteration in range(ITERATIONS_MAX):
         aty = method.transpose(at.y)
-        best_bound = max(best_bound, method.bound(at.y, aty))
+        bound = max(bound, method.bound(at.y, aty))
         rp = arrow.due - method.multiply(at.v)
         residual = float(np.abs(rp).max(initial=0.0))
-        objective = method.scale * float(method.cost @ at.v) + arrow.constant_eur
-        gap = (objective - best_bound) / max(1.0, abs(best_bound))
-        if progress is not None:
-            progress(iteration, objective, best_bound)
-        if (gap <= wanted_gap and residual <= RESIDUAL_KW) or remaining_s() <= 0.0:
-            return _result(arrow, at, best_bound, objective, residual, iteration)
-        if not _iterate(method, at, aty, rp, open_columns):
+        objective = method.scale * newton.product(method.cost, at.v) + arrow.constant_eur
+        if not (np.isfinite(objective) and np.isfinite(bound)):
             break
-    return None
+        if progress is not None:
+            progress(iteration, objective, bound)
+        gap = (objective - bound) / max(1.0, abs(bound))
+        if abs(gap) <= wanted_gap and residual <= RESIDUAL_ACCEPTED_KW:
+            if good is None or residual < good.residual_kw:
+                proven = max(bound, price_bound_eur(arrow, at.y, aty, method.scale))
+                good = _result(arrow, at, proven, objective, residual, iteration)
+            if residual <= RESIDUAL_KW or iteration >= good.iterations + 2:
+                break
+        if remaining_s() <= 0.0 or not _iterate(method, at, aty, rp, open_columns):
+            break
+    return good
+
+
+def _start(method: Interior, at: Iterate) -> bool:
+    """A first point: even schedules, least-squares multipliers (after Mehrotra)."""
+    a = method.arrow
+    even_schedule(a.steps, *method.shape, a.lo, a.hi, a.due, at.v)
+    order = np.array(method.bottom_up, dtype=np.int64)
+    even_grid(
+        a.steps, method.sites, a.pairs, a.node_of, a.parent, order, a.has_market, a.lo, a.hi,
+        a.due, at.v,
+    )  # fmt: skip
+    newton.start_weights(a.lo, a.hi, at.v, method.w)
+    if not method.factor():
+        return False
+    at.y[:] = method.solve(method.multiply(method.w * method.cost))
+    reduced = method.cost - method.transpose(at.y)
+    newton.start_multipliers(a.lo, a.hi, reduced, START_CENTRAL, at.v, at.zl, at.zu)
+    return True
 
 
 def _iterate(
@@ -234,7 +267,9 @@ def _iterate(
     after = newton.affine_products(*bounds, dv, dzl, dzu, primal, dual, second_l, second_u)
     aim = (after / total) ** 3 * total / open_columns
     newton.corrector_rho(*bounds, rd, second_l, second_u, aim, rho)
-    dy = method.solve(rp + method.multiply(method.w * rho))
+    rhs = rp + method.multiply(method.w * rho)
+    dy = method.solve(rhs)
+    dy += method.solve(rhs - method.multiply(method.w * method.transpose(dy)))
     newton.primal_step(method.w, method.transpose(dy), rho, dv)
     newton.dual_steps(*bounds, dv, second_l, second_u, True, aim, dzl, dzu)
     primal, dual = newton.longest_steps(*bounds, dv, dzl, dzu)
@@ -253,9 +288,11 @@ def _result(
     pairs, sites = arrow.pairs, len(arrow.node_of)
     curtail = 3 * pairs + 2 * sites * arrow.steps
     return InteriorResult(
-        charge_kw=at.v[:pairs],
-        discharge_kw=at.v[pairs : 2 * pairs],
-        curtailed_kw=at.v[curtail : curtail + sites * arrow.steps].reshape(sites, arrow.steps),
+        charge_kw=at.v[:pairs].copy(),
+        discharge_kw=at.v[pairs : 2 * pairs].copy(),
+        curtailed_kw=at.v[curtail : curtail + sites * arrow.steps]
+        .reshape(sites, arrow.steps)
+        .copy(),
         bound_eur=bound,
         objective_eur=objective,
         residual_kw=residual,

@@ -75,7 +75,8 @@ class Model:
 
 
 def build_model(problem: PlanProblem, reach: Reach) -> Model:
-    """The model without reserves (`linear_reserves` adds them), with closed slacks and the cost of the contract as objective."""
+    """The model without reserves (`linear_reserves` adds them): slacks closed, cost of the
+    contract as objective."""
     model = Model()
     _add_units(model, problem, reach)
     _add_sites(model, problem, reach)

@@ -13,6 +13,7 @@ import numpy as np
 from pendel.control.linear_model import INF, Model
 from pendel.control.problem import PlanProblem
 from pendel.control.reach import Reach
+from pendel.control.schedule_kernels import tighten_backward
 from pendel.scenario.columns import Reserves
 from pendel.units import BoolArray, FloatArray, IntArray
 
@@ -44,12 +45,9 @@ def keep_energy(problem: PlanProblem, reach: Reach) -> FloatArray:
     left = reach.offset[1:][u] - 1 - np.arange(reach.pairs)
     keep = np.maximum(reach.lo, reach.target[u] - left * rate[u])
     own = np.maximum(np.maximum(reach.minimum, reach.floor), reach.lo)
-    need = own.copy()
     # Floors ahead need energy now as far as charging at once cannot supply it later.
-    for row in range(reach.pairs - 2, -1, -1):
-        if u[row + 1] == u[row]:
-            need[row] = max(need[row], need[row + 1] - rate[u[row]])
-    return np.maximum(keep, need)
+    tighten_backward(reach.offset, rate, rate, own, reach.hi.copy())
+    return np.maximum(keep, own)
 
 
 def _add_direction(
@@ -192,4 +190,4 @@ def _sites_below(problem: PlanProblem, node: int) -> BoolArray:
     for _ in range(len(problem.feeders)):
         at = np.where(at >= 0, problem.feeders.parent[np.maximum(at, 0)], -1)
         found |= at == node
-    return found
+    return np.asarray(found, dtype=np.bool_)

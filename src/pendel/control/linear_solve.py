@@ -60,7 +60,7 @@ class Engine:
         lp.a_matrix_.value_ = value
         return lp
 
-    def run(self, big: bool = False) -> str:
+    def run(self, solver: str = "choose") -> str:
         """Solve; "optimal", "infeasible" or "stopped"."""
         left = self._remaining_s()
         if left <= 0.0:
@@ -68,7 +68,7 @@ class Engine:
         if left < INF:
             self._highs.setOptionValue("time_limit", self._highs.getRunTime() + left)
         if not self.is_mip:
-            self._highs.setOptionValue("solver", "ipm" if big else "choose")
+            self._highs.setOptionValue("solver", solver)
         self._highs.run()
         status = self._highs.getModelStatus()
         kinds = self._highspy.HighsModelStatus

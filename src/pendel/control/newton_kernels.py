@@ -5,8 +5,6 @@ Primal v in (lo, hi) with multipliers zl, zu > 0; fixed columns (hi <= lo) are l
     rho   = rd - rl/(v - lo) + ru/(hi - v)
 """
 
-import numpy as np
-
 from pendel.kernel import kernel
 from pendel.units import FloatArray
 
@@ -188,6 +186,15 @@ def box_bound(cost: FloatArray, aty: FloatArray, lo: FloatArray, hi: FloatArray)
 
 
 @kernel
+def product(a: FloatArray, b: FloatArray) -> float:
+    """a'b without the threads of a BLAS."""
+    total = 0.0
+    for i in range(a.shape[0]):
+        total += a[i] * b[i]
+    return total
+
+
+@kernel
 def dual_residual(
     cost: FloatArray,
     aty: FloatArray,
@@ -206,25 +213,32 @@ def dual_residual(
 
 
 @kernel
-def start_point(
+def start_weights(lo: FloatArray, hi: FloatArray, v: FloatArray, w: FloatArray) -> None:
+    """Weights of the least-squares multipliers at a first point v; fixed columns go to lo."""
+    for i in range(v.shape[0]):
+        if hi[i] > lo[i]:
+            near = min(v[i] - lo[i], hi[i] - v[i], 3.0)
+            w[i] = near * near
+        else:
+            v[i] = lo[i]
+            w[i] = 0.0
+
+
+@kernel
+def start_multipliers(
     lo: FloatArray,
     hi: FloatArray,
-    cost: FloatArray,
-    reach: float,
-    weight: float,
+    reduced: FloatArray,
+    central: float,
     v: FloatArray,
     zl: FloatArray,
     zu: FloatArray,
 ) -> None:
-    """Interior start: at most `reach` from the lower bound, multipliers on the central path."""
+    """Multipliers from reduced costs plus a part on the central path."""
     for i in range(v.shape[0]):
-        width = hi[i] - lo[i]
-        if width > 0.0:
-            below = min(0.5 * width, max(reach, 0.01 * width))
-            v[i] = lo[i] + below
-            zl[i] = weight / below
-            zu[i] = weight / (width - below)
+        if hi[i] > lo[i]:
+            zl[i] = max(reduced[i], 0.0) + central / (1.0 + v[i] - lo[i])
+            zu[i] = max(-reduced[i], 0.0) + central / (1.0 + hi[i] - v[i])
         else:
-            v[i] = lo[i]
             zl[i] = 0.0
             zu[i] = 0.0

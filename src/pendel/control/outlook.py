@@ -8,8 +8,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pendel.control.forecast import forecast_prices, forecast_series
 from pendel.control.state import Knowledge
-from pendel.units import SECONDS_PER_DAY, FloatArray
+from pendel.units import SECONDS_PER_HOUR, FloatArray
+
+SITES_EACH_STEP = 16
+"""Up to this many sites are forecast anew each step, more once an hour."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,40 +35,59 @@ class Outlook:
         return int(self.load_kw.shape[1])
 
 
-def outlook_of(knowledge: Knowledge, steps: int) -> Outlook | None:
-    """What to expect of the coming steps, or None where no price was ever known (blind)."""
-    known = knowledge.import_eur_kwh.shape[1]
-    if known == 0 and knowledge.import_past_eur_kwh.shape[1] == 0:
-        return None
-    return Outlook(
-        extended(knowledge.import_eur_kwh, knowledge.import_past_eur_kwh, knowledge, steps),
-        extended(knowledge.export_eur_kwh, knowledge.export_past_eur_kwh, knowledge, steps),
-        same_time_yesterday(knowledge.load_past_kw, knowledge, steps),
-        same_time_yesterday(knowledge.pv_past_kw, knowledge, steps),
-        min(known, steps),
-    )
+class Expectations:
+    """Makes the outlook of each step; many sites share one forecast per hour."""
+
+    def __init__(self) -> None:
+        self._made_at_s: int | None = None
+        self._load_kw: FloatArray = np.zeros((0, 0))
+        self._pv_kw: FloatArray = np.zeros((0, 0))
+
+    def outlook(self, knowledge: Knowledge, steps: int) -> Outlook | None:
+        """What to expect of the coming steps, or None where no price was ever known (blind)."""
+        known = knowledge.import_eur_kwh.shape[1]
+        if known == 0 and knowledge.import_past_eur_kwh.shape[1] == 0:
+            return None
+        passed = self._renew(knowledge, steps)
+        return Outlook(
+            prices_ahead(knowledge.import_eur_kwh, knowledge.import_past_eur_kwh, knowledge, steps),
+            prices_ahead(knowledge.export_eur_kwh, knowledge.export_past_eur_kwh, knowledge, steps),
+            np.ascontiguousarray(self._load_kw[:, passed : passed + steps]),
+            np.ascontiguousarray(self._pv_kw[:, passed : passed + steps]),
+            min(known, steps),
+        )
+
+    def _renew(self, knowledge: Knowledge, steps: int) -> int:
+        """Forecast anew where due; returns how many steps the forecast is old."""
+        now_s, per_hour = knowledge.now_s, max(SECONDS_PER_HOUR // knowledge.step_s, 1)
+        if self._made_at_s is not None and len(knowledge.load_kw) > SITES_EACH_STEP:
+            passed = (now_s - self._made_at_s) // knowledge.step_s
+            if 0 <= passed < per_hour and passed + steps <= self._load_kw.shape[1]:
+                return passed
+        self._made_at_s = now_s
+        ahead = steps + per_hour
+        self._load_kw = power_ahead(knowledge.load_past_kw, knowledge, ahead, "load")
+        self._pv_kw = power_ahead(knowledge.pv_past_kw, knowledge, ahead, "pv")
+        return 0
 
 
-def extended(known: FloatArray, past: FloatArray, knowledge: Knowledge, steps: int) -> FloatArray:
-    """Prices [R, K]: the known ones [R, H], then those of a day earlier."""
+def prices_ahead(
+    known: FloatArray, past: FloatArray, knowledge: Knowledge, steps: int
+) -> FloatArray:
+    """Prices [R, K]: the published ones [R, H], then the forecast from them and the past."""
     if known.shape[1] >= steps:
         return np.ascontiguousarray(known[:, :steps])
-    day = SECONDS_PER_DAY // knowledge.step_s
-    series = np.concatenate([past, known], axis=1)
-    while series.shape[1] - past.shape[1] < steps:
-        back = min(day, series.shape[1])
-        series = np.concatenate([series, series[:, -back:]], axis=1)
-    return np.ascontiguousarray(series[:, past.shape[1] : past.shape[1] + steps])
+    band = forecast_prices(
+        known, past, knowledge.now_s, knowledge.step_s, steps, knowledge.timezone, coverage=0.0
+    )
+    return np.ascontiguousarray(band.point)
 
 
-def same_time_yesterday(past: FloatArray, knowledge: Knowledge, steps: int) -> FloatArray:
-    """Load or PV [S, K] as a day earlier; as last measured where the run is younger than that."""
-    day = SECONDS_PER_DAY // knowledge.step_s
-    count = past.shape[1]
-    if count == 0:
+def power_ahead(past: FloatArray, knowledge: Knowledge, steps: int, kind: str) -> FloatArray:
+    """Load or PV [S, K] as forecast; zero where nothing but zero was ever measured."""
+    if not past.any():
         return np.zeros((past.shape[0], steps))
-    index = count + np.arange(steps) - day
-    while (index >= count).any():
-        index = np.where(index >= count, index - day, index)
-    index = np.where(index < 0, count - 1, index)
-    return np.ascontiguousarray(past[:, index])
+    band = forecast_series(
+        past, knowledge.now_s, knowledge.step_s, steps, knowledge.timezone, kind, coverage=0.0
+    )
+    return np.ascontiguousarray(band.point)

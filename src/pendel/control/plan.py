@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from pendel.control.arrow import applies, arrow_of
+from pendel.control.arrow import applies, arrow_of, effort_s, general_effort_s
 from pendel.control.greedy import greedy_schedule
 from pendel.control.interior import solve_interior
 from pendel.control.linear_plan import solve_linear
@@ -85,9 +85,9 @@ def _structured(problem: PlanProblem, reach: Reach, options: PlanOptions) -> Pla
     """
     wanted = min(options.gap, FINE_GAP) if len(problem.units) <= FINE_UNITS else options.gap
     arrow = arrow_of(problem, reach)
-    result = solve_interior(
-        arrow, INNER_GAP_SHARE * wanted, _remaining(options), options.progress
-    )
+    if options.method == "auto" and general_effort_s(arrow) < effort_s(arrow):
+        return None
+    result = solve_interior(arrow, INNER_GAP_SHARE * wanted, _remaining(options), options.progress)
     if result is None:
         return None
     power = arrow.fixed_kw.copy()
@@ -183,7 +183,7 @@ def trivial_bound(problem: PlanProblem) -> float:
     units, h = problem.units, problem.step_h
     steps = np.arange(problem.steps)
     here = (units.first[:, None] <= steps) & (steps < units.last[:, None])
-    most, least = problem.load_kw.copy(), -problem.pv_kw
+    most, least = problem.load_kw.copy(), np.negative(problem.pv_kw)
     np.add.at(most, units.site, here * units.charge_max_kw[:, None])
     np.add.at(least, units.site, -here * units.discharge_max_kw[:, None])
     row = problem.price_row

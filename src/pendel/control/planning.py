@@ -5,15 +5,20 @@ plan expected it, when it does not follow orders, and when its plan has aged. Sm
 are solved exactly; many units are planned one after the other against their site's rest (`sweep`).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pendel.control.coupled import EXACT_UNITS_EACH_STEP, coupled_groups, plan_exactly
+from pendel.control.coupled import (
+    EXACT_UNITS_EACH_STEP,
+    FEW_SITES_MAX,
+    coupled_groups,
+    plan_exactly,
+)
 from pendel.control.departures import DepartureModel
 from pendel.control.dispatch import Network
 from pendel.control.lone import lone_sites, plan_lone
-from pendel.control.outlook import Outlook, outlook_of
+from pendel.control.outlook import Expectations, Outlook
 from pendel.control.promise import PromiseKeeper, select
 from pendel.control.slots import Slots
 from pendel.control.state import FleetState, Knowledge
@@ -32,7 +37,7 @@ DEVIATION_KWH = 0.25
 SWEEP_UNITS_MAX = 400
 """Units planned per tick by the sweep at most, the longest waiting first: a tick stays short."""
 AGE_STEPS_MAX = 96
-LONE_UNITS_MAX = 512
+LONE_UNITS_MAX = 160
 """Cars that the stochastic policy steers at most; more are planned by the sweep."""
 LONE_DEVIATION_KWH = 0.01
 
@@ -74,6 +79,7 @@ class Planning:
         self.network = network
         self.end_s = end_s
         self.slots = Slots(HORIZON_STEPS_MAX, len(network.feeder))
+        self._expectations = Expectations()
         self._known_until_s = 0
         self._news_at = 0
         self._seen_step: int | None = None
@@ -87,7 +93,7 @@ class Planning:
         self._pass_time(step)
         new = self.slots.match(state)
         if fresh_step or len(new):
-            outlook = outlook_of(knowledge, self._steps_ahead(knowledge.now_s))
+            outlook = self._expectations.outlook(knowledge, self._steps_ahead(knowledge.now_s))
             if outlook is not None:
                 self._note_news(knowledge, step)
                 self._plan(state, knowledge, outlook, step)
@@ -120,7 +126,7 @@ class Planning:
         lone = lone_sites(state, knowledge, outlook, self.network, self.mode)[state.site]
         lone &= state.is_session
         groups, swept = coupled_groups(state, ~lone, self.network)
-        if lone.sum() > LONE_UNITS_MAX:
+        if lone.sum() > LONE_UNITS_MAX or len(self.network.feeder) > FEW_SITES_MAX:
             swept |= lone
         elif lone.any():
             self._plan_lone(state, self._due_lone(state, lone, step), knowledge, outlook, step)
@@ -144,8 +150,9 @@ class Planning:
         self, state: FleetState, group: IntArray, knowledge: Knowledge, outlook: Outlook, step: int
     ) -> None:
         presence, floor = self._promises(state, group, knowledge, outlook, careful=True)
+        valued = replace(state, terminal_eur_kwh=self._end_values(state, knowledge, outlook))
         power = plan_exactly(
-            state, group, knowledge, outlook, self.network, self.mode, presence, floor
+            valued, group, knowledge, outlook, self.network, self.mode, presence, floor
         )
         self.slots.put(group, power, step)
         self.slots.put_floors(group, floor, step)
@@ -223,13 +230,27 @@ class Planning:
             todo, slots.row, state.site, knowledge.price_row, state.energy_kwh,
             state.capacity_kwh, state.energy_min_kwh, state.charge_max_kw, discharge_max,
             state.charge_efficiency, state.discharge_efficiency, state.wear_eur_kwh,
-            np.zeros(len(state)), presence, floor, outlook.import_eur_kwh, outlook.export_eur_kwh,
+            self._end_values(state, knowledge, outlook), presence, floor,
+            outlook.import_eur_kwh, outlook.export_eur_kwh,
             base, low, high, peak, knowledge.demand_charge_eur_kw / step_h,
             np.zeros(len(peak), dtype=np.bool_), step_h, step,
             slots.schedule_kw, slots.energy_kwh, slots.cars_kw,
         )  # fmt: skip
         slots.planned_at[slots.row[todo]] = step
         slots.put_floors(todo, floor, step)
+
+    def _end_values(self, state: FleetState, knowledge: Knowledge, outlook: Outlook) -> FloatArray:
+        """EUR per stored kWh left at the end of the horizon [N].
+
+        The horizon is cut where life goes on: what a stationary battery then holds is worth the
+        middle between saving an import and an export. At the true end of a run nothing is.
+        """
+        if self._ends_with(outlook):
+            return state.terminal_eur_kwh
+        row = knowledge.price_row[state.site]
+        middle = 0.5 * (outlook.import_eur_kwh.mean(axis=1) + outlook.export_eur_kwh.mean(axis=1))
+        worth = middle[row] * state.discharge_efficiency - state.wear_eur_kwh
+        return np.where(state.is_session, state.terminal_eur_kwh, np.maximum(worth, 0.0))
 
     def learn(self, sessions: Ended) -> None:
         """Departures and outcomes of ended sessions; cut ones (by the end of a run) teach too."""
@@ -262,8 +283,20 @@ class Planning:
             few.discharge_max_kw = np.where(few.is_session, 0.0, few.discharge_max_kw)
         steps, now_s, step_s = outlook.steps, knowledge.now_s, self.step_s
         presence = self.departures.presence(few, now_s, step_s, steps)
-        if not careful:
-            return presence, self.keeper.floors(few, presence, now_s, step_s, steps)
-        buy, sell, row = outlook.import_eur_kwh, outlook.export_eur_kwh, knowledge.price_row
-        floor = self.keeper.floors(few, presence, now_s, step_s, steps, buy, sell, row[few.site])
+        if careful:
+            row = knowledge.price_row[few.site]
+            buy, sell = outlook.import_eur_kwh, outlook.export_eur_kwh
+            floor = self.keeper.floors(few, presence, now_s, step_s, steps, buy, sell, row)
+        else:
+            floor = self.keeper.floors(few, presence, now_s, step_s, steps)
+        if self._ends_with(outlook):
+            gain = few.charge_max_kw * few.charge_efficiency * (step_s / SECONDS_PER_HOUR)
+            before = gain[:, None] * np.arange(steps - 1, -1, -1)
+            at_once = few.energy_kwh[:, None] + gain[:, None] * np.arange(1, steps + 1)
+            due = np.minimum(few.target_kwh[:, None] - before, at_once)
+            floor = np.fmax(floor, np.where(due > 0.0, due, np.nan))
         return presence, floor
+
+    def _ends_with(self, outlook: Outlook) -> bool:
+        """Whether the run ends with the horizon: then every target is due at its end."""
+        return self.end_s is not None and outlook.steps < HORIZON_STEPS_MAX

@@ -10,8 +10,9 @@ import numpy as np
 
 from pendel.control.problem import PlanProblem
 from pendel.control.reach import Reach
+from pendel.control.schedule_kernels import tighten_backward, walk
 from pendel.control.verify import Verdict, verify
-from pendel.units import BoolArray, FloatArray, IntArray
+from pendel.units import FloatArray, IntArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,34 +39,17 @@ def schedule_of(
 
     promised: minimum, floors and targets hold too (False where a rank had to give way).
     """
-    units, steps, h = problem.units, problem.steps, problem.step_h
-    count = len(units)
-    power = np.zeros((count, steps))
-    power[reach.unit, reach.step] = power_kw
-    lo = np.full((count, steps), -np.inf)
-    hi = np.full((count, steps), np.inf)
-    lo[reach.unit, reach.step] = promised_lo(reach) if promised else reach.lo
-    hi[reach.unit, reach.step] = reach.hi
-    here = np.zeros((count, steps), dtype=np.bool_)
-    here[reach.unit, reach.step] = True
-    eta_c, eta_d = units.charge_efficiency, units.discharge_efficiency
-    up, down = h * eta_c * units.charge_max_kw, h * units.discharge_max_kw / eta_d
-    least_lo, least_hi = _tube(reach, lo, hi, here, up, down)
-    energy = np.full((count, steps), np.nan)
-    current = reach.start.copy()
-    for t in range(steps):
-        p = power[:, t]
-        change = h * np.where(p > 0.0, eta_c * p, p / eta_d)
-        change = np.clip(change, -down, up)
-        aim = np.clip(current + change, least_lo[:, t], least_hi[:, t])
-        change = np.where(here[:, t], np.clip(aim - current, -down, up), 0.0)
-        power[:, t] = np.clip(
-            np.where(change > 0.0, change / (h * eta_c), change * eta_d / h),
-            -units.discharge_max_kw,
-            units.charge_max_kw,
-        )
-        current = current + change
-        energy[:, t] = np.where(here[:, t], current, np.nan)
+    units, h = problem.units, problem.step_h
+    gain, loss = h * units.charge_efficiency, h / units.discharge_efficiency
+    up, down = gain * units.charge_max_kw, loss * units.discharge_max_kw
+    lo = promised_lo(reach) if promised else reach.lo.copy()
+    hi, flat, stored = reach.hi.copy(), power_kw.copy(), np.empty(reach.pairs)
+    tighten_backward(reach.offset, up, down, lo, hi)
+    walk(reach.offset, reach.start, up, down, gain, loss, lo, hi, flat, stored)
+    power = np.zeros((len(units), problem.steps))
+    energy = np.full((len(units), problem.steps), np.nan)
+    power[reach.unit, reach.step] = flat
+    energy[reach.unit, reach.step] = stored
     return with_net(problem, reach, power, energy, curtailed_kw, reserve_kw)
 
 
@@ -108,23 +92,6 @@ def with_net(
     if problem.reserves is not None:
         reserve_kw = np.clip(reserve_kw, 0.0, problem.reserves.max_kw)
     return Schedule(power, energy, flow + curtailed, curtailed, reserve_kw)
-
-
-def _tube(
-    reach: Reach,
-    lo: FloatArray,
-    hi: FloatArray,
-    here: BoolArray,
-    up: FloatArray,
-    down: FloatArray,
-) -> tuple[FloatArray, FloatArray]:
-    """Bounds [N, T] from which the bounds of all later steps can still be kept."""
-    lo, hi = lo.copy(), hi.copy()
-    for t in range(lo.shape[1] - 2, -1, -1):
-        linked = here[:, t] & here[:, t + 1]
-        lo[:, t] = np.where(linked, np.maximum(lo[:, t], lo[:, t + 1] - up), lo[:, t])
-        hi[:, t] = np.where(linked, np.minimum(hi[:, t], hi[:, t + 1] + down), hi[:, t])
-    return lo, hi
 
 
 def verify_schedule(

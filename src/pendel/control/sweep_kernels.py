@@ -2,9 +2,9 @@
 rest of the site already does (a Gauss-Seidel sweep).
 
 The cost of a unit's power p in a step, with r the net of its site without it, is convex piecewise
-linear: up to three charging segments (PV surplus at the export price, import, import above the peak
-so far) and two discharging segments (replacing import, exporting). The programme on the value
-function V_t(e), kept as a sorted list of (slope, length), is then exact:
+linear: up to four charging segments (PV that would be lost, PV surplus at the export price, import,
+import above the peak so far) and two discharging segments (replacing import, exporting). The
+programme on the value function V_t(e), kept as a sorted list of (slope, length), is then exact:
 
     V_t = (V_{t+1} convolved with the segments), cut to the reachable [lo_t, hi_t]
     forward: charge in a segment of marginal cost a while V'(e) < -a,
@@ -20,8 +20,8 @@ import numpy as np
 from pendel.kernel import kernel
 from pendel.units import BoolArray, FloatArray, IntArray
 
-SEGMENTS = 5
-CHARGING = 3
+SEGMENTS = 6
+CHARGING = 4
 ROOM_KWH = 1e-9
 
 
@@ -98,13 +98,14 @@ def step_segments(
     slopes: FloatArray,
     lengths: FloatArray,
 ) -> None:
-    """Segments of one step in stored kWh, in the order [charge x3 dearest first, discharge x2].
+    """Segments of one step in stored kWh, in the order [charge x4 dearest first, discharge x2].
 
     That order has rising slopes (-cost, -gain). rest_kw: net of the site without the unit;
     low, high: bounds of net; above peak_kw importing costs peak_eur more per kWh.
     """
     charge = min(charge_max_kw, max(high_kw - rest_kw, 0.0))
     discharge = min(discharge_max_kw, max(rest_kw - low_kw, 0.0))
+    lost = min(charge, max(low_kw - rest_kw, 0.0))
     surplus = min(charge, max(-rest_kw, 0.0))
     upto_peak = min(charge, max(peak_kw - rest_kw, surplus))
     up, down = charge_efficiency * step_h, step_h / discharge_efficiency
@@ -116,18 +117,26 @@ def step_segments(
     replaced = min(discharge, max(rest_kw, 0.0))
     gain = import_eur * discharge_efficiency - wear_eur
     gain_sold = sold * discharge_efficiency - wear_eur
-    least = cost_surplus if surplus > 0.0 else cost
+    least = cost if surplus <= 0.0 else (cost_surplus if lost <= 0.0 else wear_eur)
     gain = min(gain, least)
     slopes[0] = -weight * (cost + peak_eur / charge_efficiency)
     slopes[1] = -weight * cost
     slopes[2] = -weight * cost_surplus if surplus > 0.0 else -weight * cost
-    slopes[3] = -weight * gain
-    slopes[4] = -weight * min(gain_sold, gain)
+    slopes[3] = -weight * wear_eur if lost > 0.0 else slopes[2]
+    slopes[4] = -weight * gain
+    slopes[5] = -weight * min(gain_sold, gain)
     lengths[0] = (charge - upto_peak) * up
     lengths[1] = (upto_peak - surplus) * up
-    lengths[2] = surplus * up
-    lengths[3] = replaced * down
-    lengths[4] = (discharge - replaced) * down
+    lengths[2] = (surplus - lost) * up
+    lengths[3] = lost * up
+    lengths[4] = replaced * down
+    lengths[5] = (discharge - replaced) * down
+
+
+@kernel
+def charge_room(lengths: FloatArray) -> float:
+    """Most that can be charged in a step of these segments [kWh]."""
+    return float(lengths[0] + lengths[1] + lengths[2] + lengths[3])
 
 
 @kernel
@@ -153,14 +162,13 @@ def one_unit(
     """
     reach = energy_kwh
     for k in range(steps):
-        reach = min(reach + lengths[k, 0] + lengths[k, 1] + lengths[k, 2], capacity_kwh)
+        reach = min(reach + charge_room(lengths[k]), capacity_kwh)
         reach = max(reach, energy_kwh)
         floor = floor_kwh[k] if floor_kwh[k] > energy_min_kwh else energy_min_kwh
         low[k] = min(floor, reach)
     # A floor must stay reachable from the one before it, given what can be charged in between.
     for k in range(steps - 2, -1, -1):
-        most = lengths[k + 1, 0] + lengths[k + 1, 1] + lengths[k + 1, 2]
-        low[k] = max(low[k], low[k + 1] - most)
+        low[k] = max(low[k], low[k + 1] - charge_room(lengths[k + 1]))
     slope, length = buffer[0], buffer[1]
     next_slope, next_length = buffer[2], buffer[3]
     top = max(capacity_kwh, energy_kwh)
@@ -171,8 +179,7 @@ def one_unit(
             level[k, j] = low[k] + level_below(slope, length, count, slopes[k, j], j >= CHARGING)
         if k == 0:
             break
-        charged = lengths[k, 0] + lengths[k, 1] + lengths[k, 2]
-        begin = low[k] - charged
+        begin = low[k] - charge_room(lengths[k])
         count = merge_segments(
             slope, length, count, slopes[k], lengths[k], next_slope, next_length,
             max(low[k - 1] - begin, 0.0), max(top - low[k - 1], 0.0),
@@ -239,9 +246,11 @@ def sweep(
     for m in range(len(todo)):
         i = todo[m]
         s, row, mine = site[i], price_row[site[i]], schedule_kw[slot[i]]
+        for c in range(ring):
+            cars_kw[s, c] -= mine[c]
+            mine[c] = 0.0
         for k in range(steps):
             column = (begin + k) % ring
-            cars_kw[s, column] -= mine[column]
             rest = 0.0 if alone[s] else base_kw[s, k] + cars_kw[s, column]
             step_segments(
                 rest, -np.inf if alone[s] else low_kw[s, k],
@@ -255,8 +264,6 @@ def sweep(
             end_value_eur[i], steps, low, level, buffer, change,
         )  # fmt: skip
         energy = energy_kwh[i]
-        for c in range(ring):
-            mine[c] = 0.0
         for k in range(steps):
             column = (begin + k) % ring
             energy += change[k]

@@ -98,7 +98,7 @@ def _feeder_flow(problem: PlanProblem, schedule: Schedule, feeder: int) -> Float
     for _ in range(len(problem.feeders)):
         at = np.where(at >= 0, problem.feeders.parent[np.maximum(at, 0)], -1)
         below |= at == feeder
-    return schedule.net_kw[below].sum(axis=0)
+    return np.asarray(schedule.net_kw[below].sum(axis=0))
 
 
 def _below_floor(

@@ -14,6 +14,7 @@ import numpy as np
 
 from pendel.control.plan_result import Violations
 from pendel.control.problem import PlanProblem
+from pendel.control.verify_kernels import follow_energy
 from pendel.units import FloatArray
 
 
@@ -83,33 +84,27 @@ def _energies(
     """Stored energy before each step [N, T + 1], the worst violation, and what charging at once
     would have reached at the end [N]."""
     units = problem.units
-    current = np.array(units.energy_start_kwh, dtype=np.float64)
-    at_once = current.copy()
-    energy = np.empty((len(units), problem.steps + 1))
-    energy[:, 0] = current
-    worst = 0.0
-    top = np.maximum(units.capacity_kwh, units.energy_start_kwh)
-    for t in range(problem.steps):
-        here = (units.first <= t) & (t < units.last)
-        p = power_kw[:, t]
-        gain = np.where(p > 0.0, units.charge_efficiency * p, p / units.discharge_efficiency)
-        current = np.where(here, current + problem.step_h * gain, current)
-        fastest = at_once + problem.step_h * units.charge_efficiency * units.charge_max_kw
-        at_once = np.where(here, np.minimum(fastest, top), at_once)
-        bottom = np.where(
-            units.energy_start_kwh >= units.energy_min_kwh,
-            units.energy_min_kwh,
-            np.minimum(units.energy_min_kwh, at_once),
-        )
-        off = np.maximum(current - top, bottom - current)
-        off = np.fmax(off, np.abs(stated_kwh[:, t] - current))
-        worst = max(worst, float(np.max(off, where=here, initial=0.0)))
-        energy[:, t + 1] = current
-    return energy, worst, at_once
+    energy, fastest = np.empty((len(units), problem.steps + 1)), np.empty(len(units))
+    worst = follow_energy(
+        problem.step_h,
+        units.first,
+        units.last,
+        units.energy_start_kwh,
+        units.capacity_kwh,
+        units.energy_min_kwh,
+        units.charge_max_kw,
+        units.charge_efficiency,
+        units.discharge_efficiency,
+        np.ascontiguousarray(power_kw),
+        np.ascontiguousarray(stated_kwh),
+        energy,
+        fastest,
+    )
+    return energy, worst, fastest
 
 
 def _shortfall(problem: PlanProblem, fastest: FloatArray, stored: FloatArray) -> FloatArray:
-    """[N] lack of the highest reachable target, and of target or minimum what was never in reach."""
+    """[N] lack of the reachable target, and what of target or minimum was never in reach."""
     units = problem.units
     minimum = np.where(units.last > units.first, units.energy_min_kwh, 0.0)
     never = np.maximum(np.maximum(units.target_kwh, minimum) - fastest, 0.0)

@@ -16,6 +16,7 @@ from pendel.scenario.tables import Column, Table
 from pendel.units import BoolArray, FloatArray, IntArray
 
 ID_CHARACTERS_MAX = 255
+ROWS_MAX = 200_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,12 @@ class TableReader:
         """Typed batches in file order; nothing when the file is absent."""
         if self.path is None:
             return
+        rows = 0
         for batch in batches(self.path, self.table, self.found, self._progress):
+            rows += len(batch)
+            if rows > ROWS_MAX:
+                self.found.add(0, "", f"more than {ROWS_MAX} rows", "a smaller file")
+                return
             yield typed_batch(batch, self.table, self.found)
 
 

@@ -9,7 +9,7 @@ is gone.
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -21,9 +21,12 @@ from pendel.scenario.columns import Scenario
 from pendel.scenario.publication import published_until_s
 from pendel.sim.fleet import Fleet, fleet_of, state_of
 from pendel.sim.metrics import Trace, check_balance, summary_of
+from pendel.sim.physics import Physics, physics_of
 from pendel.sim.result import Run
 from pendel.units import SECONDS_PER_HOUR, FloatArray, IntArray
 
+TRIALS_MAX = 4
+FOLLOWS_KW = 1e-9
 Progress = Callable[[int, int], None]
 """Called with (steps done, steps of all)."""
 
@@ -64,12 +67,13 @@ def simulate(
         ),
         end_s=horizon.start_s + horizon.steps * horizon.step_s,
     )
-    trace = _run_steps(scenario, fleet, controller, progress)
+    physics = physics_of(scenario, fleet)
+    trace = _run_steps(scenario, physics, controller, progress)
     check_balance(scenario, fleet, trace)
     seconds = time.perf_counter() - begin_wall
     cpu_seconds = time.process_time() - begin_cpu
     summary, promised, kept, leave_kwh = summary_of(
-        scenario, fleet, trace, mode, seconds, cpu_seconds
+        scenario, physics, trace, mode, seconds, cpu_seconds
     )
     return Run(
         strategy=str(mode),
@@ -86,8 +90,9 @@ def simulate(
 
 
 def _run_steps(
-    scenario: Scenario, fleet: Fleet, controller: Controller, progress: Progress | None
+    scenario: Scenario, physics: Physics, controller: Controller, progress: Progress | None
 ) -> Trace:
+    fleet = physics.fleet
     horizon, sites = scenario.horizon, scenario.sites
     count, count_s, steps = len(fleet), len(sites), horizon.steps
     # Step-major while running (a step is one contiguous row), transposed views afterwards.
@@ -103,13 +108,12 @@ def _run_steps(
         knowledge = _knowledge_of(truth, step)
         controller.refresh(state, knowledge)
         _read_meters(truth, knowledge, step)
-        decision = controller.dispatch(state, knowledge)
-        _advance(fleet, decision.power_kw, horizon.step_h)
-        power[step, fleet.active] = decision.power_kw
+        power_kw, held_kw = _happen(physics, controller, state, knowledge)
+        power[step, fleet.active] = power_kw
         energy[step, fleet.active] = fleet.energy_kwh[fleet.active]
-        site_kw = np.bincount(state.site, decision.power_kw, minlength=count_s)
-        net[step] = knowledge.load_kw - knowledge.pv_kw + decision.curtail_kw + site_kw
-        curtailed[step] = decision.curtail_kw
+        site_kw = np.bincount(state.site, power_kw, minlength=count_s)
+        net[step] = knowledge.load_kw - knowledge.pv_kw + held_kw + site_kw
+        curtailed[step] = held_kw
         np.maximum(truth.peak_kw, net[step], out=truth.peak_kw)
         if progress is not None:
             progress(step + 1, steps)
@@ -161,13 +165,33 @@ def _read_meters(truth: _Truth, knowledge: Knowledge, step: int) -> None:
     knowledge.pv_kw = np.ascontiguousarray(series.pv_kw[:, step])
 
 
-def _advance(fleet: Fleet, power_kw: FloatArray, step_h: float) -> None:
-    """Move the batteries of the connected units by one step (units.stored_change_kwh)."""
-    active = fleet.active
-    charged = fleet.charge_efficiency[active] * np.maximum(power_kw, 0.0)
-    drawn = np.maximum(-power_kw, 0.0) / fleet.discharge_efficiency[active]
-    fleet.energy_kwh[active] += step_h * (charged - drawn)
-    fleet.power_kw[active] = power_kw
+def _happen(
+    physics: Physics, controller: Controller, state: FleetState, knowledge: Knowledge
+) -> tuple[FloatArray, FloatArray]:
+    """One step of truth: (power [N], PV held back [S]) with the readings within the step.
+
+    A battery near full takes less than ordered; the station sees that at once, and the limits are
+    shared out again with what it takes, so that others may follow (at most TRIALS_MAX times).
+    """
+    if physics.is_constant:
+        decision = controller.dispatch(state, knowledge)
+        physics.commit(*physics.trial(decision.power_kw))
+        return physics.fleet.power_kw[physics.fleet.active], decision.curtail_kw
+    charge_max, discharge_max = physics.bounds_kw()
+    for _ in range(TRIALS_MAX):
+        seen = replace(state, charge_max_kw=charge_max, discharge_max_kw=discharge_max)
+        decision = controller.dispatch(seen, knowledge)
+        power_kw, energy_kwh = physics.trial(decision.power_kw)
+        short = np.abs(power_kw - decision.power_kw) > FOLLOWS_KW
+        if not short.any():
+            break
+        charge_max = np.where(short & (power_kw >= 0.0), power_kw, charge_max)
+        discharge_max = np.where(short & (power_kw < 0.0), -power_kw, discharge_max)
+    physics.commit(power_kw, energy_kwh)
+    site_kw = np.bincount(state.site, power_kw, minlength=len(knowledge.load_kw))
+    net = knowledge.load_kw - knowledge.pv_kw + decision.curtail_kw + site_kw
+    more = np.maximum(-knowledge.export_limit_kw - net, 0.0)
+    return power_kw, np.minimum(decision.curtail_kw + more, knowledge.pv_kw)
 
 
 def _teach(controller: Controller, fleet: Fleet, left: IntArray) -> None:

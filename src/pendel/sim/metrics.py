@@ -9,6 +9,7 @@ from pendel.errors import require
 from pendel.records import Mode
 from pendel.scenario.columns import Scenario
 from pendel.sim.fleet import Fleet
+from pendel.sim.physics import Physics
 from pendel.units import PROMISE_TOLERANCE_KWH, BoolArray, FloatArray, IntArray
 
 BALANCE_TOLERANCE_KWH = 1e-9
@@ -64,17 +65,9 @@ def promises_of(
     return promised, promised & (leave >= target - PROMISE_TOLERANCE_KWH), leave.copy()
 
 
-def highest_reachable_kwh(scenario: Scenario) -> FloatArray:
-    """Energy [N] that charging at once reaches by the real departure (constant efficiencies)."""
-    sessions = scenario.sessions
-    hours = (sessions.depart_step - sessions.arrive_step) * scenario.horizon.step_h
-    reached = hours * sessions.charge_max_kw * sessions.charge_efficiency
-    return np.minimum(sessions.energy_arrive_kwh + reached, sessions.capacity_kwh)
-
-
 def summary_of(
     scenario: Scenario,
-    fleet: Fleet,
+    physics: Physics,
     trace: Trace,
     mode: Mode,
     seconds: float,
@@ -87,10 +80,12 @@ def summary_of(
     together; shortfall_kwh counts every session's lack of its target; vehicle_steps_per_second
     counts steps in which a session was connected, per CPU second.
     """
-    step_h = scenario.horizon.step_h
+    step_h, fleet = scenario.horizon.step_h, physics.fleet
     money = costs_of(scenario, fleet, trace)
     imports, exports = np.maximum(trace.net_kw, 0.0), np.maximum(-trace.net_kw, 0.0)
-    promised, kept, leave = promises_of(scenario, fleet, highest_reachable_kwh(scenario))
+    promised, kept, leave = promises_of(
+        scenario, fleet, physics.highest_kwh(len(scenario.sessions))
+    )
     sessions = scenario.sessions
     connected = int((sessions.depart_step - sessions.arrive_step).clip(0).sum())
     summary: dict[str, Any] = {

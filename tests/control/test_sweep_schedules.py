@@ -1,0 +1,132 @@
+"""Schedules of the sweep against the general solver on the same single-unit problem."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pendel.control.plan import plan
+from pendel.control.problem import PlanProblem, Units
+from pendel.control.sweep_kernels import sweep
+from pendel.scenario.columns import Feeders
+
+STEP_H = 0.25
+STEPS = 24
+
+
+def one_unit_problem(seed: int) -> PlanProblem:
+    """One car behind a meter with load and PV, prices in order, limits that leave room."""
+    draw = np.random.default_rng(seed)
+    capacity = float(draw.uniform(20.0, 80.0))
+    buy = draw.uniform(0.05, 0.5, (1, STEPS))
+    sell = buy * draw.uniform(0.2, 1.0)
+    energy = float(draw.uniform(0.0, 1.0)) * capacity
+    rate = 11.0 * 0.9 * STEP_H
+    at_once = energy + rate * np.arange(1, STEPS + 1)
+    target = min(float(draw.uniform(0.0, 1.0)) * capacity, at_once[-1])
+    ramp = target - rate * (STEPS - 1 - np.arange(STEPS)) * float(draw.choice([1.0, 0.5]))
+    floor = np.minimum(np.maximum(ramp, 0.0), np.minimum(at_once, capacity))
+    one = np.ones(1)
+    return PlanProblem(
+        step_h=STEP_H,
+        steps=STEPS,
+        units=Units(
+            site=np.zeros(1, dtype=np.int64), first=np.zeros(1, dtype=np.int64),
+            last=np.full(1, STEPS, dtype=np.int64), capacity_kwh=capacity * one,
+            energy_start_kwh=energy * one, target_kwh=max(target, 0.0) * one,
+            energy_min_kwh=0.0 * one, charge_max_kw=11.0 * one,
+            discharge_max_kw=float(draw.choice([0.0, 11.0])) * one, charge_efficiency=0.9 * one,
+            discharge_efficiency=0.95 * one, wear_eur_kwh=float(draw.choice([0.0, 0.03])) * one,
+            terminal_eur_kwh=0.0 * one, is_session=np.ones(1, dtype=np.bool_),
+        ),
+        import_limit_kw=np.full((1, STEPS), 50.0),
+        export_limit_kw=np.full((1, STEPS), float(draw.choice([0.0, 3.0, 50.0]))),
+        load_kw=draw.uniform(0.0, 5.0, (1, STEPS)),
+        pv_kw=draw.uniform(0.0, 3.0, (1, STEPS)) * float(draw.choice([0.0, 1.0])),
+        price_row=np.zeros(1, dtype=np.int64),
+        import_eur_kwh=buy,
+        export_eur_kwh=sell,
+        demand_charge_eur_kw=np.zeros(1),
+        peak_so_far_kw=np.zeros(1),
+        feeder=np.full(1, -1, dtype=np.int64),
+        feeders=Feeders(
+            np.array([], dtype="U1"), np.zeros(0, dtype=np.int64), np.zeros(0), np.zeros(0)
+        ),
+        portfolio_import_limit_kw=np.full(STEPS, np.inf),
+        portfolio_export_limit_kw=np.full(STEPS, np.inf),
+        floor_kwh=floor[None, :],
+        presence=np.ones((1, STEPS)),
+    )  # fmt: skip
+
+
+def swept(problem: PlanProblem) -> np.ndarray:
+    """The sweep's powers [T] for the single unit of a problem."""
+    units = problem.units
+    schedule, energy, cars = np.zeros((1, STEPS)), np.zeros((1, STEPS)), np.zeros((1, STEPS))
+    zero = np.zeros(1, dtype=np.int64)
+    sweep(
+        zero, zero, units.site, problem.price_row, units.energy_start_kwh, units.capacity_kwh,
+        units.energy_min_kwh, units.charge_max_kw, units.discharge_max_kw,
+        units.charge_efficiency, units.discharge_efficiency, units.wear_eur_kwh, np.zeros(1),
+        problem.presence, problem.floor_kwh, problem.import_eur_kwh, problem.export_eur_kwh,
+        problem.load_kw - problem.pv_kw, -problem.export_limit_kw, problem.import_limit_kw,
+        np.full(1, np.inf), np.zeros(1), np.zeros(1, dtype=np.bool_), STEP_H, 0,
+        schedule, energy, cars,
+    )  # fmt: skip
+    return schedule[0]
+
+
+def cost_of(problem: PlanProblem, power: np.ndarray) -> float:
+    """EUR by the contract, PV held back where the export limit asks for it."""
+    net = problem.load_kw[0] - problem.pv_kw[0] + power
+    net = np.maximum(net, -problem.export_limit_kw[0])
+    units = problem.units
+    stored = np.where(
+        power > 0, power * units.charge_efficiency, -power / units.discharge_efficiency
+    )
+    energy = np.where(net > 0, problem.import_eur_kwh[0] * net, problem.export_eur_kwh[0] * net)
+    return float(STEP_H * (energy + units.wear_eur_kwh * stored).sum())
+
+
+@given(st.integers(0, 2**32 - 1))
+@settings(max_examples=120, deadline=None)
+def test_as_cheap_as_the_general_solver(seed: int) -> None:
+    problem = one_unit_problem(seed)
+    power = swept(problem)
+    units = problem.units
+    change = np.where(power > 0, power * 0.9, power / 0.95) * STEP_H
+    energy = units.energy_start_kwh + np.cumsum(change)
+    assert (energy >= problem.floor_kwh[0] - 1e-7).all()
+    assert (energy <= units.capacity_kwh + 1e-7).all()
+    assert (power <= 11.0 + 1e-9).all()
+    assert (power >= -units.discharge_max_kw - 1e-9).all()
+    best = plan(problem)
+    assert best.feasible
+    assert best.shortfall_kwh.sum() == pytest.approx(0.0, abs=1e-6)
+    assert cost_of(problem, power) == pytest.approx(best.objective_eur, abs=1e-6)
+
+
+def test_a_sweep_leaves_the_ring_as_the_sum_of_its_units() -> None:
+    """Planning again replaces the old schedule; the site's total stays the sum of its units."""
+    draw = np.random.default_rng(5)
+    count, steps, ring = 6, 12, 16
+    schedule, energy = np.zeros((8, ring)), np.zeros((8, ring))
+    cars = np.zeros((2, ring))
+    slot, site = np.arange(2, 8), np.array([0, 1, 0, 1, 0, 1])
+    buy = draw.uniform(0.1, 0.4, (1, steps))
+    base = draw.uniform(0.0, 3.0, (2, steps))
+
+    def go(begin: int, todo: np.ndarray) -> None:
+        sweep(
+            todo, slot, site, np.zeros(2, dtype=np.int64), np.full(count, 10.0),
+            np.full(count, 40.0), np.zeros(count), np.full(count, 7.0), np.full(count, 7.0),
+            np.full(count, 0.9), np.full(count, 0.9), np.full(count, 0.01), np.zeros(count),
+            np.ones((len(todo), steps)), np.full((len(todo), steps), np.nan), buy, 0.8 * buy,
+            base, np.full((2, steps), -50.0), np.full((2, steps), 50.0), np.full(2, np.inf),
+            np.zeros(2), np.zeros(2, dtype=np.bool_), STEP_H, begin, schedule, energy, cars,
+        )  # fmt: skip
+
+    go(100, np.arange(count))
+    go(101, np.array([1, 4]))
+    for s in range(2):
+        assert cars[s] == pytest.approx(schedule[slot[site == s]].sum(axis=0), abs=1e-9)
