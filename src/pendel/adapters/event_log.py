@@ -75,6 +75,7 @@ class SqliteEventLog:
         self._reader_lock = threading.Lock()
         try:
             with _store_errors(path):
+                _require_whole(path)
                 self._writer = None if read_only else self._open_writer()
                 self._reader = self._open_reader()
                 self._sequence, self._hash = _head(self._reader)
@@ -320,13 +321,27 @@ def _hash_at(connection: sqlite3.Connection, sequence: int, last: int) -> bytes:
     return bytes(row[0])
 
 
+@contextlib.contextmanager
+def sole_use(path: Path) -> Iterator[None]:
+    """Keep every other process from writing to path. Raises StoreError when one does already."""
+    descriptor = _lock(path)
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _require_whole(path: Path) -> None:
+    """SQLite would take a file shorter than a header for a new one; it is what is left of an
+    old one. Raises StoreError."""
+    if path.is_file() and 0 < path.stat().st_size < HEADER_BYTES:
+        raise StoreError(f"{path}: the file is damaged or not an event log (cut short)")
+
+
 def _lock(path: Path) -> int:
     """Become the one writer of path; the operating system ends this with the process."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        if path.exists() and 0 < path.stat().st_size < HEADER_BYTES:
-            # SQLite would take such a file for a new one; it is what is left of an old one.
-            raise StoreError(f"{path}: the file is damaged or not an event log (cut short)")
         descriptor = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except OSError as error:
         raise StoreError(f"{path}: {error.strerror or error}") from error

@@ -12,7 +12,6 @@ from pendel.cli.options import Options
 from pendel.cli.outcome import Outcome
 from pendel.errors import InputError
 from pendel.settle import pauschal, split
-from pendel.tariff.exact import parse_fraction
 from pendel.settle.mispel import (
     Result,
     plant_shares,
@@ -20,9 +19,10 @@ from pendel.settle.mispel import (
     settle_table,
     settlement_data,
 )
-from pendel.tariff.periods import BERLIN, first_quarter, local_day
 from pendel.settle.quarter_file import QuarterTable, read_quarters
 from pendel.settle.rulesets import NEWEST, RULESETS, RuleSet
+from pendel.tariff.exact import parse_fraction
+from pendel.tariff.periods import BERLIN, first_quarter, local_day
 from pendel.units import QUARTER_HOUR_S
 
 SHOWN_MISPEL = ("(16)", "(20)", "(21)", "(26)", "(31)", "(32)")

@@ -27,7 +27,9 @@ from pendel.tariff.read import read_tariff
 def configure(commands: Any) -> Sequence[argparse.ArgumentParser]:
     """The parser; values are checked in `run`, so that all faults are listed at once."""
     parser = commands.add_parser("tariff", help="bill usage under a tariff")
-    parser.add_argument("tariff", metavar="TARIFF.toml", help="a file, or the name of a shipped one")
+    parser.add_argument(
+        "tariff", metavar="TARIFF.toml", help="a file, or the name of a shipped one"
+    )
     parser.add_argument("input", metavar="INPUT.csv")
     parser.add_argument(
         "--quantities",
@@ -161,7 +163,9 @@ def _words(tariff: Tariff, bills: Sequence[MonthBill]) -> str:
         for line in month.lines:
             quantity = f"{rounded_text(line.quantity, 3)} {line.unit}"
             amount = rounded_text(line.amount, digits)
-            lines.append(f"{month.period.key}  {line.component.name:28} {quantity:>20} {amount:>12}")
+            lines.append(
+                f"{month.period.key}  {line.component.name:28} {quantity:>20} {amount:>12}"
+            )
         total = rounded_text(month.total, digits)
         lines.append(f"{month.period.key}  {'total':28} {'':>20} {total:>12}")
     return "\n".join(lines)

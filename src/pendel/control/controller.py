@@ -108,6 +108,11 @@ class Controller:
         if self.mode != Mode.UNCONTROLLED:
             self.planning.learn(sessions)
 
+    @property
+    def floors_kwh(self) -> FloatArray:
+        """Energy [N] the promises need at the end of this step, from the last refresh."""
+        return self._floor_kwh
+
     def hold(self, unit: int, power_kw: float, rank: int) -> None:
         """Somebody's hand between refresh and dispatch: the wish of a unit is power_kw [kW], of a
         rank (index into RANKS); limits and promises act on it as on any wish."""

@@ -27,7 +27,7 @@ class AreaSpec:
     """Sites with their connection; equal lengths. Limits in kW, amounts (what the fuse bears).
 
     mode, confidence, step_s, timezone: as of the controller. export_permitted: False = nothing is
-    fed into the grid (V2H stays possible).
+    fed into the grid (V2H stays possible). shared_import_limit_kw: of what is above all sites.
     """
 
     name: str
@@ -41,6 +41,12 @@ class AreaSpec:
     confidence: float = 0.99
     step_s: int = 900
     simulated: bool = False
+    shared_import_limit_kw: float = float("inf")
+
+    @property
+    def import_limit_total_kw(self) -> float:
+        """What all sites together may import [kW]: their fuses, or the feeder above them."""
+        return min(sum(self.import_limit_kw), self.shared_import_limit_kw)
 
     @property
     def title(self) -> str:

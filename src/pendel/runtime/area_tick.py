@@ -11,6 +11,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
+import numpy as np
+
 from pendel.control.limits import FUSE
 from pendel.control.state import RANKS, Decision, FleetState, Knowledge
 from pendel.ports import ChargerPort, MeterPort, PlugPort, PriceSource
@@ -25,7 +27,6 @@ from pendel.runtime.pricing import PriceBook
 from pendel.runtime.promising import terms
 from pendel.runtime.reasons import Moment, Order, causes, reason
 from pendel.runtime.state import PV_SUFFIX, SessionView, State, merged
-from pendel.scenario.columns import UNKNOWN_S
 from pendel.units import POWER_MAX_KW, FloatArray
 
 CHANGED_KW = 0.05
@@ -49,13 +50,15 @@ class Decider(Protocol):
         """Setpoints inside every limit."""
         ...
 
+    def floors_kwh(self) -> FloatArray:
+        """Energy [N] the promises need at the end of this step (NaN = nothing)."""
+        ...
+
     def schedules(self, state: FleetState, now_s: int) -> FloatArray | None:
         """Planned powers [N, K] from the current step on; None where nothing is planned."""
         ...
 
-    def ended(
-        self, site: int, vehicle_id: str, arrive_s: int, stated_depart_s: int, depart_s: int
-    ) -> None:
+    def ended(self, site: int, view: SessionView, left: SessionEvent) -> None:
         """A session ended: learn from its departure."""
         ...
 
@@ -118,7 +121,7 @@ class Area:
         journal.commit(batch)
         for view in journal.state.ended:
             if view.event.site_id in spec.site_id and view.ended is not None:
-                self._teach(view.event, view.ended)
+                self._teach(view, view.ended)
 
     def intake(self, journal: Journal, now_utc: datetime) -> None:
         """Plugs, wishes, promises and prices of now become part of the state."""
@@ -171,7 +174,7 @@ class Area:
             plugged = state.sessions.get(event.session_id)
             batch.adopt(event, () if plugged is None else (plugged.event.id,))
             if plugged is not None:
-                self._teach(plugged.event, event)
+                self._teach(plugged, event)
             return
         stored = batch.adopt(event)
         wishes: Needs | None = None
@@ -191,15 +194,12 @@ class Area:
             reason=told.reason,
         )
 
-    def _teach(self, plugged: SessionEvent, left: SessionEvent) -> None:
-        stated = plugged.stated_depart_utc
-        self.decider.ended(
-            self.spec.site_id.index(plugged.site_id),
-            plugged.vehicle_id,
-            int(plugged.at_utc.timestamp()),
-            UNKNOWN_S if stated is None else int(stated.timestamp()),
-            int(left.at_utc.timestamp()),
-        )
+    def _teach(self, view: SessionView, left: SessionEvent) -> None:
+        """A fault in learning must not keep the departure out of the log."""
+        try:
+            self.decider.ended(self.spec.site_id.index(left.site_id), view, left)
+        except Exception as error:  # what is learned is a help, never a condition
+            self.health = f"learning failed ({type(error).__name__}: {error})"
 
     def _decide(
         self,
@@ -253,10 +253,11 @@ class Area:
         tick = batch.add(Tick, causes=tuple(sources), plan_id=plan_id, health=self.health)
         until = batch.now_utc + timedelta(seconds=2 * self.spec.step_s)
         self._curtail(batch, state, decision, moment, tick.id, until)
+        floors = self._floors(len(columns))
         for unit in changed:
             view = views[unit]
             hand = standing_hand(state, view.device_id, batch.now_utc)
-            order = _order(columns, decision, unit)
+            order = _order(columns, decision, floors, unit)
             batch.add(
                 Setpoint,
                 causes=causes(order, view, moment, tick.id, hand),
@@ -317,6 +318,11 @@ class Area:
             return None
         return self.decider.schedules(columns, now_s)
 
+    def _floors(self, count: int) -> FloatArray:
+        floors = self.decider.floors_kwh()
+        good = len(floors) == count and not self.health.startswith(FALLBACK)
+        return floors if good else np.full(count, np.nan)
+
     def _differs(
         self, before: Setpoint | None, decision: Decision, unit: int, now_utc: datetime
     ) -> bool:
@@ -327,9 +333,9 @@ class Area:
         return jump or (power_kw == 0.0) != (before.power_kw == 0.0)
 
 
-def _order(columns: FleetState, decision: Decision, unit: int) -> Order:
+def _order(columns: FleetState, decision: Decision, floors: FloatArray, unit: int) -> Order:
     def at(values: FloatArray) -> float:
-        return round(float(values[unit]), 6) + 0.0
+        return round(float(values[unit]), 9) + 0.0
 
     return Order(
         site=int(columns.site[unit]),
@@ -338,6 +344,7 @@ def _order(columns: FleetState, decision: Decision, unit: int) -> Order:
         rank=RANKS[int(decision.rank[unit])],
         energy_kwh=float(columns.energy_kwh[unit]),
         age_s=float(columns.reading_age_s[unit]),
+        floor_kwh=float(floors[unit]),
     )
 
 

@@ -44,32 +44,24 @@ def chain(finder: RecordFinder, record_id: str) -> Node:
         hint = f"; did you mean {', '.join(near)}?" if near else ""
         raise NotFoundError(f"nothing in the log has the id {record_id!r}{hint}")
     root = Node(record_id, record)
-    seen = {record_id}
-    level, count = [root], 1
-    for _ in range(DEPTH_MAX):
-        following: list[Node] = []
-        for node in level:
-            for cause in node.record.causes if node.record is not None else ():
-                if count >= NODES_MAX:
-                    node.note = "too much to show"
-                    break
-                count += 1
-                child = _child(finder, cause, seen)
-                node.causes.append(child)
-                if not child.note:
-                    following.append(child)
-        level = following
-        if not level:
-            break
+    _open(finder, root, {record_id}, 0)
     return root
 
 
-def _child(finder: RecordFinder, cause: str, seen: set[str]) -> Node:
-    if cause in seen:
-        return Node(cause, None, note="as above")
-    seen.add(cause)
-    record = finder.find(cause)
-    return Node(cause, record, note="" if record is not None else "not in this log")
+def _open(finder: RecordFinder, node: Node, seen: set[str], depth: int) -> None:
+    """Put the causes of a node below it, each opened where it is met first."""
+    for cause in node.record.causes if node.record is not None else ():
+        if len(seen) >= NODES_MAX or depth >= DEPTH_MAX:
+            node.note = "too much to show"
+            return
+        if cause in seen:
+            node.causes.append(Node(cause, None, note="as above"))
+            continue
+        seen.add(cause)
+        record = finder.find(cause)
+        child = Node(cause, record, note="" if record is not None else "not in this log")
+        node.causes.append(child)
+        _open(finder, child, seen, depth + 1)
 
 
 def kind_of(record: AnyRecord) -> str:

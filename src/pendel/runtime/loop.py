@@ -58,13 +58,16 @@ def stop_on_signals(stop: Stop) -> Iterator[None]:
 
 @dataclass(slots=True)
 class Loop:
-    """tick_s: seconds of the clock between ticks; on_tick: told after each tick (for displays)."""
+    """tick_s: seconds of the clock between ticks; on_tick: told after each tick (for displays);
+    next_event: when something is known to happen after a moment, so that a tick comes right then
+    (virtual worlds know; real ones call in)."""
 
     runtime: Runtime
     clock: Clock
     tick_s: float
     stop: Stop
     on_tick: Callable[[datetime], None] | None = None
+    next_event: Callable[[datetime], datetime | None] | None = None
     ticks: int = 0
     failures: int = 0
 
@@ -75,15 +78,21 @@ class Loop:
             if until_utc is not None and now_utc >= until_utc:
                 return
             self.once(now_utc)
-            self._wait(now_utc + timedelta(seconds=self.tick_s), until_utc)
+            self._wait(self._sooner(now_utc, now_utc + timedelta(seconds=self.tick_s)), until_utc)
 
     def run_fast(self, until_utc: datetime, step_s: int) -> None:
-        """Tick at every step boundary up to until_utc (exclusive) without waiting."""
+        """Tick at every step boundary and event up to until_utc (exclusive) without waiting."""
         now_utc = self.clock.now_utc()
         while not self.stop.asked and now_utc < until_utc:
             self.once(now_utc)
-            now_utc = floor_to_step(now_utc, step_s) + timedelta(seconds=step_s)
+            boundary = floor_to_step(now_utc, step_s) + timedelta(seconds=step_s)
+            now_utc = self._sooner(now_utc, boundary)
             self.clock.sleep_until(now_utc)
+
+    def _sooner(self, now_utc: datetime, planned_utc: datetime) -> datetime:
+        """The planned time of the next tick, or that of an event before it."""
+        event = None if self.next_event is None else self.next_event(now_utc)
+        return planned_utc if event is None or event <= now_utc else min(planned_utc, event)
 
     def once(self, now_utc: datetime) -> None:
         """One tick; a fault in it is logged and counted."""

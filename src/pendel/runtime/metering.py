@@ -1,7 +1,9 @@
 """What of all readings is kept: changes of devices, and the mean of each site meter per step.
 
-Means come from the registers (kWh) where a meter has them, else from the samples of the step.
-A step whose mean import or export is above the limit is a deviation of the site.
+The mean of a step is taken from its first round to its last one: what flows between the begin of
+a step and the first round in it is what no order could have changed. Means come from the registers
+(kWh) where a meter has them, else from the samples of the step. A step whose mean import or export
+is above the limit is a deviation of the site.
 """
 
 from collections.abc import Sequence
@@ -15,6 +17,9 @@ from pendel.runtime.journal import Batch
 from pendel.runtime.state import GRID_SUFFIX, LOAD_SUFFIX, PV_SUFFIX, State
 from pendel.units import LIMIT_TOLERANCE, SECONDS_PER_HOUR
 
+METER_SHARE = 0.001
+"""Share of a limit by which a measured mean may be above it: the fraction of a round in which a
+car that left is not yet made up for."""
 CHANGED_KW = 0.1
 """A device's reading is kept when it differs by this much from the last kept one [kW]."""
 
@@ -25,6 +30,7 @@ class StepMeters:
 
     step_s: int = -1
     begun: dict[str, Reading] = field(default_factory=dict)
+    latest: dict[str, Reading] = field(default_factory=dict)
     samples: dict[str, list[float]] = field(default_factory=dict)
     allowed: dict[str, tuple[float, float]] = field(default_factory=dict)
 
@@ -52,7 +58,9 @@ class StepMeters:
         if new_step:
             self.step_s = step_s
             self.begun = {d: meters.by_device[d] for d in site_meters if d in meters.by_device}
-            self.samples, self.allowed = {}, {}
+            self.samples, self.allowed, self.latest = {}, {}, {}
+        else:
+            self.latest = {d: meters.by_device[d] for d in site_meters if d in meters.by_device}
         for site, limit in zip(spec.site_id, limits, strict=True):
             # An order that comes within the step is measured from the next step on.
             now = (limit.import_limit_kw, limit.export_limit_kw)
@@ -72,7 +80,8 @@ class StepMeters:
     def _keep_mean(
         self, batch: Batch, spec: AreaSpec, meters: Meters, device: str, site: str
     ) -> None:
-        begun, ended = self.begun.get(device), meters.by_device.get(device)
+        begun = self.begun.get(device)
+        ended = self.latest.get(device) or meters.by_device.get(device)
         samples = self.samples.get(device, [])
         if begun is None or ended is None or not samples:
             return
@@ -103,8 +112,9 @@ class StepMeters:
                 continue
             most_in, most_out = self.allowed[site]
             allowed = most_in if mean.power_kw > 0.0 else -most_out
-            over = mean.power_kw > most_in + LIMIT_TOLERANCE
-            if over or mean.power_kw < -most_out - LIMIT_TOLERANCE:
+            over_in = mean.power_kw > most_in * (1.0 + METER_SHARE) + LIMIT_TOLERANCE
+            over_out = mean.power_kw < -most_out * (1.0 + METER_SHARE) - LIMIT_TOLERANCE
+            if over_in or over_out:
                 batch.add(
                     Deviation,
                     causes=(mean.id, *limit.causes),

@@ -11,9 +11,11 @@ from pendel.control.state import Knowledge
 from pendel.records import Rank, Signal
 from pendel.runtime.state import SessionView
 from pendel.runtime.words import IDLE_KW
-from pendel.units import FloatArray
+from pendel.units import SECONDS_PER_HOUR, FloatArray
 
 FULL_KWH = 0.05
+PRESSING_KWH = 0.01
+CHEAPEST_SHARE = 0.02
 HORIZON_STEPS = 96
 
 
@@ -33,7 +35,9 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """One unit's part of a decision; powers in kW, energy from the reading in kWh."""
+    """One unit's part of a decision; powers in kW, energy from the reading in kWh.
+
+    floor_kwh: what the promise needs at the end of this step (NaN = nothing)."""
 
     site: int
     power_kw: float
@@ -41,6 +45,12 @@ class Order:
     rank: Rank
     energy_kwh: float
     age_s: float
+    floor_kwh: float = float("nan")
+
+    @property
+    def promise_presses(self) -> bool:
+        """Whether the promise needs more energy by the end of this step than there is."""
+        return self.floor_kwh > self.energy_kwh + PRESSING_KWH
 
 
 def reason(order: Order, view: SessionView, moment: Moment, hand: Signal | None) -> str:
@@ -55,7 +65,7 @@ def reason(order: Order, view: SessionView, moment: Moment, hand: Signal | None)
         case Rank.SERVICE:
             return "an operator asked for it" if hand is not None else "sold as a service"
         case Rank.PLAN:
-            return _plan(order, moment)
+            return _plan(order, view, moment)
         case Rank.COMFORT:
             return "charges at once, nothing is planned"
 
@@ -106,7 +116,7 @@ def _promise(view: SessionView, moment: Moment) -> str:
     return f"to be ready by {ready:%a %H:%M} with {view.promise.asked_kwh:.0f} kWh"
 
 
-def _plan(order: Order, moment: Moment) -> str:
+def _plan(order: Order, view: SessionView, moment: Moment) -> str:
     row = moment.known.price_row[order.site]
     imports = moment.known.import_eur_kwh[row, :HORIZON_STEPS]
     exports = moment.known.export_eur_kwh[row, :HORIZON_STEPS]
@@ -114,19 +124,22 @@ def _plan(order: Order, moment: Moment) -> str:
         return "no prices are published, it charges evenly"
     surplus = moment.known.pv_kw[order.site] - moment.known.load_kw[order.site]
     if order.power_kw > IDLE_KW:
+        if order.promise_presses:
+            return f"{_promise(view, moment)}, no later hour is sure enough"
         if surplus > IDLE_KW:
             return f"takes up {surplus:.1f} kW of the sun"
-        return f"energy costs {imports[0]:.3f} EUR/kWh now, {_place(imports)}"
+        return f"energy costs {imports[0]:.3f} EUR/kWh now, {_place(imports, moment.known.step_s)}"
     if order.power_kw < -IDLE_KW:
         if surplus < order.power_kw:
             return f"serves the house, which would pay {imports[0]:.3f} EUR/kWh"
         return f"selling brings {exports[0]:.3f} EUR/kWh now, buying back is cheaper later"
-    return f"waits: {imports[0]:.3f} EUR/kWh now, {_place(imports)}"
+    return f"waits: {imports[0]:.3f} EUR/kWh now, {_place(imports, moment.known.step_s)}"
 
 
-def _place(prices: FloatArray) -> str:
+def _place(prices: FloatArray, step_s: int) -> str:
     """Where the first price stands among all known ones."""
     cheaper = float(np.mean(prices < prices[0] - 1e-9))
-    if cheaper < 0.02:
-        return f"the cheapest of the next {len(prices)} steps"
-    return f"{cheaper:.0%} of the next {len(prices)} steps are cheaper"
+    hours = len(prices) * step_s / SECONDS_PER_HOUR
+    if cheaper < CHEAPEST_SHARE:
+        return f"the cheapest of the next {hours:.0f} h"
+    return f"{cheaper:.0%} of the next {hours:.0f} h are cheaper"

@@ -94,6 +94,7 @@ class State:
     peak_kw: dict[tuple[str, str], float] = field(default_factory=dict)
     last_tick: Tick | None = None
     counts: dict[str, int] = field(default_factory=dict)
+    sessions_ended: int = 0
     promises_total: int = 0
     promises_kept: int = 0
     limits_broken: int = 0
@@ -180,6 +181,7 @@ class State:
         if ending is None:
             return
         ending.ended = record
+        self.sessions_ended += 1
         device_id = ending.device_id
         if self.session_of_device.get(device_id) == record.session_id:
             del self.session_of_device[device_id]

@@ -1,6 +1,6 @@
 """Records in words for people: one line each, powers and energies with their units."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from math import isfinite
 
 from pendel.records import (
@@ -28,6 +28,7 @@ RANK_WORDS = {
     Rank.PLAN: "the plan",
     Rank.COMFORT: "comfort",
 }
+EPOCH_FIELDS = frozenset({"begin_s", "until_s", "start_s"})
 IDLE_KW = 0.05
 """Below this a car is said to wait [kW]."""
 
@@ -113,7 +114,7 @@ def _promise(record: Promise) -> str:
     text = (
         f"{record.session_id} was promised {record.target_kwh:.1f} kWh by "
         f"{clock_text(record.ready_by_utc)}, never below {record.energy_min_kwh:.1f} kWh, "
-        f"kept {record.confidence:.1%} of the time"
+        f"to be kept with {100.0 * record.confidence:g} % certainty"
     )
     if record.asked_kwh - record.target_kwh > 0.05:
         text += f" (asked: {record.asked_kwh:.1f} kWh)"
@@ -151,19 +152,20 @@ def _needs(record: Needs) -> str:
 
 
 def _signal(record: Signal) -> str:
-    plain = ", ".join(
-        f"{key} {value:g}" if isinstance(value, float) else f"{key} {value}"
-        for key, value in record.detail.items()
-        if not isinstance(value, list)
-    )
-    series = ", ".join(
-        f"{key} {len(value)} values from {min(value):.3f} to {max(value):.3f}"
-        for key, value in record.detail.items()
-        if isinstance(value, list) and value
-    )
-    told = "; ".join(part for part in (plain, series) if part)
     topic = record.topic.replace("_", " ")
+    told = "; ".join(_detail(key, value) for key, value in record.detail.items())
     return f"signal {topic}, published {clock_text(record.published_utc)}: {told or 'no detail'}"
+
+
+def _detail(key: str, value: float | str | list[float]) -> str:
+    """One field of a signal: times as times, series as their range."""
+    if isinstance(value, list):
+        if not value:
+            return f"{key} nothing"
+        return f"{key} {len(value)} values from {min(value):.3f} to {max(value):.3f}"
+    if isinstance(value, float) and key in EPOCH_FIELDS:
+        return f"{key.removesuffix('_s')} {clock_text(datetime.fromtimestamp(value, UTC))}"
+    return f"{key} {value:g}" if isinstance(value, float) else f"{key} {value}"
 
 
 def _session(record: SessionEvent) -> str:

@@ -21,13 +21,15 @@ Columns = TypeVar("Columns", Sites, Sessions, Storages, Feeders)
 
 
 def combined(scenarios: Sequence[Scenario], name: str) -> Scenario:
-    """One scenario with the sites of all; ids must differ, horizons must be equal.
+    """One scenario with the sites of all; ids must differ, horizons must be equal; the time zone
+    is that of the first.
 
     Limits of portfolios are not taken over (they are of one scenario each). Raises
     InvariantError where horizons differ or an id is there twice.
     """
     first = scenarios[0]
-    require(all(s.horizon == first.horizon for s in scenarios), "the horizons are not equal")
+    spans = {(s.horizon.start_utc, s.horizon.steps, s.horizon.step_s) for s in scenarios}
+    require(len(spans) == 1, "the horizons are not equal")
     ids = np.concatenate(
         [
             *(s.sites.site_id for s in scenarios),

@@ -35,7 +35,17 @@ def spec_of(scenario: Scenario, mode: Mode, confidence: float) -> AreaSpec:
         confidence=confidence,
         step_s=scenario.horizon.step_s,
         simulated=True,
+        shared_import_limit_kw=shared_import_kw(scenario),
     )
+
+
+def shared_import_kw(scenario: Scenario) -> float:
+    """What the tops of the feeder tree let all sites import together [kW], inf without them."""
+    sites, feeders = scenario.sites, scenario.feeders
+    tops = feeders.import_limit_kw[feeders.parent < 0].sum()
+    free = sites.import_limit_kw[sites.feeder < 0].sum()
+    total = tops + free if len(feeders) else np.inf
+    return float(min(total, scenario.portfolio_import_limit_kw))
 
 
 def virtual_area(

@@ -136,6 +136,16 @@ class VirtualWorld:
             if kept is not None:
                 meter.import_kwh, meter.export_kwh = kept.import_kwh or 0.0, kept.export_kwh or 0.0
 
+    def next_event(self, now_utc: datetime) -> datetime | None:
+        """When the next car comes or goes, or the next step of load, sun and prices begins."""
+        length, start = self.length, self.scenario.horizon.start_utc
+        cycle = max((now_utc - start) // length, 0)
+        times = [self._step_after(now_utc)]
+        for shift in (cycle * length, (cycle + 1) * length):
+            for stay in self._stays:
+                times += [stay.arrive_utc + shift, stay.depart_utc + shift]
+        return min(time for time in times if time > now_utc)
+
     # ---- the ports -------------------------------------------------------------------------
 
     def apply(self, setpoints: Iterable[Setpoint]) -> None:
@@ -227,7 +237,7 @@ class VirtualWorld:
     def _advance(self, now_utc: datetime) -> None:
         """Let power flow until now_utc, in pieces in which nothing changes by itself."""
         while self.now_utc < now_utc:
-            ends = [now_utc, self._next_step_utc()]
+            ends = [now_utc, self._step_after(self.now_utc)]
             ends += [
                 car.order_until_utc
                 for car in self.cars.values()
@@ -338,7 +348,6 @@ class VirtualWorld:
         step = (int(self.now_utc.timestamp()) - horizon.start_s) // horizon.step_s % horizon.steps
         return float(series.load_kw[site, step]), float(series.pv_kw[site, step])
 
-    def _next_step_utc(self) -> datetime:
+    def _step_after(self, when_utc: datetime) -> datetime:
         step_s = self.scenario.horizon.step_s
-        now_s = self.now_utc.timestamp()
-        return datetime.fromtimestamp((now_s // step_s + 1) * step_s, UTC)
+        return datetime.fromtimestamp((when_utc.timestamp() // step_s + 1) * step_s, UTC)

@@ -9,7 +9,8 @@ from pendel.web.svg import element, label
 
 WIDTH, HEIGHT = 380.0, 210.0
 HUB_X, HUB_Y = 190.0, 105.0
-THIN, THICK = 2.0, 16.0
+THIN, THICK = 2.0, 14.0
+CLEAR_X, CLEAR_Y = 52.0, 24.0
 NOTHING_KW = 0.05
 
 
@@ -58,11 +59,11 @@ class Flow:
 def flow_svg(flow: Flow) -> str:
     """The picture; sizes scale with the page."""
     parts = [
-        _arm(flow, 48.0, HUB_Y, flow.grid_kw, "grid", "Grid", _side(flow.grid_kw)),
+        _arm(flow, 52.0, HUB_Y, flow.grid_kw, "grid", "Grid", _side(flow.grid_kw)),
         _arm(flow, HUB_X, 34.0, flow.sun_kw, "sun", "Sun", ""),
         _arm(flow, HUB_X, 176.0, -flow.load_kw, "load", "Used on site", ""),
-        _arm(flow, 332.0, 62.0, -flow.charging_kw, "cars", "Cars", "charging"),
-        _arm(flow, 332.0, 150.0, flow.discharging_kw, "back", "Cars", "discharging"),
+        _arm(flow, 318.0, 48.0, -flow.charging_kw, "cars", "Cars", "charging"),
+        _arm(flow, 318.0, 166.0, flow.discharging_kw, "back", "Cars", "discharging"),
         element("circle", cx=HUB_X, cy=HUB_Y, r=13.0, class_="hub"),
     ]
     body = element("title", flow.title, id=f"{flow.key}-t")
@@ -90,7 +91,9 @@ def _arm(flow: Flow, x: float, y: float, inward_kw: float, kind: str, name: str,
     width = THIN if idle else THIN + (THICK - THIN) * amount / flow.largest_kw
     length = ((HUB_X - x) ** 2 + (HUB_Y - y) ** 2) ** 0.5
     ux, uy = (HUB_X - x) / length, (HUB_Y - y) / length
-    near = (x + 30.0 * ux, y + 26.0 * uy)
+    # Words stand at the end: leave their width to the side, their height above and below.
+    gap = min(CLEAR_X / max(abs(ux), 1e-6), CLEAR_Y / max(abs(uy), 1e-6))
+    near = (x + gap * ux, y + gap * uy)
     far = (HUB_X - 18.0 * ux, HUB_Y - 18.0 * uy)
     begin, end = (near, far) if inward_kw >= 0.0 else (far, near)
     line = element(

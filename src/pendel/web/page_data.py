@@ -111,7 +111,7 @@ def area_view(area: Area, state: State, now_utc: datetime) -> AreaView:
     views = open_sessions(spec, state)
     flow = _flow(area, meters, views)
     figure, rows = plan_figure(area, state, meters, now_utc)
-    limit = sum(spec.import_limit_kw)
+    limit = spec.import_limit_total_kw
     table = state.prices.get(next(iter(area.book.rows(spec).names), ""))
     step_s = int(now_utc.timestamp()) // spec.step_s * spec.step_s
     price = None if table is None else table.eur_kwh.get(step_s)
@@ -258,6 +258,7 @@ def plan_figure(
         float(step_s),
         spec.timezone,
         (power, price),
+        width=620.0,
         hover=False,
     )
     return figure, _hours(times, cars, prices, spec.timezone, 3_600 // step_s)

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from pendel.comms.ocpp.composite import Point, Situation, curve_power_w, point_at
 from pendel.comms.ocpp.profile import Installed, OperationMode
 from pendel.comms.ocpp.station.equipment import Evse, StationSettings
-from pendel.units import W_PER_KW
+from pendel.units import SECONDS_PER_HOUR, W_PER_KW
 
 FREQUENCY_NOMINAL_HZ = 50.0
+STEP_LEAST_S = 1.0
+"""Time in which a battery may run full or empty at most once."""
 
 
 @dataclass(slots=True)
@@ -33,6 +35,8 @@ def wanted_kw(evse: Evse, point: Point, around: Surroundings) -> tuple[float, fl
         return held, held
     if point.mode is OperationMode.IDLE:
         return 0.0, None
+    if point.mode is not OperationMode.CHARGING_ONLY:
+        return max(high_kw, 0.0), None
     if high_kw < 0.0:  # a negative limit: discharge, told in the way of stations before 2.1
         return high_kw, high_kw
     return high_kw, None
@@ -61,6 +65,20 @@ def _setpoint_kw(evse: Evse, point: Point, around: Surroundings) -> float | None
     return None
 
 
+def situation(evse: Evse, settings: StationSettings, offline_since_s: float | None) -> Situation:
+    """What the validity of profiles depends on at an EVSE."""
+    transaction = evse.transaction
+    return Situation(
+        evse_id=evse.id,
+        transaction_id=None if transaction is None else transaction.known_as,
+        transaction_start_s=None if transaction is None else transaction.start_s,
+        offline_since_s=offline_since_s,
+        priority=evse.priority,
+        soc=None if evse.car is None else evse.car.soc,
+        timezone=settings.timezone,
+    )
+
+
 def settle(
     evse: Evse,
     settings: StationSettings,
@@ -68,27 +86,23 @@ def settle(
     around: Surroundings,
     now_s: float,
     offline_since_s: float | None,
+    discharge_share: float = 1.0,
 ) -> float:
-    """AC power [kW] of an EVSE from now on. 0 without a transaction, in a fault, on a dead grid."""
+    """AC power [kW] of an EVSE from now on; notes mode and setpoint there. 0 without an authorised
+    transaction, in a fault, on a dead grid. discharge_share: what a DER control leaves, 0..1."""
     car, transaction = evse.car, evse.transaction
     evse.setpoint_kw = None
-    if car is None or transaction is None or evse.stopped or evse.fault is not None:
+    if car is None or transaction is None or not transaction.authorized:
         return 0.0
-    if not around.grid_up or not evse.available:
-        return 0.0
-    where = Situation(
-        evse_id=evse.id,
-        transaction_id=str(transaction.wire_id if transaction.wire_id else transaction.id),
-        transaction_start_s=transaction.start_s,
-        offline_since_s=offline_since_s,
-        priority=evse.priority,
-        soc=car.soc,
-        timezone=settings.timezone,
-    )
+    where = situation(evse, settings, offline_since_s)
     point = point_at(installed.by_id.values(), where, now_s)
+    evse.mode = point.mode.value
+    if evse.fault is not None or not around.grid_up:
+        return 0.0
     wanted, evse.setpoint_kw = wanted_kw(evse, point, around)
-    if point.setpoint_w is None and car.is_content and wanted > 0.0 and evse.setpoint_kw is None:
+    if evse.setpoint_kw is None and wanted > 0.0 and car.is_content:
         return 0.0  # the car itself stops at its target
-    low = -settings.power_max_kw if settings.v2x else 0.0
+    may_discharge = settings.v2x and evse.v2x_allowed is not False
+    low = -settings.power_max_kw * discharge_share if may_discharge else 0.0
     power_kw = min(max(wanted, low), settings.power_max_kw)
-    return car.possible_kw(power_kw, 1.0 / 3600.0)
+    return car.possible_kw(power_kw, STEP_LEAST_S / SECONDS_PER_HOUR)

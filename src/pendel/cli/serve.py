@@ -1,0 +1,152 @@
+"""`pendel serve CONFIG.toml`: one process with store, control loop and HTTP."""
+
+import argparse
+import logging
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pendel.cli.outcome import Outcome
+
+if TYPE_CHECKING:
+    from pendel.config.server import ServerConfig
+    from pendel.records import Mode
+    from pendel.runtime.area_tick import Area
+    from pendel.runtime.engine import Runtime
+    from pendel.runtime.loop import Stop
+    from pendel.runtime.network import ChargingNetwork
+
+TICK_S = 1.0
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Arguments of `pendel serve`."""
+    parser.add_argument("config", metavar="CONFIG.toml", type=Path, help="what to serve")
+
+
+def run(args: argparse.Namespace) -> Outcome:
+    """Serve until a signal. Raises InputError (every problem of the file), StoreError."""
+    from pendel.adapters.store_url import open_store
+    from pendel.config.server import load_server_config
+    from pendel.runtime.engine import Runtime
+    from pendel.runtime.loop import Stop, stop_on_signals
+
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(message)s")
+    config = load_server_config(args.config)
+    stop = Stop()
+    with stop_on_signals(stop):
+        runtime = Runtime(open_store(config.store, args.config.parent))
+        try:
+            runtime.areas += areas_of(config, datetime.now(UTC))
+            return _serve(config, runtime, stop)
+        finally:
+            runtime.close()
+
+
+def _serve(config: "ServerConfig", runtime: "Runtime", stop: "Stop") -> Outcome:
+    from pendel.api.auth import Gate, Role, Token
+    from pendel.api.service import Service
+    from pendel.clock import RealClock
+    from pendel.runtime.loop import Loop
+    from pendel.web.pages import create_web_app
+    from pendel.web.server import HttpServer, bind
+
+    tokens = [
+        Token(
+            token.name,
+            Role(token.role),
+            token.sha256,
+            None if token.sites is None else frozenset(token.sites),
+        )
+        for token in config.token
+    ]
+    clock = RealClock()
+    runtime.start(clock.now_utc())
+    loop = Loop(runtime, clock, TICK_S, stop)
+    ready = {"store": lambda: not runtime.store_trouble, "control": lambda: loop.ticks > 0}
+    network = open_network(config, runtime)
+    ready["ocpp"] = lambda: network.accepting
+    service = Service(runtime, Gate(tokens), ready=ready, network=network)
+    server = HttpServer(create_web_app(service), service, bind(config.http.host, config.http.port))
+    server.start()
+    print(
+        f"pendel serves {server.address} and ws://{config.ocpp.host}:{network.port}/ocpp/ID",
+        file=sys.stderr,
+        flush=True,
+    )
+    if not tokens:
+        print("no [[token]] is configured: nobody can sign in", file=sys.stderr, flush=True)
+    try:
+        loop.run()
+    finally:
+        server.stop()
+        network.stop()
+    events = runtime.store.last_sequence
+    return Outcome(
+        data={"events": events, "address": server.address}, text=f"{events} events in the store"
+    )
+
+
+def open_network(config: "ServerConfig", runtime: "Runtime") -> "ChargingNetwork":
+    """The OCPP side, listening. Raises InputError when the port is taken."""
+    from pendel.errors import InputError, Problem
+    from pendel.runtime.network import ChargingNetwork
+    from pendel.runtime.network_policy import ConfigPolicy
+
+    network = ChargingNetwork(ConfigPolicy(config), runtime.store, config.ocpp.lab)
+    try:
+        network.start(config.ocpp.host, config.ocpp.port)
+    except OSError as error:
+        text = f"cannot listen on {config.ocpp.host}:{config.ocpp.port}: {error}"
+        raise InputError([Problem("ocpp", 0, "port", text, "a free port")]) from error
+    return network
+
+
+def areas_of(config: "ServerConfig", now_utc: datetime) -> list["Area"]:
+    """One area per site; its stations speak through ports that nothing is connected to yet."""
+    from pendel.records import Mode
+    from pendel.runtime.area import AreaSpec
+    from pendel.runtime.area_tick import Area, Ports, Station
+    from pendel.runtime.decider import live_controller, no_feeders
+    from pendel.runtime.silence import Silence
+
+    areas = []
+    begin_s = int(now_utc.timestamp()) // 900 * 900
+    for site in config.site:
+        stations = [entry for entry in config.station if entry.site_id == site.site_id]
+        modes = {Mode(entry.mode) for entry in stations}
+        today = now_utc.date()
+        permit = site.export_permit
+        permitted = permit is not None and permit.valid_from <= today
+        if permit is not None and permit.valid_until is not None:
+            permitted = permitted and today < permit.valid_until
+        spec = AreaSpec(
+            name=site.site_id,
+            site_id=(site.site_id,),
+            import_limit_kw=(site.import_limit_kw,),
+            export_limit_kw=(site.export_limit_kw,),
+            demand_charge_eur_kw=(0.0,),
+            export_permitted=(permitted,),
+            timezone=site.timezone,
+            mode=_widest(modes),
+        )
+        silence = Silence()
+        areas.append(
+            Area(
+                spec,
+                live_controller(spec, [-1], no_feeders()),
+                Ports(silence, silence, silence, silence),
+                begin_s=begin_s,
+                stations=tuple(Station(e.station_id, e.site_id) for e in stations),
+            )
+        )
+    return areas
+
+
+def _widest(modes: "set[Mode]") -> "Mode":
+    """The mode of a site: the widest of its stations (each car is held to its own later)."""
+    from pendel.records import Mode
+
+    order = [Mode.V2G, Mode.V2B, Mode.V2H, Mode.V1G, Mode.UNCONTROLLED]
+    return next((mode for mode in order if mode in modes), Mode.V2G)
