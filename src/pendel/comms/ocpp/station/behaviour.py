@@ -3,12 +3,13 @@
 import math
 from dataclasses import dataclass
 
-from pendel.comms.ocpp.composite import Point, Situation, curve_power_w, point_at
+from pendel.comms.ocpp.composite import Point, Situation, change_times, curve_power_w, point_at
 from pendel.comms.ocpp.profile import Installed, OperationMode
-from pendel.comms.ocpp.station.equipment import Evse, StationSettings
+from pendel.comms.ocpp.station.equipment import Car, Evse, StationSettings
 from pendel.units import SECONDS_PER_HOUR, W_PER_KW
 
 FREQUENCY_NOMINAL_HZ = 50.0
+POWER_LEAST_KW = 0.001
 STEP_LEAST_S = 1.0
 """Time in which a battery may run full or empty at most once."""
 
@@ -105,4 +106,16 @@ def settle(
     may_discharge = settings.v2x and evse.v2x_allowed is not False
     low = -settings.power_max_kw * discharge_share if may_discharge else 0.0
     power_kw = min(max(wanted, low), settings.power_max_kw)
-    return car.possible_kw(power_kw, STEP_LEAST_S / SECONDS_PER_HOUR)
+    power_kw = car.possible_kw(power_kw, STEP_LEAST_S / SECONDS_PER_HOUR)
+    return power_kw if abs(power_kw) >= POWER_LEAST_KW else 0.0
+
+
+def next_change_s(
+    evse: Evse, car: Car, installed: Installed, where: Situation, begin_s: float, end_s: float
+) -> float:
+    """The first moment in (begin_s, end_s] at which the power of a running transaction may change
+    by itself or its meter falls due [epoch s] (begin_s itself for an overdue meter)."""
+    end_s = min(end_s, max(evse.next_meter_s, begin_s))
+    end_s = min(end_s, begin_s + max(car.lasts_s(evse.power_kw), STEP_LEAST_S))
+    edges = change_times(installed.by_id.values(), where, begin_s, end_s)
+    return edges[1] if len(edges) > 1 else end_s

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from pendel.units import PROMISE_TOLERANCE_KWH, SECONDS_PER_HOUR, stored_change_kwh
+from pendel.units import PROMISE_TOLERANCE_KWH, SECONDS_PER_HOUR, W_PER_KW, stored_change_kwh
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +164,15 @@ class Evse:
     remote_start: RemoteStart | None = None
     card: str = ""
     shown: str = ""
+
+    def flow(self, hours: float) -> None:
+        """Let the power flow for hours [h]; battery and registers move by the same energy."""
+        if self.car is None or self.power_kw == 0.0:
+            return
+        power_kw = self.car.possible_kw(self.power_kw, hours)
+        self.car.move(power_kw, hours)
+        self.import_wh += max(power_kw, 0.0) * hours * W_PER_KW
+        self.export_wh += max(-power_kw, 0.0) * hours * W_PER_KW
 
     @property
     def status_16(self) -> str:

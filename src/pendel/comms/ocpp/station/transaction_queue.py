@@ -38,6 +38,7 @@ class TransactionQueue:
         self.waiting: deque[Queued] = deque()
         self.sending: str | None = None
         self.dropped = 0
+        self.given_up = 0
         self._attempts = attempts
         self._interval_s = interval_s
         self._most = most
@@ -66,18 +67,19 @@ class TransactionQueue:
         self.sending = None
         return self.waiting.popleft()
 
-    def failed(self, code: str, now_s: float) -> Queued | None:
-        """The message under way failed; returns it when it is given up."""
+    def failed(self, code: str, now_s: float) -> None:
+        """The message under way failed: later again, or given up."""
         self.sending = None
         head = self.waiting[0]
         if code in UNANSWERED:
             head.not_before_s = now_s + RETRY_S
-            return None
+            return
         head.errors += 1
         if head.errors >= self._attempts:
-            return self.waiting.popleft()
+            self.waiting.popleft()
+            self.given_up += 1
+            return
         head.not_before_s = now_s + self._interval_s * head.errors
-        return None
 
     def line_lost(self) -> None:
         """What was under way is sent again on the next line, at once."""

@@ -1,22 +1,22 @@
-"""How a station speaks OCPP 2.0.1 and 2.1: transactions, needs of the car, profiles, commands."""
+"""How a station speaks OCPP 2.0.1 and 2.1: start, status, transactions, authorisation, meter."""
 
-from datetime import UTC, datetime
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
-from pendel.comms.ocpp import composite
 from pendel.comms.ocpp.frames import ErrorCode
-from pendel.comms.ocpp.profile import Purpose, profile_of, updated
-from pendel.comms.ocpp.profile_rules import StationAbility, problems_of
 from pendel.comms.ocpp.release import Version, messages_of
-from pendel.comms.ocpp.station.core import Refusal, VirtualStation
-from pendel.comms.ocpp.station.der import DerControls
+from pendel.comms.ocpp.station.core import VirtualStation
+from pendel.comms.ocpp.station.dialect import Refusal
 from pendel.comms.ocpp.station.equipment import Car, Evse, Transaction
+from pendel.comms.ocpp.station.needs import charging_needs
+from pendel.comms.ocpp.station.stamp import stamp
 from pendel.comms.ocpp.station.variables import Variables
 from pendel.units import W_PER_KW
 
 Payload = dict[str, Any]
+_V2X_TRANSFER = frozenset(("AC_BPT", "DC_BPT", "AC_BPT_DER", "AC_DER"))
 
 
 class Dialect2:
@@ -26,25 +26,31 @@ class Dialect2:
         self.station = station
         self.messages = messages_of(station.version)
         self.variables = Variables(station.settings, station.version)
-        self.der = DerControls()
         self.is_21 = station.version is Version.V21
-
-    # what the station says
 
     def boot(self) -> None:
         """BootNotification; the answer decides when everything else may be said."""
         s = self.station.settings
         about = {
-            "model": s.model,
-            "vendorName": s.vendor,
-            "firmwareVersion": s.firmware,
-            "serialNumber": s.serial,
+            "model": s.model[:20],
+            "vendorName": s.vendor[:50],
+            "firmwareVersion": s.firmware[:50],
+            "serialNumber": s.serial[:25],
         }
-        payload = {"reason": "PowerUp", "chargingStation": about}
+        payload = {"reason": self.station.boot_reason, "chargingStation": about}
         self.station.call("BootNotification", payload, self._booted)
 
     def _booted(self, response: Any) -> None:
-        self.station.booted(response.status, float(response.interval))
+        self.station.booted(response.status, float(response.interval), response.currentTime)
+
+    def started(self, now_s: float) -> None:
+        """A critical security event: the device started (A04)."""
+        self.security_event("StartupOfTheDevice", now_s)
+
+    def security_event(self, kind: str, now_s: float) -> None:
+        """SecurityEventNotification."""
+        payload = {"type": kind, "timestamp": self.stamp(now_s)}
+        self.station.call("SecurityEventNotification", payload)
 
     def status(self, evse: Evse) -> None:
         """StatusNotification of the one connector."""
@@ -54,109 +60,155 @@ class Dialect2:
             "evseId": evse.id,
             "connectorId": 1,
         }
-        self.station.call("StatusNotification", payload, lambda _: None)
+        self.station.call("StatusNotification", payload)
+
+    def faulted(self, evse: Evse, now_s: float) -> None:
+        """NotifyEvent: the Problem variable of the connector changed (N07)."""
+        event = {
+            "eventId": self.station.rng.getrandbits(31),
+            "timestamp": self.stamp(now_s),
+            "trigger": "Alerting",
+            "actualValue": "false" if evse.fault is None else "true",
+            "cleared": evse.fault is None,
+            "eventNotificationType": "HardWiredNotification",
+            "component": {"name": "Connector", "evse": {"id": evse.id, "connectorId": 1}},
+            "variable": {"name": "Problem"},
+        }
+        if evse.fault is not None:
+            event["techInfo"] = evse.fault[:500]
+        if self.is_21:
+            event["severity"] = 3
+        payload = {"generatedAt": self.stamp(now_s), "seqNo": 0, "eventData": [event]}
+        self.station.call("NotifyEvent", payload)
+
+    # transactions and who may charge
 
     def plugged(self, evse: Evse, now_s: float) -> None:
         """TxStartPoint EVConnected: the transaction begins with the cable, then authorises."""
         car = evse.car
         if car is None:
             return
-        tx_id = f"{self.station.settings.station_id[:12]}-{self.station.rng.getrandbits(64):016x}"
-        evse.transaction = Transaction(tx_id, evse.id, car.id_token, now_s, tx_id)
-        self.event(evse, "Started", "CablePluggedIn", now_s, token=True)
-        if self.station.peer is not None and self.station.accepted:
-            token = {"idToken": {"idToken": car.id_token, "type": "ISO14443"}}
-            self.station.call("Authorize", token, lambda r: self._authorized(evse, r))
-        elif evse.transaction is not None:
-            self.needs(evse, now_s)
+        evse.transaction = self._new_transaction(evse, now_s)
+        self.event(evse, "Started", "CablePluggedIn", now_s)
+        waiting, evse.remote_start = evse.remote_start, None
+        if waiting is not None and now_s < waiting.until_s:
+            self.remote_started(evse, waiting.id, waiting.id_token, waiting.profile, now_s)
+            return
+        id_token, evse.card = car.id_token or evse.card, ""
+        if id_token:
+            self.card(evse, id_token, now_s)
 
-    def _authorized(self, evse: Evse, response: Any) -> None:
+    def _new_transaction(self, evse: Evse, now_s: float) -> Transaction:
+        random_part = f"{self.station.rng.getrandbits(64):016x}"
+        tx_id = f"{self.station.settings.station_id[:19]}-{random_part}"
+        return Transaction(tx_id, evse.id, now_s, tx_id)
+
+    def card(self, evse: Evse, id_token: str, now_s: float) -> None:
+        """The card that started a transaction stops it; any other card asks for leave."""
+        transaction = evse.transaction
+        if transaction is not None and transaction.authorized:
+            if transaction.id_token == id_token:
+                self.stop(evse, now_s, "StopAuthorized", "Local")
+            return
+        kept = evse.reservation
+        if kept is not None and kept.id_token != id_token:
+            self.station.log.append(f"EVSE {evse.id} is reserved for another token")
+            return
+        self.authorize(evse, id_token, lambda: self._let_in(evse, id_token, "Authorized"))
+
+    def authorize(self, evse: Evse, id_token: str, accepted: Callable[[], None]) -> None:
+        """Ask the backend; without a line the local list decides."""
+
+        def answered(response: Any) -> None:
+            if response.idTokenInfo.status != "Accepted":
+                self.station.log.append(f"token refused: {response.idTokenInfo.status}")
+                return
+            modes = getattr(response, "allowedEnergyTransfer", msgspec.UNSET)
+            if self.is_21:
+                offered = () if modes is msgspec.UNSET else modes
+                evse.v2x_allowed = not _V2X_TRANSFER.isdisjoint(offered)
+            accepted()
+
+        def failed(_: str) -> None:
+            if self.station.may_charge_offline(id_token):
+                accepted()
+
+        if self.station.accepted:
+            self.station.call("Authorize", {"idToken": self._token(id_token)}, answered, failed)
+        else:
+            failed("")
+
+    def _let_in(self, evse: Evse, id_token: str, trigger: str, remote: int | None = None) -> None:
+        """A transaction may charge from now on; without a car the card waits for the cable."""
         now_s = self.station.now_s
+        if evse.car is None:
+            evse.card = id_token
+            return
+        kind = "Updated"
         if evse.transaction is None:
+            kind, evse.transaction = "Started", self._new_transaction(evse, now_s)
+            evse.stopped, evse.needs_sent = False, False
+        transaction = evse.transaction
+        if transaction.authorized:
             return
-        if response.idTokenInfo.status != "Accepted":
-            evse.stopped = True
-            self.event(evse, "Updated", "Deauthorized", now_s)
-            return
-        self.event(evse, "Updated", "Authorized", now_s, token=True)
-        self.needs(evse, now_s)
+        transaction.authorized, transaction.id_token = True, id_token
+        transaction.remote_start_id = remote
+        if evse.reservation is not None:
+            transaction.reservation_id, evse.reservation = evse.reservation.id, None
+        self.event(evse, kind, trigger, now_s, token=True)
 
-    def needs(self, evse: Evse, now_s: float) -> None:
-        """NotifyEVChargingNeeds, with V2X parameters in 2.1 (Q01)."""
-        car, s = evse.car, self.station.settings
-        if car is None or evse.needs_sent or self.station.peer is None:
+    def remote_started(
+        self, evse: Evse, remote_id: int | None, id_token: str, profile: Any, now_s: float
+    ) -> None:
+        """A start from afar meets the car; its charging profile belongs to the transaction."""
+        self._let_in(evse, id_token, "RemoteStart", remote_id)
+
+    def ready(self, evse: Evse, now_s: float) -> None:
+        """Say what the car needs, once per transaction and line (K15, K17, Q01)."""
+        car, transaction = evse.car, evse.transaction
+        if car is None or transaction is None or not transaction.authorized or evse.needs_sent:
+            return
+        if evse.fault is not None:
             return
         evse.needs_sent = True
-        wanted: Payload = {"requestedEnergyTransfer": "DC" if s.is_dc else "AC_three_phase"}
-        if car.depart_s is not None:
-            wanted["departureTime"] = self.stamp(car.depart_s)
-        target_wh = round(max(car.target_kwh - car.energy_kwh, 0.0) * W_PER_KW)
-        if self.is_21 and s.v2x and car.discharge_max_kw > 0.0:
-            mode = "DC_BPT" if s.is_dc else "AC_BPT"
-            wanted |= {
-                "requestedEnergyTransfer": mode,
-                "availableEnergyTransfer": [mode, "DC" if s.is_dc else "AC_three_phase"],
-                "controlMode": "DynamicControl",
-                "mobilityNeedsMode": "EVCC_SECC",
-                "v2xChargingParameters": self._v2x_parameters(car),
-            }
-        elif s.is_dc:
-            wanted["dcChargingParameters"] = {
-                "evMaxCurrent": 200,
-                "evMaxVoltage": 500,
-                "evMaxPower": round(car.charge_max_kw * W_PER_KW),
-                "evEnergyCapacity": round(car.capacity_kwh * W_PER_KW),
-                "energyAmount": target_wh,
-                "stateOfCharge": round(100 * car.soc),
-            }
-        else:
-            ampere = round(car.charge_max_kw * W_PER_KW / (s.voltage_v * s.phases))
-            wanted["acChargingParameters"] = {
-                "energyAmount": target_wh,
-                "evMinCurrent": 6,
-                "evMaxCurrent": max(ampere, 6),
-                "evMaxVoltage": round(s.voltage_v),
-            }
-        payload = {"evseId": evse.id, "chargingNeeds": wanted}
+        bidirectional = self.is_21 and evse.v2x_allowed is not False
+        payload: Payload = {
+            "evseId": evse.id,
+            "chargingNeeds": charging_needs(
+                self.station.settings, car, bidirectional, self.stamp, self.is_21
+            ),
+        }
         if self.is_21:
             payload["timestamp"] = self.stamp(now_s)
-        self.station.call("NotifyEVChargingNeeds", payload, lambda _: None)
 
-    def _v2x_parameters(self, car: Car) -> Payload:
-        def wh(kwh: float) -> float:
-            return round(kwh * W_PER_KW, 1)
+        def failed(code: str) -> None:
+            if code == "ConnectionLost":
+                evse.needs_sent = False
 
-        return {
-            "minChargePower": 0,
-            "maxChargePower": car.charge_max_kw * W_PER_KW,
-            "minDischargePower": 0,
-            "maxDischargePower": car.discharge_max_kw * W_PER_KW,
-            "evTargetEnergyRequest": wh(car.target_kwh - car.energy_kwh),
-            "evMinEnergyRequest": wh(car.energy_min_kwh - car.energy_kwh),
-            "evMaxEnergyRequest": wh(car.capacity_kwh - car.energy_kwh),
-            "evMinV2XEnergyRequest": wh(car.energy_min_kwh - car.energy_kwh),
-            "evMaxV2XEnergyRequest": wh(car.capacity_kwh - car.energy_kwh),
-            "targetSoC": round(100.0 * car.target_kwh / car.capacity_kwh),
-        }
+        self.station.call("NotifyEVChargingNeeds", payload, on_fail=failed)
 
     def unplugged(self, evse: Evse, car: Car, now_s: float) -> None:
-        """TransactionEvent Ended."""
-        transaction = evse.transaction
-        if transaction is None:
-            return
-        reason = "EVDisconnected"
-        self.event(evse, "Ended", "EVCommunicationLost", now_s, reason=reason)
-        transaction.ended = True
-        self.station.profiles.end_transaction(transaction.id)
-        evse.transaction = None
+        """TransactionEvent Ended: the cable is out."""
+        self._end(evse, now_s, "EVCommunicationLost", "EVDisconnected")
 
     def stop(self, evse: Evse, now_s: float, trigger: str, reason: str) -> None:
         """End the transaction while the car stays plugged in."""
-        if evse.transaction is None:
+        evse.stopped = True
+        self._end(evse, now_s, trigger, reason)
+
+    def interrupted(self, evse: Evse, now_s: float, why: str) -> None:
+        """A reset ends the transaction."""
+        reason = "ImmediateReset" if why == "RemoteReset" else "Reboot"
+        trigger = "ResetCommand" if why == "RemoteReset" else "AbnormalCondition"
+        self._end(evse, now_s, trigger, reason)
+
+    def _end(self, evse: Evse, now_s: float, trigger: str, reason: str) -> None:
+        transaction = evse.transaction
+        if transaction is None:
             return
-        evse.power_kw, evse.stopped = 0.0, True
+        evse.power_kw = 0.0
         self.event(evse, "Ended", trigger, now_s, reason=reason)
-        self.station.profiles.end_transaction(evse.transaction.id)
+        self.station.profiles.end_transaction(transaction.id)
         evse.transaction = None
 
     def meter(self, evse: Evse, now_s: float) -> None:
@@ -166,6 +218,11 @@ class Dialect2:
     def state_changed(self, evse: Evse, now_s: float) -> None:
         """TransactionEvent Updated because the charging state changed."""
         self.event(evse, "Updated", "ChargingStateChanged", now_s)
+
+    def mode_changed(self, evse: Evse, now_s: float) -> None:
+        """TransactionEvent Updated because the operation mode changed (2.1)."""
+        if self.is_21:
+            self.event(evse, "Updated", "OperationModeChanged", now_s)
 
     def event(
         self,
@@ -189,6 +246,8 @@ class Dialect2:
             info["stoppedReason"] = reason
         if transaction.remote_start_id is not None:
             info["remoteStartId"] = transaction.remote_start_id
+        if self.is_21 and transaction.authorized:
+            info["operationMode"] = transaction.mode
         payload: Payload = {
             "eventType": kind,
             "timestamp": self.stamp(now_s),
@@ -196,31 +255,71 @@ class Dialect2:
             "seqNo": transaction.sequence,
             "transactionInfo": info,
             "evse": {"id": evse.id, "connectorId": 1},
-            "meterValue": [self.meter_value(evse, now_s, _CONTEXTS[kind])],
+            "meterValue": [self.meter_value(evse, now_s, _context(kind, trigger))],
         }
         transaction.sequence += 1
         if self.station.offline_since_s is not None:
             payload["offline"] = True
         if token:
-            payload["idToken"] = {"idToken": transaction.id_token, "type": "ISO14443"}
-        self.station.enqueue("TransactionEvent", lambda: payload, transaction)
+            payload["idToken"] = self._token(transaction.id_token)
+            if transaction.reservation_id is not None:
+                payload["reservationId"] = transaction.reservation_id
+        on_answer = self._told(evse, transaction)
+        self.station.enqueue(
+            "TransactionEvent", lambda: payload, transaction, on_answer, kind == "Updated"
+        )
+
+    def _told(self, evse: Evse, transaction: Transaction) -> Callable[[Any], None]:
+        def answered(response: Any) -> None:
+            info = response.idTokenInfo
+            if info is msgspec.UNSET or info.status == "Accepted":
+                return
+            if evse.transaction is transaction and transaction.authorized:
+                # StopTxOnInvalidId: who came in while offline is not known after all (E05, C10)
+                self.stop(evse, self.station.now_s, "Deauthorized", "DeAuthorized")
+
+        return answered
+
+    def _token(self, id_token: str) -> Payload:
+        if not id_token:
+            return {"idToken": "", "type": "NoAuthorization"}
+        return {"idToken": id_token, "type": self.station.settings.id_token_type}
 
     def meter_value(self, evse: Evse, now_s: float, context: str) -> Payload:
         """Registers, power per direction, SoC and (2.1) the setpoint followed."""
+
+        def sample(value: float, measurand: str, unit: str) -> Payload:
+            return {
+                "value": round(value, 3),
+                "measurand": measurand,
+                "unitOfMeasure": {"unit": unit},
+                "context": context,
+            }
+
         samples = [
-            _sample(round(evse.import_wh, 3), "Energy.Active.Import.Register", "Wh", context),
-            _sample(round(evse.export_wh, 3), "Energy.Active.Export.Register", "Wh", context),
-            _sample(max(evse.power_kw, 0.0) * W_PER_KW, "Power.Active.Import", "W", context),
-            _sample(max(-evse.power_kw, 0.0) * W_PER_KW, "Power.Active.Export", "W", context),
+            sample(evse.import_wh, "Energy.Active.Import.Register", "Wh"),
+            sample(evse.export_wh, "Energy.Active.Export.Register", "Wh"),
+            sample(max(evse.power_kw, 0.0) * W_PER_KW, "Power.Active.Import", "W"),
+            sample(max(-evse.power_kw, 0.0) * W_PER_KW, "Power.Active.Export", "W"),
         ]
         if evse.car is not None:
-            samples.append(_sample(round(100.0 * evse.car.soc, 2), "SoC", "Percent", context))
+            samples.append(sample(100.0 * evse.car.soc, "SoC", "Percent"))
         if self.is_21 and evse.setpoint_kw is not None:
             watts = evse.setpoint_kw * W_PER_KW
-            samples.append(_sample(watts, "Power.Active.Setpoint", "W", context))
+            samples.append(sample(watts, "Power.Active.Setpoint", "W"))
         return {"timestamp": self.stamp(now_s), "sampledValue": samples}
 
     # what the station is asked
+
+    def tick(self, now_s: float) -> None:
+        """Reservations run out."""
+        for evse in self.station.evses.values():
+            kept = evse.reservation
+            if kept is not None and now_s >= kept.expires_s:
+                evse.reservation = None
+                update = {"reservationId": kept.id, "reservationUpdateStatus": "Expired"}
+                self.station.call("ReservationStatusUpdate", update)
+                self.station.show_status()
 
     def handle(self, action: str, payload: Any, now_s: float) -> Any:
         """Answer a request of the backend. Raises Refusal for what is not supported."""
@@ -230,12 +329,6 @@ class Dialect2:
         answer: Payload = method(payload, now_s)
         return msgspec.convert(answer, self.messages.RESPONSES[action])
 
-    def evse_of(self, number: Any) -> Evse | None:
-        """The EVSE of a request field that may be absent (then the first)."""
-        if number is msgspec.UNSET or number is None:
-            return self.station.evses[1]
-        return self.station.evses.get(number)
-
     def by_transaction(self, transaction_id: str) -> Evse | None:
         """The EVSE on which a transaction runs."""
         for evse in self.station.evses.values():
@@ -243,108 +336,18 @@ class Dialect2:
                 return evse
         return None
 
-    def _on_SetChargingProfile(self, request: Any, now_s: float) -> Payload:
-        wire = request.chargingProfile
-        if request.evseId != 0 and request.evseId not in self.station.evses:
-            return rejected("InvalidValue", f"no EVSE {request.evseId}")
-        delay = self.station.rng.random()
-        profile = profile_of(wire, request.evseId, now_s, self.station.supply, delay)
-        running = [e.transaction.id for e in self.station.evses.values() if e.transaction]
-        ability = StationAbility(transactions=frozenset(running), dynamic=self.is_21)
-        problems = problems_of(profile, ability, self.station.profiles.by_id.values())
-        if problems:
-            return rejected(problems[0].code, problems[0].text)
-        self.station.profiles.put(profile)
-        return {"status": "Accepted"}
-
-    def _on_UpdateDynamicSchedule(self, request: Any, now_s: float) -> Payload:
-        profile = self.station.profiles.by_id.get(request.chargingProfileId)
-        if profile is None or profile.kind != "Dynamic":
-            return rejected("UnknownProfile", "no dynamic profile has this id")
-        changed = updated(profile, request.scheduleUpdate, now_s, self.station.supply)
-        period = changed.periods[0]
-        setpoint = period.setpoint_w
-        if setpoint and not period.discharge_w[0] <= setpoint[0] <= period.limit_w[0]:
-            return rejected("InvalidSchedule", "setpoint outside [dischargeLimit, limit]")
-        self.station.profiles.put(changed)
-        return {"status": "Accepted"}
-
-    def _on_ClearChargingProfile(self, request: Any, _: float) -> Payload:
-        fields: Payload = msgspec.to_builtins(request)
-        criteria = fields.get("chargingProfileCriteria", {})
-        purpose = criteria.get("chargingProfilePurpose")
-        gone = self.station.profiles.clear(
-            fields.get("chargingProfileId"),
-            criteria.get("evseId"),
-            None if purpose is None else Purpose(purpose),
-            criteria.get("stackLevel"),
-        )
-        return {"status": "Accepted" if gone else "Unknown"}
-
-    def _on_GetCompositeSchedule(self, request: Any, now_s: float) -> Payload:
-        evse = self.station.evses.get(request.evseId)
-        if request.evseId != 0 and evse is None:
-            return rejected("InvalidValue", f"no EVSE {request.evseId}")
-        transaction = evse.transaction if evse else None
-        where = composite.Situation(
-            request.evseId,
-            transaction.id if transaction else None,
-            transaction.start_s if transaction else None,
-            self.station.offline_since_s,
-            evse.priority if evse else False,
-            evse.car.soc if evse and evse.car else None,
-            self.station.settings.timezone,
-        )
-        stretches = composite.composite(
-            self.station.profiles.by_id.values(), where, now_s, float(request.duration)
-        )
-        most_w = self.station.settings.power_max_kw * W_PER_KW
-        periods = [self._period(stretch, most_w) for stretch in stretches]
-        schedule = {
-            "evseId": request.evseId,
-            "duration": request.duration,
-            "scheduleStart": self.stamp(now_s),
-            "chargingRateUnit": "W",
-            "chargingSchedulePeriod": periods,
-        }
-        return {"status": "Accepted", "schedule": schedule}
-
-    def _period(self, stretch: composite.Stretch, most_w: float) -> Payload:
-        point = stretch.point
-        period: Payload = {
-            "startPeriod": int(stretch.start_s),
-            "limit": min(point.high_w[0], most_w),
-        }
-        if self.is_21:
-            period["operationMode"] = point.mode.value
-            if point.low_w[0] < 0.0:
-                period["dischargeLimit"] = max(point.low_w[0], -most_w)
-            if point.setpoint_w is not None:
-                period["setpoint"] = point.setpoint_w[0]
-        return period
-
     def stamp(self, at_s: float) -> str:
         """A time as the station's own clock shows it."""
-        when = datetime.fromtimestamp(at_s + self.station.clock_error_s, UTC)
-        return when.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        return stamp(at_s + self.station.clock_error_s)
 
 
-_CONTEXTS = {
-    "Started": "Transaction.Begin",
-    "Updated": "Sample.Periodic",
-    "Ended": "Transaction.End",
-}
-
-
-def _sample(value: float, measurand: str, unit: str, context: str) -> Payload:
-    return {
-        "value": value,
-        "measurand": measurand,
-        "unitOfMeasure": {"unit": unit},
-        "context": context,
-    }
+def _context(kind: str, trigger: str) -> str:
+    if kind != "Updated":
+        return "Transaction.Begin" if kind == "Started" else "Transaction.End"
+    return {"MeterValuePeriodic": "Sample.Periodic", "Trigger": "Trigger"}.get(trigger, "Other")
 
 
 def rejected(code: str, text: str) -> Payload:
     """A refusal with its reason (StatusInfo)."""
-    return {"status": "Rejected", "statusInfo": {"reasonCode": code[:20], "additionalInfo": text}}
+    info = {"reasonCode": code[:20], "additionalInfo": text[:512]}
+    return {"status": "Rejected", "statusInfo": info}

@@ -20,6 +20,14 @@ class Variable:
     data_type: str = "string"
     unit: str = ""
 
+    def takes(self, value: str) -> bool:
+        """Whether a new value is of the variable's type."""
+        if self.data_type == "integer":
+            return value.isdigit()
+        if self.data_type == "boolean":
+            return value in ("true", "false")
+        return True
+
 
 class Variables:
     """What GetVariables, SetVariables and GetBaseReport speak of."""
@@ -51,6 +59,10 @@ class Variables:
     def get(self, component: str, evse: int | None, name: str) -> Variable | None:
         """A variable, or None."""
         return self.by_key.get((component, evse, name))
+
+    def value(self, component: str, name: str) -> str:
+        """Value of a variable of the station itself. Raises KeyError."""
+        return self.by_key[component, None, name].value
 
     def knows_component(self, component: str) -> bool:
         """Whether any variable belongs to this component."""
@@ -90,12 +102,15 @@ _STATION_VARIABLES = (
     ("OCPPCommCtrlr", "MessageTimeout", "30", False, "integer"),
     ("OCPPCommCtrlr", "OfflineThreshold", "60", True, "integer"),
     ("OCPPCommCtrlr", "NetworkConfigurationPriority", "1", True, "SequenceList"),
-    ("AuthCtrlr", "Enabled", "true", True, "boolean"),
-    ("AuthCtrlr", "AuthorizeRemoteStart", "false", True, "boolean"),
-    ("AuthCtrlr", "LocalPreAuthorize", "false", True, "boolean"),
+    ("AuthCtrlr", "Enabled", "true", False, "boolean"),
+    ("AuthCtrlr", "AuthorizeRemoteStart", "false", False, "boolean"),
+    ("AuthCtrlr", "LocalPreAuthorize", "false", False, "boolean"),
+    ("AuthCtrlr", "LocalAuthorizeOffline", "true", False, "boolean"),
+    ("AuthCtrlr", "OfflineTxForUnknownIdEnabled", "true", False, "boolean"),
     ("TxCtrlr", "TxStartPoint", "EVConnected", False, "MemberList"),
-    ("TxCtrlr", "TxStopPoint", "EVConnected", False, "MemberList"),
+    ("TxCtrlr", "TxStopPoint", "EVConnected,Authorized", False, "MemberList"),
     ("TxCtrlr", "EVConnectionTimeOut", "120", True, "integer"),
+    ("TxCtrlr", "StopTxOnInvalidId", "true", False, "boolean"),
     ("TxCtrlr", "StopTxOnEVSideDisconnect", "true", False, "boolean"),
     ("SmartChargingCtrlr", "Enabled", "true", False, "boolean"),
     ("SmartChargingCtrlr", "ProfileStackLevel", "100", False, "integer"),
