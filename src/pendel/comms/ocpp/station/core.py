@@ -108,8 +108,6 @@ class VirtualStation:
     def disconnected(self, now_s: float) -> None:
         """The socket is gone; what waited for an answer will be sent again."""
         self.tick(now_s)
-        if self.peer is None:
-            return
         self.peer = None
         self.queue.line_lost()
         self.offline_since_s = now_s if self.offline_since_s is None else self.offline_since_s
@@ -291,7 +289,7 @@ class VirtualStation:
             on_fail("ConnectionLost")
             return
         try:
-            message_id = self.peer.call(action, payload, self.now_s)
+            message_id = self.peer.call(action, payload, self.now_s, self.settings.call_timeout_s)
         except OverflowError as error:
             self.log.append(f"{action}: {error}")
             on_fail("Overflow")
@@ -345,7 +343,6 @@ class VirtualStation:
         for evse in self.evses.values():
             evse.shown = ""
         self.show_status()
-        self._send_queued()
 
     def _after_change(self, evse: Evse) -> None:
         status = evse.status_16 if self.version is Version.V16 else evse.status_2
@@ -358,7 +355,8 @@ class VirtualStation:
             return
         head = self.queue.due(self.now_s)
         if head is not None:
-            self.queue.sending = self.peer.call(head.action, head.build(), self.now_s)
+            timeout_s = self.settings.call_timeout_s
+            self.queue.sending = self.peer.call(head.action, head.build(), self.now_s, timeout_s)
         elif not self.queue.waiting:
             for evse in self.evses.values():
                 self.dialect.ready(evse, self.now_s)

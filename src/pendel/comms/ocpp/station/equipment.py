@@ -29,6 +29,7 @@ class StationSettings:
     meter_interval_s: float = 60.0
     message_attempts: int = 3
     attempt_interval_s: float = 60.0
+    call_timeout_s: float = 30.0
     timezone: str = "UTC"
     follows_clock: bool = True
     id_token_type: str = "ISO14443"
