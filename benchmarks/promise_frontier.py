@@ -69,6 +69,7 @@ class Variant:
     export_share: float = 1.0
     markup_eur_kwh: float = 0.0
     timezone: str = "America/Los_Angeles"
+    limit_kw: float = 5_000.0
 
 
 def price_table(folder: Path) -> dict[str, dict[int, float]]:
@@ -140,7 +141,7 @@ def scenario_of(
         battery_model=none,
     )
     empty, nothing = np.zeros(0), np.zeros(0, dtype=np.int64)
-    wide = np.array([5_000.0])
+    wide = np.array([variant.limit_kw])
     return Scenario(
         name=month,
         horizon=Horizon(datetime.fromtimestamp(begin_s, UTC), steps, STEP_S, variant.timezone),
@@ -202,18 +203,20 @@ def run_month(
     return rows
 
 
+PRIOR = departures.packaged_prior()
+
+
 def use_prior_without(work: data.SessionSet, month: str) -> None:
     """Replace the packaged prior by one that never saw this month (workplace tables only)."""
     from pendel.control.departure_fit import fit_table
 
-    known = departures.packaged_prior.__wrapped__()
     rest = work.where(~np.char.endswith(work.group, month))
     tables = [
         fit_table(rest.arrive_s, rest.stated_s, rest.depart_s, data.ACN_ZONE, clock).tolist()
         for clock in (True, False)
     ]
     changed = departures.Prior(
-        known.archetypes, known.shares, tables + known.tables[2:], f"without {month}"
+        PRIOR.archetypes, PRIOR.shares, tables + PRIOR.tables[2:], f"without {month}"
     )
     departures.packaged_prior = lambda: changed
 

@@ -114,7 +114,7 @@ def home(data: Path) -> Folder:
     )
     folder.files["sites.csv"] = ["site_id,import_limit_kw,export_limit_kw", "home,17,11"]
     series = ["time_utc,site_id,load_kw,pv_kw"]
-    folder.files["series.csv"] = series + home_series(data, folder, "home", 3, 4_500.0, 8.0 * 0.6)
+    folder.files["series.csv"] = series + home_series(data, folder, "home", 0, 9_375.0, 8.0 * 0.6)
     folder.files["storages.csv"] = [STORAGE_COLUMNS, "battery,home,10,4,5,5,0.95,0.95,0.01,4"]
     draw, errors_h = Draw(20250327), measured.late_h(data)
     weeks = round((folder.begin - datetime(2020, 1, 16)).days / 7)

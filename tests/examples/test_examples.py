@@ -4,6 +4,7 @@ import csv
 import importlib.util
 import shutil
 import sys
+import tomllib
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import ModuleType
@@ -177,3 +178,18 @@ def test_times_in_the_files_carry_an_offset() -> None:
                 for column in ("arrive_utc", "depart_utc", "stated_depart_utc"):
                     if row[column]:
                         assert datetime.fromisoformat(row[column]).tzinfo is not None
+
+
+def test_the_home_gets_through_its_outage_and_keeps_the_reserve() -> None:
+    outage = module("outage")
+    told = tomllib.loads((EXAMPLES / "home" / "outage.toml").read_text("utf-8"))
+    scenario = read_scenario(EXAMPLES / "home")
+    result = outage.outage_of(scenario, told["begin"], told["end"], told["reserve_kwh"])
+    hours = (told["end"] - told["begin"]).total_seconds() / 3600.0
+    assert result.autonomy_h == pytest.approx(hours)
+    car_kwh = [home.car.energy_kwh for home in result.homes]
+    assert min(car_kwh) >= told["reserve_kwh"] - 1e-9
+    assert min(step.car_kw for step in result.steps) < -0.1  # the car helped
+    for step in result.steps:  # what is served comes from somewhere
+        given = step.pv_used_kw - step.battery_kw - step.car_kw
+        assert given == pytest.approx(step.served_kw)

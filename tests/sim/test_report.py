@@ -93,6 +93,17 @@ def test_a_report_without_frontier_and_co2_leaves_them_out() -> None:
     assert "CO2" not in words and "Confidence against cost" not in words
 
 
+def test_yardsticks_of_a_frontier_become_lines() -> None:
+    points = [
+        {"confidence": c, "kept": c, "cost_eur": 90.0 + c, "always_ready_eur": 88.5}
+        for c in (0.9, 0.99)
+    ]
+    words = words_of(report_html(RUNS[:1], points))
+    assert "always ready, departure and prices known: 88.50 EUR" in words
+    points[0]["always_ready_eur"] = 99.0  # not one yardstick for all: no line
+    assert "always ready" not in words_of(report_html(RUNS[:1], points))
+
+
 def test_written_in_one_piece(tmp_path: Path) -> None:
     target = tmp_path / "report.html"
     write_report(target, RUNS[:1], None)
@@ -134,7 +145,7 @@ def test_promises_are_counted_by_how_they_ended() -> None:
 
 def test_limit_of_all_sites_is_the_tightest_above_them() -> None:
     world = scenario()
-    assert numbers.total_limit_kw(world) == float("inf")
+    assert numbers.total_limit_kw(world) == 47.0
     tight = dataclasses.replace(world, portfolio_import_limit_kw=33.0)
     assert numbers.total_limit_kw(tight) == 33.0
     feeders = Feeders(
@@ -142,6 +153,8 @@ def test_limit_of_all_sites_is_the_tightest_above_them() -> None:
     )
     sites = dataclasses.replace(world.sites, feeder=np.array([1, 0]))
     assert numbers.total_limit_kw(dataclasses.replace(tight, feeders=feeders, sites=sites)) == 21.0
+    mixed = dataclasses.replace(world.sites, feeder=np.array([1, -1]))
+    assert numbers.total_limit_kw(dataclasses.replace(world, feeders=feeders, sites=mixed)) == 51.0
 
 
 def test_cost_of_the_sites_alone_agrees_with_a_plain_computation() -> None:

@@ -1,5 +1,6 @@
 """Orders to real stations over HTTP: any OCPP request, and transactions to look at."""
 
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import msgspec
@@ -10,6 +11,7 @@ from starlette.routing import Route
 
 from pendel.api.auth import Caller, Right
 from pendel.api.network_views import transactions
+from pendel.api.operation_modes import put_operation_mode
 from pendel.api.problems import HttpError
 from pendel.api.service import (
     Service,
@@ -22,6 +24,7 @@ from pendel.api.service import (
     service_of,
 )
 from pendel.comms.ocpp.peer import Answered, Failed
+from pendel.runtime.bridges.order_guard import guarded
 from pendel.runtime.network import ChargingNetwork, InvalidOrderError, OfflineError
 
 BASE = "/api/v1"
@@ -40,6 +43,11 @@ def network_routes() -> list[Route]:
     return [
         Route(f"{BASE}/transactions", get_transactions),
         Route(f"{BASE}/stations/{{station_id}}/commands", post_command, methods=["POST"]),
+        Route(
+            f"{BASE}/evses/{{station_id}}/{{evse_id}}/operation_mode",
+            put_operation_mode,
+            methods=["PUT"],
+        ),
     ]
 
 
@@ -61,7 +69,9 @@ async def post_command(request: Request) -> Response:
     wish = decoded(body, CommandBody)
 
     def act() -> Response:
-        return json_response(_sent(network, station_id, wish))
+        payload, reasons = _inside_limits(service, station_id, wish)
+        sent = _sent(network, station_id, wish, payload)
+        return json_response({**sent, "reasons": reasons} if reasons else sent)
 
     return await run_in_threadpool(service.once, caller, request, body, act)
 
@@ -75,9 +85,27 @@ def network_of(service: Service, caller: Caller, station_id: str) -> ChargingNet
     return network
 
 
-def _sent(network: ChargingNetwork, station_id: str, wish: CommandBody) -> dict[str, Any]:
+def _inside_limits(
+    service: Service, station_id: str, wish: CommandBody
+) -> tuple[dict[str, Any], list[str]]:
+    """The payload inside the limits of the site, and what was cut."""
+    site = None if service.bridge is None else service.bridge.site_of.get(station_id)
+    if site is None:
+        return wish.payload, []
+    place = wish.payload.get("evseId", wish.payload.get("connectorId", 0))
+    with service.runtime.reading():
+        band = site.band_of(station_id, place if isinstance(place, int) else 0, datetime.now(UTC))
+    found = guarded(wish.action, wish.payload, band)
+    if found.refusal:
+        raise HttpError(422, found.refusal)
+    return found.payload, found.reasons
+
+
+def _sent(
+    network: ChargingNetwork, station_id: str, wish: CommandBody, payload: dict[str, Any]
+) -> dict[str, Any]:
     try:
-        event = network.command(station_id, wish.action, wish.payload, wish.timeout_s)
+        event = network.command(station_id, wish.action, payload, wish.timeout_s)
     except OfflineError as error:
         raise HttpError(409, str(error)) from error
     except InvalidOrderError as error:

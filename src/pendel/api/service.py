@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from pendel.api.auth import Caller, Gate, Right
 from pendel.api.problems import HttpError
+from pendel.runtime.bridges.ocpp_bridge import OcppBridge
 from pendel.runtime.engine import Runtime
 from pendel.runtime.network import ChargingNetwork
 
@@ -33,6 +34,7 @@ class Service:
     ending: threading.Event = field(default_factory=threading.Event)
     streams: int = 0
     network: ChargingNetwork | None = None
+    bridge: OcppBridge | None = None
     _replays: OrderedDict[tuple[str, str], tuple[bytes, Response]] = field(
         default_factory=OrderedDict
     )

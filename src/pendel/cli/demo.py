@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pendel.cli.outcome import Outcome
-from pendel.errors import InputError, Problem
+from pendel.errors import InputError, Problem, StoreError
 from pendel.kernel import on_compile
 
 EXAMPLES = ("street", "depot")
@@ -201,7 +201,10 @@ def _open(args: argparse.Namespace) -> Demo:
 
     scenarios = [read_scenario(example_folder(name)) for name in EXAMPLES]
     args.out.mkdir(parents=True, exist_ok=True)
-    run = open_demo(args.out, _names(), args.fresh)
+    try:
+        run = open_demo(args.out, _names(), args.fresh)
+    except StoreError as error:
+        raise StoreError(f"{error}\n(--fresh puts it aside and begins anew)") from error
     begin_utc = run.start_utc or scenarios[0].horizon.start_utc + timedelta(
         hours=0 if args.fast else LIVE_BEGINS_H
     )

@@ -25,6 +25,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "plan": ("pendel.cli.plan", "plan a scenario, with a proof"),
     "settle": ("pendel.cli.settle", "split, price and bill metered energy, exactly"),
     "station": ("pendel.cli.station", "virtual stations with cars that speak OCPP"),
+    "station-password": ("pendel.cli.station_password", "give a charging station its password"),
+    "token": ("pendel.cli.token", "make a token for the API"),
     "explain": ("pendel.cli.explain", "show the chain of causes behind a setpoint"),
     "bench": ("pendel.cli.bench", "measure pendel beside its peers"),
     "doctor": ("pendel.cli.doctor", "check the installation and a configuration"),

@@ -3,15 +3,18 @@
 One method serves all, because it is robust where history is short (a run begins with none):
 
     profile   weighted mean of the same local time on earlier days, recent days and days of the
-              same type (working day, weekend) weighing more
-    level     the mean error of the last hour, fading with lead time
-    band      quantiles of the errors this method made at that time of day on the days before
+              same type (working day, Saturday, Sunday) weighing more; combined with the day and
+              the week before by how well each did so far
+    level     the mean error of the last hour, fading as errors faded in the past
+    band      quantiles of the errors the profile made at that time of day on the days before,
+              narrower where the level still tells something
 
 PV is forecast as an index of a shape: the clear sky of pvlib where the place is known, else the
 envelope of the last weeks. Every input ends before now: nothing later can enter, and
 `benchmarks/forecast_calibration.py` measures coverage and skill against naive baselines.
 """
 
+import warnings
 from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -23,12 +26,13 @@ from pendel.units import SECONDS_PER_DAY, SECONDS_PER_HOUR, FloatArray, IntArray
 DAYS_BACK = 14
 BACKTEST_DAYS = 14
 DAY_FADE = 0.85
-OTHER_TYPE_WEIGHT = 0.25
-LEVEL_FADE_PER_H = 0.6
-LEVEL_WINDOW_H = 1.0
+OTHER_TYPE_WEIGHT = 0.05
+MEMORY_GUESS, MEMORY_MOST = 0.6, 0.97
 TIME_WINDOW_H = 1.0
 COVERAGE = 0.8
 SHAPE_LEAST = 0.02
+OPTIMISM = 0.8
+"""Errors to come are somewhat larger than those the weights were chosen on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,20 +170,64 @@ def _extend(
     stamps = now_s + step_s * np.arange(-count, steps)
     kind, offset_s = _calendar(stamps, timezone)
     kind = kind if day_types else np.zeros_like(kind)
-    profile = _profile(series, kind, offset_s // step_s, day, steps)
+    profile = _combined(series, kind, offset_s // step_s, day, steps)
     errors = series - profile[:, :count]
-    window = max(1, round(LEVEL_WINDOW_H * SECONDS_PER_HOUR / step_s))
-    level = np.zeros(series.shape[0])
-    recent = errors[:, count - window :] if count else errors
-    seen = np.isfinite(recent)
-    if recent.size:
-        level = np.where(seen, recent, 0.0).sum(axis=1) / np.maximum(seen.sum(axis=1), 1)
+    level, memory = _level(errors, step_s)
     lead_h = (np.arange(steps) + 0.5) * step_s / SECONDS_PER_HOUR
-    fade = LEVEL_FADE_PER_H**lead_h
+    fade = memory[:, None] ** lead_h
     point = profile[:, count:] + level[:, None] * fade
     low, high = _error_quantiles(errors, step_s, day, steps, coverage)
-    widen = np.sqrt(1.0 - 0.8 * fade**2)
+    widen = np.sqrt(1.0 - fade**2)
     return Band(point, point + low * widen, point + high * widen)
+
+
+def _combined(
+    series: FloatArray, kind: IntArray, offset: IntArray, day: int, steps: int
+) -> FloatArray:
+    """Profile, day before and week before, weighted by how well each did so far (inverse
+    squared mean square error), for past and coming steps [S, P + steps]."""
+    count = series.shape[1]
+    profile = _profile(series, kind, offset, day, steps)
+    total, weight = np.zeros_like(profile), np.zeros((series.shape[0], 1))
+    lags = [_lagged(series, profile, offset, lag) for lag in (day, 7 * day)]
+    for guess in (profile, *lags):
+        error = series[:, day:] - guess[:, day:count]
+        seen = np.isfinite(error)
+        square = np.where(seen, error, 0.0) ** 2
+        mean = square.sum(axis=1, keepdims=True) / np.maximum(seen.sum(axis=1, keepdims=True), 1)
+        w = 1.0 / np.maximum(mean, 1e-12) ** 2 if error.shape[1] else np.ones_like(weight)
+        total, weight = total + w * guess, weight + w
+    return np.asarray(total / weight)
+
+
+def _lagged(series: FloatArray, profile: FloatArray, offset: IntArray, lag: int) -> FloatArray:
+    """The value at the same local time a whole number of lags earlier, as late as known; the
+    profile where none is."""
+    count, ends = series.shape[1], profile.shape[1]
+    target = np.arange(ends)
+    source = target - lag * np.maximum((target - count) // lag + 1, 1)
+    inside = source >= 0
+    source = source + np.where(inside, offset[target] - offset[np.maximum(source, 0)], 0)
+    inside &= (source >= 0) & (source < np.minimum(target, count))
+    at = np.where(inside, source, 0)
+    value = np.where(inside, series[:, at], np.nan) if count else profile
+    return np.where(np.isfinite(value), value, profile)
+
+
+def _level(errors: FloatArray, step_s: int) -> tuple[FloatArray, FloatArray]:
+    """Mean error of the last hour [S], and how much of an error is left an hour later [S]: the
+    autocorrelation of past errors, 0..MEMORY_MOST (errors as a first-order process)."""
+    rows, count = errors.shape
+    window = max(1, round(SECONDS_PER_HOUR / step_s))
+    known = np.nan_to_num(errors)
+    recent = errors[:, max(0, count - window) :]
+    level = np.nan_to_num(recent).sum(axis=1) / np.maximum(np.isfinite(recent).sum(axis=1), 1)
+    memory = np.full(rows, MEMORY_GUESS)
+    if count > 2 * SECONDS_PER_DAY // step_s:
+        later, earlier = known[:, window:], known[:, :-window]
+        power = np.maximum((known**2).mean(axis=1), 1e-12)
+        memory = (later * earlier).mean(axis=1) / power
+    return level, np.clip(memory, 0.0, MEMORY_MOST)
 
 
 def _profile(
@@ -214,7 +262,7 @@ def _error_quantiles(
 ) -> tuple[FloatArray, FloatArray]:
     """Quantiles of past errors near the same time of day [S, steps]; all errors if few."""
     rows, count = errors.shape
-    edge = 0.5 * (1.0 - coverage)
+    edge = 0.5 * (1.0 - coverage) * OPTIMISM
     if count == 0 or coverage <= 0.0 or not np.isfinite(errors).any():
         return np.zeros((rows, steps)), np.zeros((rows, steps))
     width = max(1, round(TIME_WINDOW_H * SECONDS_PER_HOUR / step_s))
@@ -223,8 +271,6 @@ def _error_quantiles(
     skip = day if count > 2 * day else 0  # the first day has no earlier one to compare with
     known = errors[:, skip:]
     ages = np.arange(skip - count, 0)
-    import warnings
-
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
         for slot in range(slots):
@@ -239,7 +285,7 @@ def _error_quantiles(
 
 
 def _calendar(stamps: IntArray, timezone: str) -> tuple[IntArray, IntArray]:
-    """Day type (0 working day, 1 weekend) and UTC offset [s] of each time stamp."""
+    """Day type (0 working day, 1 Saturday, 2 Sunday) and UTC offset [s] of each time stamp."""
     zone = ZoneInfo(timezone)
     hours, inverse = np.unique(stamps // SECONDS_PER_HOUR, return_inverse=True)
     offset = np.empty(len(hours), dtype=np.int64)
@@ -247,5 +293,5 @@ def _calendar(stamps: IntArray, timezone: str) -> tuple[IntArray, IntArray]:
     for i, hour in enumerate(hours):
         moment = datetime.fromtimestamp(int(hour) * SECONDS_PER_HOUR, zone)
         offset[i] = int((moment.utcoffset() or moment - moment).total_seconds())
-        weekend[i] = 1 if moment.weekday() >= 5 else 0
+        weekend[i] = max(moment.weekday() - 4, 0)
     return weekend[inverse], offset[inverse]

@@ -1,23 +1,22 @@
-"""Units that share nothing with others, and their plans.
+"""Units that share nothing but their site's limits, and their plans.
 
-A car is coupled to others by its site's limits, a demand charge, limits above the site, or where
-energy behind the meter is worth something else than at the meter. Where none of that can happen,
-planning all cars together is the same as planning each alone, and alone the uncertain departure
-can be treated exactly (`policy`).
+Cars are coupled by a demand charge, by limits above the site, or where energy behind the meter is
+worth something else than at the meter: those are planned together. Where none of that holds, cars
+share at most the power of their site, and each can be planned alone within what the others leave:
+alone, the uncertain departure is treated exactly (`policy`).
 """
 
 import numpy as np
 
 from pendel.control.dispatch import Network
 from pendel.control.outlook import Outlook
+from pendel.control.policy import Room
 from pendel.control.promise import PromiseKeeper
 from pendel.control.state import FleetState, Knowledge
 from pendel.records import Mode
 from pendel.units import SECONDS_PER_HOUR, BoolArray, FloatArray
 
 SPREAD_LEAST_EUR_KWH = 1e-9
-LOAD_ROOM = 1.2
-"""Forecast load and PV may be exceeded by this factor before a limit counts as one that binds."""
 
 
 def lone_sites(
@@ -27,17 +26,21 @@ def lone_sites(
     count = len(knowledge.load_kw)
     if network.is_limited or mode not in (Mode.V1G, Mode.V2G):
         return np.zeros(count, dtype=np.bool_)
-    cars = state.is_session
-    taken = np.bincount(state.site[cars], state.charge_max_kw[cars], minlength=count)
-    given = np.bincount(state.site[cars], state.discharge_max_kw[cars], minlength=count)
     load = np.maximum(outlook.load_kw.max(axis=1, initial=0.0), knowledge.load_kw)
     pv = np.maximum(outlook.pv_kw.max(axis=1, initial=0.0), knowledge.pv_kw)
-    wide = taken + LOAD_ROOM * load <= knowledge.import_limit_kw
-    wide &= (given if mode == Mode.V2G else 0.0) + LOAD_ROOM * pv <= knowledge.export_limit_kw
     spread = np.abs(outlook.import_eur_kwh - outlook.export_eur_kwh).max(axis=1, initial=0.0)
     even = (spread <= SPREAD_LEAST_EUR_KWH)[knowledge.price_row]
-    bare = (load <= 0.0) & (pv <= 0.0) & ~np.isin(np.arange(count), state.site[~cars])
-    return np.asarray(wide & (knowledge.demand_charge_eur_kw <= 0.0) & (even | bare))
+    bare = (load <= 0.0) & (pv <= 0.0) & ~np.isin(np.arange(count), state.site[~state.is_session])
+    return np.asarray((knowledge.demand_charge_eur_kw <= 0.0) & (even | bare))
+
+
+def room_of(knowledge: Knowledge, outlook: Outlook, others_kw: FloatArray) -> Room:
+    """What the limits of each site leave for the units to be planned, given the planned powers
+    of the others [S, K]."""
+    net_kw = outlook.load_kw - outlook.pv_kw + others_kw
+    return Room(
+        knowledge.import_limit_kw[:, None] - net_kw, knowledge.export_limit_kw[:, None] + net_kw
+    )
 
 
 def plan_lone(
@@ -47,6 +50,7 @@ def plan_lone(
     outlook: Outlook,
     keeper: PromiseKeeper,
     mode: Mode,
+    room: Room,
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """(AC powers, floors, energies) [N, K] of units that nothing couples.
 
@@ -63,6 +67,7 @@ def plan_lone(
         knowledge.price_row[state.site],
         knowledge.now_s,
         knowledge.step_s,
+        room,
     )
     step_h = knowledge.step_s / SECONDS_PER_HOUR
     change = np.diff(energy, axis=1, prepend=state.energy_kwh[:, None])

@@ -17,7 +17,7 @@ from pendel.control.coupled import (
 )
 from pendel.control.departures import DepartureModel
 from pendel.control.dispatch import Network
-from pendel.control.lone import lone_sites, plan_lone
+from pendel.control.lone import lone_sites, plan_lone, room_of
 from pendel.control.outlook import Expectations, Outlook
 from pendel.control.promise import PromiseKeeper, select
 from pendel.control.slots import Slots
@@ -184,7 +184,14 @@ class Planning:
             return
         few = select(state, units)
         presence = self.departures.presence(few, knowledge.now_s, self.step_s, outlook.steps)
-        power, floor, energy = plan_lone(few, presence, knowledge, outlook, self.keeper, self.mode)
+        columns = (step + np.arange(outlook.steps)) % self.slots.ring
+        others = self.slots.cars_kw[:, columns]
+        mine = self.slots.schedule_kw[self.slots.row[units]][:, columns]
+        np.subtract.at(others, few.site, mine)
+        room = room_of(knowledge, outlook, others)
+        power, floor, energy = plan_lone(
+            few, presence, knowledge, outlook, self.keeper, self.mode, room
+        )
         self.slots.put(units, power, step)
         self.slots.put_energies(units, energy, step)
         self.slots.put_floors(units, floor, step)

@@ -14,10 +14,22 @@ have reached the target by the departure, so leaving before that never costs m.
 Concept, proofs and measured frontier: docs/concepts/promise.md.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from pendel.control.state import FleetState
 from pendel.units import SECONDS_PER_HOUR, FloatArray, IntArray
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """Power [kW] each site has left for the units [S, K], to take and to give; reduced in place
+    as units are planned. infinite where nothing limits."""
+
+    import_kw: FloatArray
+    export_kw: FloatArray
+
 
 LADDER_EUR = np.geomspace(1.0, 300.0, 10)
 """Prices of a broken promise at which the risk of new sessions is predicted [EUR]."""
@@ -53,10 +65,11 @@ def lone_power(
     risk_price_eur: EUR per broken promise, scalar or [N]; prices [R, K] known or forecast;
     price_row [N].
     """
-    change, _ = _solve(
+    energy, _ = lone_paths(
         state, presence, floor_kwh, risk_price_eur, import_eur_kwh, export_eur_kwh, price_row,
-        now_s, step_s, False,
+        now_s, step_s,
     )  # fmt: skip
+    change = energy[:, 0] - state.energy_kwh
     step_h = step_s / SECONDS_PER_HOUR
     power = np.where(
         change >= 0.0,
@@ -76,12 +89,38 @@ def lone_paths(
     price_row: IntArray,
     now_s: int,
     step_s: int,
+    room: Room | None = None,
 ) -> tuple[FloatArray, FloatArray]:
     """Energy at the end of each step if the unit stays [N, K] and the probability of leaving
-    then with a broken promise [N, K], both under the policy of `lone_power`."""
-    _, paths = _solve(
-        state, presence, floor_kwh, risk_price_eur, import_eur_kwh, export_eur_kwh, price_row,
-        now_s, step_s, True,
+    then with a broken promise [N, K]; arguments as of `lone_power`.
+
+    room: where a site may be short of power, units are planned one after the other, the most
+    urgent first, each within what the others leave.
+    """
+    from pendel.control.policy_kernels import lone_rows
+
+    count, steps = presence.shape
+    paths = np.zeros((count, 2, steps))
+    paths[:, 0] = state.energy_kwh[:, None]
+    floor = np.full((count, steps), np.nan) if floor_kwh is None else floor_kwh
+    least = np.minimum(state.energy_min_kwh, state.energy_kwh)
+    counts_in = counts_in_steps(state, now_s, step_s)
+    rows = np.nonzero(state.is_session & ~state.paused)[0]
+    if room is None:
+        wide = np.full((int(state.site.max(initial=0)) + 1, steps), np.inf)
+        room = Room(wide, wide.copy())
+    else:
+        ready = state.energy_kwh >= state.target_kwh
+        rows = rows[np.lexsort((counts_in[rows], ready[rows]))]
+    lone_rows(
+        rows, state.energy_kwh, state.target_kwh, np.minimum(least, state.target_kwh),
+        np.maximum(state.capacity_kwh, state.target_kwh), state.charge_max_kw,
+        state.discharge_max_kw, counts_in, presence,
+        np.ascontiguousarray(import_eur_kwh[:, :steps]),
+        np.ascontiguousarray(export_eur_kwh[:, :steps]), price_row.astype(np.int64),
+        state.charge_efficiency, state.discharge_efficiency, state.wear_eur_kwh,
+        state.terminal_eur_kwh, floor, np.broadcast_to(risk_price_eur, (count,)).astype(float),
+        step_s / SECONDS_PER_HOUR, state.site, room.import_kw, room.export_kw, paths,
     )  # fmt: skip
     return paths[:, 0], paths[:, 1]
 
@@ -104,35 +143,3 @@ def risk_ladder(
         )  # fmt: skip
         risk[:, i] = missed.sum(axis=1)
     return risk
-
-
-def _solve(
-    state: FleetState, presence: FloatArray, floor_kwh: FloatArray | None,
-    risk_price_eur: float | FloatArray, import_eur_kwh: FloatArray, export_eur_kwh: FloatArray,
-    price_row: IntArray, now_s: int, step_s: int, with_paths: bool,
-) -> tuple[FloatArray, FloatArray]:  # fmt: skip
-    """Change of stored energy [N] and, if asked for, paths [N, 2, K]."""
-    from pendel.control.policy_kernels import lone_rows
-
-    count, steps = presence.shape
-    step_h = step_s / SECONDS_PER_HOUR
-    change = np.zeros(count)
-    paths = np.zeros((count, 2, steps) if with_paths else (0, 0, 0))
-    if with_paths:
-        paths[:, 0] = state.energy_kwh[:, None]
-    floor = np.full((count, steps), np.nan) if floor_kwh is None else floor_kwh
-    least = np.minimum(state.energy_min_kwh, state.energy_kwh)
-    rows = np.nonzero(state.is_session & ~state.paused)[0]
-    lone_rows(
-        rows, state.energy_kwh, state.target_kwh, np.minimum(least, state.target_kwh),
-        np.maximum(state.capacity_kwh, state.target_kwh),
-        state.charge_max_kw * state.charge_efficiency * step_h,
-        state.discharge_max_kw / state.discharge_efficiency * step_h,
-        counts_in_steps(state, now_s, step_s), presence,
-        np.ascontiguousarray(import_eur_kwh[:, :steps]),
-        np.ascontiguousarray(export_eur_kwh[:, :steps]), price_row.astype(np.int64),
-        state.charge_efficiency, state.discharge_efficiency, state.wear_eur_kwh,
-        state.terminal_eur_kwh, floor, np.broadcast_to(risk_price_eur, (count,)).astype(float),
-        change, paths,
-    )  # fmt: skip
-    return change, paths

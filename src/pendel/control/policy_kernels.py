@@ -92,7 +92,7 @@ def lone_unit(
     gain_max: float, loss_max: float, counts_in: int, presence: FloatArray,
     charge_eur: FloatArray, discharge_eur: FloatArray, floor: FloatArray,
     miss_eur: float, terminal_eur: float, levels: int, scratch: FloatArray,
-    path: FloatArray,
+    path: FloatArray, gain_at: FloatArray, loss_at: FloatArray,
 ) -> float:  # fmt: skip
     """Change of stored energy [kWh] in the current step that is cheapest in expectation.
 
@@ -102,7 +102,8 @@ def lone_unit(
     horizon. charge_eur, discharge_eur [K]: EUR per stored kWh taken in or given out. floor [K]:
     stored energy due at the end of the step whatever it costs (NaN: none). scratch
     [K + 2, NODES_MAX]. path: empty, or [2, K]: filled with the energy at the end of each step
-    if the unit stays, and the probability of leaving then with a broken promise.
+    if the unit stays, and the probability of leaving then with a broken promise. gain_at,
+    loss_at [K]: change possible in each step where the site leaves less than the unit could do.
     """
     steps = len(presence)
     spacing = (gain_max if gain_max > 0.0 else loss_max) / levels
@@ -113,7 +114,6 @@ def lone_unit(
     high = int(np.floor((capacity - target) / spacing + REACH_SLACK))
     here = int(np.floor((energy - target) / spacing + REACH_SLACK))
     up = int(np.floor(gain_max / spacing + REACH_SLACK))
-    down = int(np.floor(loss_max / spacing + REACH_SLACK))
     high = max(min(high, here + steps * up + 1), 0)
     nodes = high - low + 1
     goal = -low
@@ -126,12 +126,14 @@ def lone_unit(
         counted = miss_eur if k + 1 >= counts_in else 0.0
         due = 0 if np.isnan(floor[k]) else int(np.ceil((floor[k] - target) / spacing - 1e-6)) - low
         step_back(
-            value, out, scratch[k], nodes, goal, due, spacing, up, down,
+            value, out, scratch[k], nodes, goal, due, spacing,
+            int(np.floor(gain_at[k] / spacing + REACH_SLACK)),
+            int(np.floor(loss_at[k] / spacing + REACH_SLACK)),
             charge_eur[k], discharge_eur[k], leave, counted, terminal_eur,
         )  # fmt: skip
         value, out = out, value
     first = best_change(
-        energy, target, capacity, gain_max, loss_max, spacing, low, nodes,
+        energy, target, capacity, gain_at[0], loss_at[0], spacing, low, nodes,
         charge_eur[0], discharge_eur[0], scratch[0],
     )  # fmt: skip
     if path.shape[0] == 2:
@@ -139,7 +141,7 @@ def lone_unit(
         for k in range(steps):
             if k > 0:
                 x = best_change(
-                    now, target, capacity, gain_max, loss_max, spacing, low, nodes,
+                    now, target, capacity, gain_at[k], loss_at[k], spacing, low, nodes,
                     charge_eur[k], discharge_eur[k], scratch[k],
                 )  # fmt: skip
             now += x
@@ -183,36 +185,46 @@ def best_change(
 @kernel
 def lone_rows(
     rows: IntArray, energy: FloatArray, target: FloatArray, energy_min: FloatArray,
-    capacity: FloatArray, gain_max: FloatArray, loss_max: FloatArray, counts_in: IntArray,
+    capacity: FloatArray, charge_max: FloatArray, discharge_max: FloatArray, counts_in: IntArray,
     presence: FloatArray, import_eur: FloatArray, export_eur: FloatArray, price_row: IntArray,
     charge_efficiency: FloatArray, discharge_efficiency: FloatArray, wear_eur: FloatArray,
-    terminal_eur: FloatArray, floor: FloatArray, miss_eur: FloatArray,
-    change: FloatArray, paths: FloatArray,
+    terminal_eur: FloatArray, floor: FloatArray, miss_eur: FloatArray, step_h: float,
+    site: IntArray, import_room: FloatArray, export_room: FloatArray, paths: FloatArray,
 ) -> None:  # fmt: skip
-    """`lone_unit` for the units in rows; change [N] gets the change of stored energy.
+    """`lone_unit` for the units in rows, one after the other; paths [N, 2, K] gets the results.
 
-    presence, floor [N, K]; import_eur, export_eur [R, K]; miss_eur [N]; paths: [N, 2, K] or
-    [0, 0, 0]. Steps after the unit has surely left (presence below PRESENCE_LEAST) are cut.
+    presence, floor [N, K]; import_eur, export_eur [R, K]; miss_eur [N]. import_room, export_room
+    [S, K]: power the site has left in each direction [kW], reduced here by what each unit is
+    expected to take or give. Steps after the unit has surely left are cut.
     """
     steps = presence.shape[1]
     scratch = np.empty((steps + 2, NODES_MAX))
     charge_eur, discharge_eur = np.empty(steps), np.empty(steps)
-    nothing = np.empty((0, 0))
+    gain_at, loss_at = np.empty(steps), np.empty(steps)
     for n in rows:
         last = 1
         while last < steps and presence[n, last] > PRESENCE_LEAST:
             last += 1
+        up, down, s = charge_efficiency[n] * step_h, step_h / discharge_efficiency[n], site[n]
         for k in range(last):
             charge_eur[k] = import_eur[price_row[n], k] / charge_efficiency[n] + wear_eur[n]
             discharge_eur[k] = export_eur[price_row[n], k] * discharge_efficiency[n] - wear_eur[n]
-        ratio = loss_max[n] / gain_max[n] if gain_max[n] > 0.0 else 1.0
-        change[n] = lone_unit(
-            energy[n], target[n], energy_min[n], capacity[n], gain_max[n], loss_max[n],
-            counts_in[n], presence[n, :last], charge_eur[:last], discharge_eur[:last],
-            floor[n, :last], miss_eur[n], terminal_eur[n], grid_levels(ratio), scratch,
-            paths[n, :, :last] if paths.shape[0] > 0 else nothing,
+            gain_at[k] = min(charge_max[n], max(import_room[s, k], 0.0)) * up
+            loss_at[k] = min(discharge_max[n], max(export_room[s, k], 0.0)) * down
+        gain, loss = charge_max[n] * up, discharge_max[n] * down
+        lone_unit(
+            energy[n], target[n], energy_min[n], capacity[n], gain, loss, counts_in[n],
+            presence[n, :last], charge_eur[:last], discharge_eur[:last], floor[n, :last],
+            miss_eur[n], terminal_eur[n], grid_levels(loss / gain if gain > 0.0 else 1.0),
+            scratch, paths[n, :, :last], gain_at[:last], loss_at[:last],
         )  # fmt: skip
-        if paths.shape[0] > 0:
-            for k in range(last, steps):
+        before = energy[n]
+        for k in range(steps):
+            if k >= last:
                 paths[n, 0, k] = paths[n, 0, last - 1]
                 paths[n, 1, k] = 0.0
+            x = paths[n, 0, k] - before
+            before = paths[n, 0, k]
+            power = (x / up if x > 0.0 else x / down) * presence[n, k]
+            import_room[s, k] -= power
+            export_room[s, k] += power

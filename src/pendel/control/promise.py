@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from pendel.control.policy import LADDER_EUR, lone_paths, risk_ladder
+from pendel.control.policy import LADDER_EUR, Room, lone_paths, risk_ladder
 from pendel.control.state import FleetState
 from pendel.records import Needs
 from pendel.scenario.columns import UNKNOWN_S, StrArray
@@ -27,6 +27,7 @@ from pendel.units import PROMISE_TOLERANCE_KWH, SECONDS_PER_HOUR, FloatArray, In
 CONFIDENCE_LEAST, CONFIDENCE_MOST = 0.5, 0.999
 STRICT_EUR = 1e5
 LADDER_HALF_LIFE = 300.0
+LEDGER_AIM = 0.95
 LEDGER_RESERVE = 0.8
 LEDGER_SCALE = 1.5
 LEDGER_RUNNING = 2.0
@@ -251,12 +252,12 @@ class PromiseKeeper:
     def risk_share(self) -> float:
         """Probability of a broken promise that a session may run now.
 
-        The ledger: (1 - confidence) is paid in per promise counted, 1 is paid out per promise
-        broken. The share follows the balance above a reserve, the more gently the more
+        The ledger: LEDGER_AIM (1 - confidence) is paid in per promise counted, 1 is paid out
+        per promise broken. The share follows the balance above a reserve, the more gently the more
         promises are running (their outcome is not known yet), so that it is not overdrawn.
         """
         allowed = 1.0 - self.confidence
-        balance = allowed * self.counted - self.broken
+        balance = LEDGER_AIM * allowed * self.counted - self.broken
         if balance < LEDGER_RESERVE:
             return 0.0
         scale = LEDGER_SCALE + LEDGER_RUNNING * allowed * len(self._seen)
@@ -294,18 +295,19 @@ class PromiseKeeper:
         price_row: IntArray,
         now_s: int,
         step_s: int,
+        room: Room | None = None,
     ) -> FloatArray:
         """Energy at the end of each step [N, K] that is cheapest in expectation for units that
         nothing couples (`policy`), at the risk price; learns the risk of units not seen before.
 
-        presence [N, K]; prices [R, K]; price_row [N].
+        presence [N, K]; prices [R, K]; price_row [N]; room: power the sites have left, if limited.
         """
         tight, ready_s = self.with_needs(state)
         self._meet(tight, presence, import_eur_kwh, export_eur_kwh, price_row, now_s, step_s)
         floor = self.needed(tight, ready_s, now_s, step_s, presence.shape[1])
         energy, _ = lone_paths(
             tight, presence, floor, self.risk_price_eur(), import_eur_kwh, export_eur_kwh,
-            price_row, now_s, step_s,
+            price_row, now_s, step_s, room,
         )  # fmt: skip
         return energy
 

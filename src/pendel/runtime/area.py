@@ -27,7 +27,8 @@ class AreaSpec:
     """Sites with their connection; equal lengths. Limits in kW, amounts (what the fuse bears).
 
     mode, confidence, step_s, timezone: as of the controller. export_permitted: False = nothing is
-    fed into the grid (V2H stays possible). shared_import_limit_kw: of what is above all sites.
+    fed into the grid (V2H stays possible). shared_import_limit_kw: of what is above all sites;
+    limits_above: there are feeders or a portfolio with limits.
     """
 
     name: str
@@ -42,6 +43,7 @@ class AreaSpec:
     step_s: int = 900
     simulated: bool = False
     shared_import_limit_kw: float = float("inf")
+    limits_above: bool = False
 
     @property
     def import_limit_total_kw(self) -> float:

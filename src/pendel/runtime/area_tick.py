@@ -24,13 +24,12 @@ from pendel.runtime.journal import Batch, Journal
 from pendel.runtime.metering import StepMeters
 from pendel.runtime.plan_records import record_plans
 from pendel.runtime.pricing import PriceBook
-from pendel.runtime.promising import terms
+from pendel.runtime.promising import needed_kwh, terms
 from pendel.runtime.reasons import Moment, Order, causes, reason
+from pendel.runtime.sending import CHANGED_KW, to_send
 from pendel.runtime.state import PV_SUFFIX, SessionView, State, merged
 from pendel.units import POWER_MAX_KW, FloatArray
 
-CHANGED_KW = 0.05
-"""A setpoint that changes by less keeps standing [kW]."""
 HEALTHY = "ok"
 FALLBACK = "safe fallback"
 
@@ -42,7 +41,7 @@ class Decider(Protocol):
         """Bring wishes up to date; plans where that is due."""
         ...
 
-    def hold(self, unit: int, power_kw: float) -> None:
+    def hold(self, unit: int, power_kw: float, floor_kwh: float | None = None) -> None:
         """An operator's hand: this unit's wish is power_kw until the next refresh."""
         ...
 
@@ -217,7 +216,8 @@ class Area:
                 hand = standing_hand(state, view.device_id, now_utc)
                 if hand is not None:
                     power = hand.detail.get("power_kw")
-                    self.decider.hold(unit, power if isinstance(power, float) else 0.0)
+                    floor_kwh = needed_kwh(view, now_utc, self.spec.step_s)
+                    self.decider.hold(unit, power if isinstance(power, float) else 0.0, floor_kwh)
             return self.decider.dispatch(columns, known)
         except Exception as error:  # the loop must go on: whatever it is, fall back and say so
             notes.append(f"{FALLBACK}: the controller failed ({type(error).__name__}: {error})")
@@ -240,11 +240,17 @@ class Area:
         if planned_kw is not None:
             plans = record_plans(batch, self.spec, state, views, planned_kw, moment)
             moment = replace(moment, plan_id=plans)
-        changed = [
-            unit
-            for unit, view in enumerate(views)
-            if self._differs(state.setpoints.get(view.device_id), decision, unit, batch.now_utc)
-        ]
+        changed = np.flatnonzero(
+            to_send(
+                [state.setpoints.get(view.device_id) for view in views],
+                decision,
+                columns.site,
+                moment.known,
+                batch.now_utc,
+                self.spec.step_s,
+                self.spec.limits_above,
+            )
+        ).tolist()
         held_back = bool((decision.curtail_kw > 0.0).any()) or bool(self.curtail_kw)
         if not changed and not batch.records and not held_back and self.health == HEALTHY:
             return
@@ -322,15 +328,6 @@ class Area:
         floors = self.decider.floors_kwh()
         good = len(floors) == count and not self.health.startswith(FALLBACK)
         return floors if good else np.full(count, np.nan)
-
-    def _differs(
-        self, before: Setpoint | None, decision: Decision, unit: int, now_utc: datetime
-    ) -> bool:
-        if before is None or before.until_utc <= now_utc + timedelta(seconds=self.spec.step_s):
-            return True
-        power_kw = float(decision.power_kw[unit])
-        jump = abs(before.power_kw - power_kw) >= CHANGED_KW
-        return jump or (power_kw == 0.0) != (before.power_kw == 0.0)
 
 
 def _order(columns: FleetState, decision: Decision, floors: FloatArray, unit: int) -> Order:

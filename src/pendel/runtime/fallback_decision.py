@@ -20,7 +20,7 @@ def fallback_decision(state: FleetState, known: Knowledge) -> Decision:
     step_h = known.step_s / 3_600.0
     wish = np.minimum(wish, room_kwh / (state.charge_efficiency * step_h))
     headroom = np.maximum(known.import_limit_kw - known.load_kw + known.pv_kw, 0.0)
-    wanted = np.bincount(state.site, wish, minlength=len(headroom))
+    wanted = np.bincount(state.site, wish, minlength=len(headroom)).astype(np.float64)
     share = np.divide(headroom, wanted, out=np.ones_like(wanted), where=wanted > headroom)
     power = wish * share[state.site]
     limited: BoolArray = share[state.site] < 1.0

@@ -10,6 +10,10 @@ from fractions import Fraction
 from typing import Any
 
 from pendel.settle import pauschal, split
+from pendel.settle.quarter_file import QuarterTable
+from pendel.settle.rulesets import RuleSet
+from pendel.settle.split import Formulas
+from pendel.settle.status import Evidence, Reason, reasons, status_of
 from pendel.tariff.exact import exact_text, rounded_text
 from pendel.tariff.periods import (
     Period,
@@ -18,10 +22,6 @@ from pendel.tariff.periods import (
     quarter_text,
     year_periods,
 )
-from pendel.settle.quarter_file import QuarterTable
-from pendel.settle.rulesets import RuleSet
-from pendel.settle.split import Formulas
-from pendel.settle.status import Evidence, Reason, reasons, status_of
 
 ROUNDED_DIGITS = 3
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from fractions import Fraction
 
-from pendel.tariff.exact import NANO
 from pendel.settle.rulesets import RuleSet
 from pendel.settle.split import Formulas
+from pendel.tariff.exact import NANO
 
 CASES = ("P1", "P2", "P3")
 STORAGE_CASES = ("P1", "P3")

@@ -190,7 +190,11 @@ def _values(reading: _Reading, line: int, row: list[str]) -> tuple[int, ...] | N
             allowed = SIGNED_ALLOWED if signed else AMOUNT_ALLOWED
             reading.fault(line, name, f"{shown!r} is not a number here", allowed)
             continue
-        if reading.energy_max is not None and name in ENERGIES | BILLED and value > reading.energy_max:
+        if (
+            reading.energy_max is not None
+            and name in ENERGIES | BILLED
+            and value > reading.energy_max
+        ):
             reading.fault(line, name, _too_much(text), f"at most {_kwh(reading.energy_max)} kWh")
             continue
         if name == MINUTES and value > MINUTES_MAX:

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from pendel.tariff.exact import NANO
 from pendel.settle.rulesets import RuleSet
+from pendel.tariff.exact import NANO
 
 Formulas = dict[str, Fraction | None]
 

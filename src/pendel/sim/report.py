@@ -41,7 +41,8 @@ def write_report(path: Path, runs: list[Run], frontier: list[dict[str, Any]] | N
 
     runs: at least one, one per strategy. frontier: points with `cost_eur`, `confidence` (or a
     `label` where none applies), `kept_share` (0..1, or `promises_kept` and `promises_total`) and
-    optionally `strategy`; they become the plot of confidence against cost.
+    optionally `strategy` (or `site` and `month`) as the name of their line, `uncontrolled_eur`,
+    `always_ready_eur` and `foresight_eur` as yardsticks: the plot of confidence against cost.
     Raises ValueError without runs, OSError where the file cannot be written.
     """
     path = Path(path)

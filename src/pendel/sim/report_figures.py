@@ -15,6 +15,13 @@ from pendel.web.ticks import moment_label
 
 STYLE = {"uncontrolled": 5, "v1g": 1, "v2h": 3, "v2b": 4, "v2g": 2}
 TABLE_ROWS_MAX = 120
+LIMIT_SHOWN_UP_TO = 2.5
+"""A limit is drawn where it is at most this many times the highest import; above it says little."""
+YARDSTICKS = (
+    ("uncontrolled_eur", "charging at once"),
+    ("always_ready_eur", "always ready, departure and prices known"),
+    ("foresight_eur", "perfect foresight"),
+)
 
 
 def style_of(strategy: str) -> int:
@@ -54,7 +61,8 @@ def power(runs: list[Run], best: Run) -> str:
     nets = [(run, run.net_kw.sum(axis=0)) for run in runs]
     layers = [Layer(run.strategy, net, "step", style_of(run.strategy)) for run, net in nets]
     limit = total_limit_kw(scenario)
-    if np.isfinite(limit):
+    highest_kw = max(float(net.max(initial=0.0)) for _run, net in nets)
+    if limit <= LIMIT_SHOWN_UP_TO * max(highest_kw, 1.0):
         layers.append(Layer("import limit", np.full(horizon.steps, limit), "limit", 8))
     charge, discharge = fleet_kw(best)
     buy, sell = price_rows(scenario)
@@ -130,15 +138,15 @@ def co2(runs: list[Run]) -> str:
 
 def frontier_point(point: Mapping[str, Any]) -> tuple[float, float, str, str]:
     """(share kept in percent, cost EUR, label, series) of a frontier entry."""
-    kept = point.get("kept_share")
+    kept = point.get("kept_share", point.get("kept"))
     if kept is None:
         total = float(point.get("promises_total") or 0.0)
         kept = float(point.get("promises_kept", 0.0)) / total if total > 0.0 else float("nan")
     confidence = point.get("confidence")
     words = point.get("label") or ("" if confidence is None else f"{float(confidence):g}")
-    series = str(
-        point.get("strategy") or ("pendel" if confidence is not None else "for comparison")
-    )
+    place = " ".join(str(point[name]) for name in ("site", "month") if name in point)
+    unnamed = "for comparison" if confidence is None else "pendel"
+    series = str(point.get("strategy") or place or unnamed)
     return 100.0 * float(kept), float(point.get("cost_eur", "nan")), str(words), series
 
 
@@ -159,17 +167,30 @@ def frontier(points: list[dict[str, Any]]) -> str:
         for name, items in grouped.items()
         for x, y, label in items
     )
+    lines = references(points)
+    words += "".join(f"; {name}: {number(level, 2)} EUR" for name, level in lines)
     svg = point_figure(
         PointFigure("frontier", "Confidence against cost", words, "promises kept [%]",
-                    "cost [EUR]", tuple(series))
+                    "cost [EUR]", tuple(series), lines)
     )  # fmt: skip
     rows = [
         [name, label, number(x, 2), number(y, 2)]
         for name, items in grouped.items()
         for x, y, label in items
     ]
+    rows += [[name, "", "", number(level, 2)] for name, level in lines]
     twin = table(["series", "confidence", "kept %", "cost EUR"], rows, "Points of the frontier.")
     return figure(svg, "Labels are the confidence that was asked for. Right and low is good.", twin)
+
+
+def references(points: list[dict[str, Any]]) -> tuple[tuple[str, float], ...]:
+    """(name, cost EUR) of the yardsticks that every point carries with the same value."""
+    found = []
+    for key, name in YARDSTICKS:
+        levels = {float(point[key]) for point in points if key in point}
+        if len(levels) == 1 and all(key in point for point in points if "confidence" in point):
+            found.append((name, levels.pop()))
+    return tuple(found)
 
 
 def time_table(run: Run, columns: list[tuple[str, FloatArray]]) -> str:

@@ -82,15 +82,20 @@ def table(
         kind = ' class="best"' if position == best else ""
         body += f"<tr{kind}>{cells}</tr>"
     return (
-        f'<div class="scroll"><table><caption>{text_of(caption)}</caption>'
+        f"{_scroll(caption)}<table><caption>{text_of(caption)}</caption>"
         f"<thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>"
     )
+
+
+def _scroll(name: str) -> str:
+    """Opens a box that scrolls sideways on a small screen, by keyboard too."""
+    return f'<div class="scroll" role="region" tabindex="0" aria-label="{text_of(name)}">'
 
 
 def figure(svg: str, caption: str, twin: str) -> str:
     """A plot with its caption and the same numbers as a table to open."""
     return (
-        f'<figure><div class="scroll">{svg}</div><figcaption>{text_of(caption)}</figcaption>'
+        f"<figure>{_scroll(caption)}{svg}</div><figcaption>{text_of(caption)}</figcaption>"
         f"</figure><details><summary>The numbers of this plot as a table</summary>{twin}</details>"
     )
 

@@ -74,14 +74,14 @@ def soc_bands(run: Run) -> FloatArray:
 
 
 def total_limit_kw(scenario: Scenario) -> float:
-    """The import limit that holds for the sum of all sites (inf where there is none)."""
-    if len(scenario.sites) == 1:
-        return min(float(scenario.sites.import_limit_kw[0]), scenario.portfolio_import_limit_kw)
-    limit = scenario.portfolio_import_limit_kw
-    feeders = scenario.feeders
-    if len(feeders) and bool(np.all(scenario.sites.feeder >= 0)):
-        limit = min(limit, float(feeders.import_limit_kw[feeders.parent < 0].sum()))
-    return limit
+    """The most that all sites together may import: the portfolio's limit, or the sum of the topmost
+    feeders and of the sites that hang on none."""
+    sites, feeders = scenario.sites, scenario.feeders
+    free = sites.feeder < 0
+    total = float(sites.import_limit_kw[free].sum())
+    if not free.all():
+        total += float(feeders.import_limit_kw[feeders.parent < 0].sum())
+    return min(total, scenario.portfolio_import_limit_kw)
 
 
 def reached_spare_s(run: Run) -> IntArray:

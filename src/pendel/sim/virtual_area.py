@@ -36,6 +36,9 @@ def spec_of(scenario: Scenario, mode: Mode, confidence: float) -> AreaSpec:
         step_s=scenario.horizon.step_s,
         simulated=True,
         shared_import_limit_kw=shared_import_kw(scenario),
+        limits_above=len(scenario.feeders) > 0
+        or bool(np.isfinite(scenario.portfolio_import_limit_kw))
+        or bool(np.isfinite(scenario.portfolio_export_limit_kw)),
     )
 
 

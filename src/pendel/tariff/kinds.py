@@ -80,7 +80,9 @@ SHAPES: dict[Kind, Shape] = {
         columns=("import_kwh", "plugged_min"),
     ),
     Kind.LEVY: Shape(METERED, ("ct_kwh",), columns=("energy",)),
-    Kind.TAX: Shape(METERED, one_of=("ct_kwh", "percent"), group=True, columns=("tax",)),
+    Kind.TAX: Shape(
+        (*METERED, Direction.NONE), one_of=("ct_kwh", "percent"), group=True, columns=("tax",)
+    ),
     Kind.LEVY_RELIEF: Shape(NONE, ("ct_kwh",), columns=("quantity",)),
     Kind.PENALTY: Shape(NONE, one_of=("{cur}_event", "ct_kwh"), columns=("quantity",)),
     Kind.CAP: Shape(NONE, ("{cur}_month",), group=True),

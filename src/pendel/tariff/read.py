@@ -132,6 +132,8 @@ class _Reader:
         until = component.valid_until
         if until is not None and until <= component.valid_from:
             self.fault((*path, "valid_until"), f"{until} is not after valid_from")
+        if "ct_kwh" in numbers and kind is Kind.TAX and component.direction is Direction.NONE:
+            self.fault((*path, "direction"), "none has no kWh to tax", "import, export")
         self._check_months(path, component)
         return component if len(self.problems) == found else None
 

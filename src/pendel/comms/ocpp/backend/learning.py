@@ -117,7 +117,7 @@ def _transaction_event(heard: Heard) -> list[str]:
     refused: list[str] = []
     if told.meterValue is not UNSET:
         found, refused = samples(told.meterValue)
-        refused += _take(station, transaction, told.seqNo, found)
+        refused += _take(heard, transaction, told.seqNo, found)
     if told.idToken is not UNSET and not transaction.id_token:
         transaction.id_token = told.idToken.idToken
     if told.eventType == "Started":
@@ -131,35 +131,41 @@ def _transaction_event(heard: Heard) -> list[str]:
     mode = getattr(info, "operationMode", UNSET)
     if newest and mode is not UNSET:
         transaction.operation_mode = mode
-    _place(station, transaction)
+    _place(heard, transaction)
     transaction.refused += len(refused)
     return refused
 
 
-def _place(station: Station, transaction: Transaction) -> None:
-    """Keep the EVSE's word about which transaction runs on it."""
+def _place(heard: Heard, transaction: Transaction) -> None:
+    """Keep the EVSE's word about which transaction runs on it (the one that began last)."""
     if not transaction.evse_id:
         return
-    evse = station.evse(transaction.evse_id)
+    evse = heard.station.evse(transaction.evse_id)
+    evse.heard_utc = heard.at_utc
     if transaction.is_open:
-        evse.transaction_id = transaction.transaction_id
+        other = heard.station.transactions.get(evse.transaction_id)
+        newer = other is not None and other.is_open and other is not transaction
+        if not newer or other is None or other.begun_utc <= transaction.begun_utc:
+            evse.transaction_id = transaction.transaction_id
     elif evse.transaction_id == transaction.transaction_id:
         evse.transaction_id, evse.needs, evse.needs_utc = "", None, None
+        evse.soc = evse.needs_soc = None
 
 
 def _take(
-    station: Station, transaction: Transaction, order: float, found: Iterable[Sample]
+    heard: Heard, transaction: Transaction, order: float, found: Iterable[Sample]
 ) -> list[str]:
     refused: list[str] = []
     for index, sample in enumerate(found):
         refused += transaction.take((order, index), sample)
-        _seen(station, transaction.evse_id, sample)
+        _seen(heard, transaction.evse_id, sample)
     return refused
 
 
-def _seen(station: Station, evse_id: int, sample: Sample) -> None:
+def _seen(heard: Heard, evse_id: int, sample: Sample) -> None:
     """The newest measurement of an EVSE."""
-    evse = station.evse(evse_id)
+    evse = heard.station.evse(evse_id)
+    evse.heard_utc = heard.at_utc
     if evse.measured_utc is not None and sample.at_utc < evse.measured_utc:
         return
     if sample.power_w is not None or sample.soc is not None:
@@ -171,7 +177,7 @@ def _seen(station: Station, evse_id: int, sample: Sample) -> None:
 def _meter_2(heard: Heard) -> list[str]:
     found, refused = samples(heard.payload.meterValue)
     for sample in found:
-        _seen(heard.station, heard.payload.evseId, sample)
+        _seen(heard, heard.payload.evseId, sample)
     return refused
 
 
@@ -188,7 +194,7 @@ def _start_16(heard: Heard) -> list[str]:
     transaction.started_utc, transaction.id_token = at_utc, told.idTag
     transaction.digests.add(digest(heard.action, told))
     refused = _register_16(transaction, told.meterStart, at_utc, "meterStart")
-    _place(station, transaction)
+    _place(heard, transaction)
     return refused
 
 
@@ -202,11 +208,11 @@ def _meter_16(heard: Heard) -> list[str]:
             refused.append(f"{UNKNOWN_TRANSACTION}: {told.transactionId}")
     if transaction is not None:
         transaction.digests.add(digest(heard.action, told))
-        refused += _take_16(station, transaction, found)
+        refused += _take_16(heard, transaction, found)
         transaction.refused += len(refused)
         return refused
     for sample in found:
-        _seen(station, told.connectorId, sample)
+        _seen(heard, told.connectorId, sample)
     return refused
 
 
@@ -219,16 +225,16 @@ def _stop_16(heard: Heard) -> list[str]:
     transaction.digests.add(digest(heard.action, told))
     if told.transactionData is not UNSET:
         found, refused = samples(told.transactionData)
-        refused += _take_16(station, transaction, found)
+        refused += _take_16(heard, transaction, found)
     refused += _register_16(transaction, told.meterStop, at_utc, "meterStop")
     transaction.ended_utc = at_utc
     transaction.stopped_reason = "Local" if told.reason is UNSET else told.reason
-    _place(station, transaction)
+    _place(heard, transaction)
     transaction.refused += len(refused)
     return refused
 
 
-def _take_16(station: Station, transaction: Transaction, found: Iterable[Sample]) -> list[str]:
+def _take_16(heard: Heard, transaction: Transaction, found: Iterable[Sample]) -> list[str]:
     """1.6: import counts from meterStart to meterStop; values between only serve the export."""
     refused: list[str] = []
     for index, sample in enumerate(found):
@@ -236,7 +242,7 @@ def _take_16(station: Station, transaction: Transaction, found: Iterable[Sample]
         refused += transaction.take((sample.at_utc.timestamp(), index), between)
         if sample.import_wh is not None and transaction.is_open:
             transaction.imported.take((sample.at_utc.timestamp(), index), sample.import_wh)
-        _seen(station, transaction.evse_id, sample)
+        _seen(heard, transaction.evse_id, sample)
     return refused
 
 
@@ -259,6 +265,13 @@ def _register_16(transaction: Transaction, value: int, at_utc: datetime, name: s
 def _needs(heard: Heard) -> list[str]:
     evse = heard.station.evse(heard.payload.evseId)
     evse.needs, evse.needs_utc = heard.payload.chargingNeeds, heard.at_utc
+    evse.needs_soc, evse.heard_utc = evse.soc, heard.at_utc
+    transaction = heard.station.transactions.get(evse.transaction_id)
+    if transaction is not None:
+        evse.needs_import_kwh = transaction.imported.kwh
+        evse.needs_export_kwh = transaction.exported.kwh
+    else:
+        evse.needs_import_kwh = evse.needs_export_kwh = 0.0
     return []
 
 

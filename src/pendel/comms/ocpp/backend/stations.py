@@ -15,13 +15,19 @@ ENDED_KEPT = 100_000
 
 @dataclass(slots=True)
 class Evse:
-    """One EVSE (in 1.6: one connector). needs: the last NotifyEVChargingNeeds, typed."""
+    """One EVSE (in 1.6: one connector). needs: the chargingNeeds told last, typed; needs_soc,
+    needs_import_kwh, needs_export_kwh: SoC and transaction registers at that moment. heard_utc:
+    when something measured or asked came in, by this server's clock."""
 
     evse_id: int
     status: dict[int, str] = field(default_factory=dict)
     transaction_id: str = ""
     needs: Any = None
     needs_utc: datetime | None = None
+    needs_soc: float | None = None
+    needs_import_kwh: float = 0.0
+    needs_export_kwh: float = 0.0
+    heard_utc: datetime | None = None
     power_w: float | None = None
     soc: float | None = None
     measured_utc: datetime | None = None

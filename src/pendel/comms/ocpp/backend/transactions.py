@@ -136,6 +136,11 @@ class Transaction:
         return self.ended_utc is None
 
     @property
+    def begun_utc(self) -> datetime:
+        """When it began as far as is known."""
+        return self.started_utc or self.first_seen_utc
+
+    @property
     def events(self) -> int:
         """Number of distinct events stored."""
         return len(self.sequence) + len(self.digests)

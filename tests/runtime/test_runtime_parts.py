@@ -1,0 +1,217 @@
+"""Parts of the runtime on their own: fallback, promises, risk, loop, words."""
+
+import logging
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from small_world import START, small
+
+from pendel.clock import SimulatedClock
+from pendel.control.state import FleetState, Knowledge
+from pendel.records import Limit, Needs, PlanRecord, Promise, SessionEvent
+from pendel.runtime.area import Meters, fleet_state, knowledge, open_sessions, site_limits
+from pendel.runtime.fallback_decision import fallback_decision
+from pendel.runtime.loop import Loop, Stop
+from pendel.runtime.promising import next_morning, terms, tightened
+from pendel.runtime.risk import Risk, outlook
+from pendel.runtime.state import SessionView
+from pendel.runtime.words import words
+
+
+def event(**changes: object) -> SessionEvent:
+    fields: dict[str, object] = {
+        "id": "session-1",
+        "at_utc": START,
+        "session_id": "s",
+        "site_id": "home",
+        "phase": "plugged",
+        "capacity_kwh": 50.0,
+        "energy_kwh": 10.0,
+        "charge_max_kw": 10.0,
+        "discharge_max_kw": 0.0,
+        "charge_efficiency": 0.9,
+    }
+    return SessionEvent(**{**fields, **changes})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("now", "morning"),
+    [
+        ("2026-03-28T20:00:00+00:00", "2026-03-29T05:00:00+00:00"),  # summer time begins
+        ("2026-10-24T20:00:00+00:00", "2026-10-25T06:00:00+00:00"),  # and ends
+        ("2026-06-01T04:59:00+00:00", "2026-06-01T05:00:00+00:00"),
+        ("2026-06-01T05:00:00+00:00", "2026-06-02T05:00:00+00:00"),
+    ],
+)
+def test_the_next_morning_is_seven_local(now: str, morning: str) -> None:
+    when = datetime.fromisoformat(now)
+    assert next_morning(when, "Europe/Berlin") == datetime.fromisoformat(morning)
+
+
+def test_without_a_word_it_is_eighty_percent_by_seven_never_below_twenty() -> None:
+    told = terms(event(), 10.0, None, START, "Europe/Berlin")
+    assert (told.target_kwh, told.asked_kwh, told.energy_min_kwh) == (40.0, 40.0, 10.0)
+    assert told.ready_by_utc == datetime(2026, 3, 3, 6, 0, tzinfo=UTC)
+    assert told.reason == ""
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    energy=st.floats(0, 50),
+    target=st.floats(0, 50),
+    hours=st.floats(-5, 20),
+    minimum=st.none() | st.floats(0, 50),
+)
+def test_a_promise_is_reachable_and_at_most_what_was_asked(
+    energy: float, target: float, hours: float, minimum: float | None
+) -> None:
+    ready = START + timedelta(hours=hours)
+    needs = Needs(
+        id="n", at_utc=START, session_id="s", target_kwh=target, energy_min_kwh=minimum,
+        ready_by_utc=ready,
+    )  # fmt: skip
+    told = terms(event(energy_kwh=energy), energy, needs, START, "Europe/Berlin")
+    left = max((ready - START).total_seconds() / 3600, 0.0)
+    highest = min(energy + left * 9.0, 50.0)
+    assert told.target_kwh == pytest.approx(min(target, max(highest, energy)))
+    assert told.asked_kwh == target
+    assert bool(told.reason) == (target - max(highest, energy) > 0.05)
+
+
+def test_nobody_else_loosens_or_pauses() -> None:
+    promise = Promise(
+        id="p", at_utc=START, session_id="s", ready_by_utc=START + timedelta(hours=5),
+        target_kwh=30.0, asked_kwh=30.0, energy_min_kwh=8.0, confidence=0.99,
+    )  # fmt: skip
+    wish = Needs(
+        id="n", at_utc=START, session_id="s", target_kwh=1.0, energy_min_kwh=0.0,
+        ready_by_utc=START + timedelta(hours=9), paused=True, source="operator",
+    )  # fmt: skip
+    tight = tightened(wish, promise)
+    assert (tight.target_kwh, tight.energy_min_kwh) == (30.0, 8.0)
+    assert tight.ready_by_utc == promise.ready_by_utc
+    assert not tight.paused
+
+
+@pytest.mark.parametrize(
+    ("energy", "hours", "risk"),
+    [
+        (30.0, 0.0, Risk.READY),
+        (29.95, 0.0, Risk.READY),
+        (21.0, 1.5, Risk.TIGHT),
+        (21.0, 3.0, Risk.ON_THE_WAY),
+        (21.0, 0.9, Risk.LATE),
+        (10.0, -1.0, Risk.LATE),
+    ],
+)
+def test_risk(energy: float, hours: float, risk: Risk) -> None:
+    promise = Promise(
+        id="p", at_utc=START, session_id="s", ready_by_utc=START + timedelta(hours=hours),
+        target_kwh=30.0, asked_kwh=30.0, energy_min_kwh=8.0, confidence=0.99,
+    )  # fmt: skip
+    seen = outlook(SessionView(event(), promise=promise), energy, START)
+    assert seen.risk == risk
+    assert seen.will_be_kept == (risk != Risk.LATE)
+
+
+def columns_of(minutes: float) -> tuple[FleetState, Knowledge]:
+    run = small()
+    run.to(minutes)
+    state, spec = run.runtime.state, run.area.spec
+    now = START + timedelta(minutes=minutes)
+    meters = Meters(now, {r.device_id: r for r in run.world.readings(now)})
+    limits = site_limits(spec, state, now)
+    known = knowledge(
+        spec, state, meters, limits, run.area.book.rows(spec), int(START.timestamp()), {}
+    )
+    return fleet_state(spec, open_sessions(spec, state), meters), known
+
+
+def test_what_the_controller_sees_is_what_the_scenario_says() -> None:
+    state, known = columns_of(120)
+    scenario = small().world.scenario
+    assert state.unit_id.tolist() == ["s1", "s3", "s2"]
+    assert known.load_past_kw == pytest.approx(scenario.series.load_kw[:, :8])
+    assert known.pv_past_kw == pytest.approx(scenario.series.pv_kw[:, :8])
+    assert known.import_past_eur_kwh[0] == pytest.approx(scenario.prices.import_eur_kwh[0, :8])
+    assert known.import_eur_kwh[0, :24] == pytest.approx(scenario.prices.import_eur_kwh[0, 8:])
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_the_fallback_keeps_limits_and_never_discharges(data: st.DataObject) -> None:
+    state, known = columns_of(60)
+    share = st.floats(0, 1)
+    state.energy_kwh = state.capacity_kwh * np.array([data.draw(share) for _ in range(len(state))])
+    known.load_kw = np.array([data.draw(st.floats(0, 40)) for _ in range(2)])
+    known.import_limit_kw = np.array([data.draw(st.floats(0, 40)) for _ in range(2)])
+    state.paused = np.array([data.draw(st.booleans()) for _ in range(len(state))])
+    decision = fallback_decision(state, known)
+    assert (decision.power_kw >= 0.0).all()
+    assert (decision.power_kw <= state.charge_max_kw + 1e-9).all()
+    assert (decision.power_kw[state.paused] == 0.0).all()
+    cars = np.bincount(state.site, decision.power_kw, minlength=2)
+    room = np.maximum(known.import_limit_kw - known.load_kw + known.pv_kw, 0.0)
+    assert (cars <= room + 1e-9).all()
+    after = state.energy_kwh + decision.power_kw * state.charge_efficiency * 0.25
+    assert (after <= state.capacity_kwh + 1e-9).all()
+
+
+def test_the_fallback_of_nobody_is_nothing() -> None:
+    state, known = columns_of(0)
+    empty = FleetState(**{name: getattr(state, name)[:0] for name in FleetState.__slots__})
+    assert len(fallback_decision(empty, known).power_kw) == 0
+
+
+def test_a_fast_loop_ticks_at_steps_and_events_and_survives_faults(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.CRITICAL)
+    run, seen = small(), []
+
+    def shown(now: datetime) -> None:
+        seen.append((now - START).total_seconds() / 60)
+
+    def tick(now: datetime) -> list[object]:
+        if now == START + timedelta(minutes=30):
+            raise MemoryError("deliberate")
+        return []
+
+    run.runtime.tick = tick  # type: ignore[method-assign,assignment]
+    loop = Loop(
+        run.runtime, SimulatedClock(START), 1.0, Stop(), shown, next_event=run.world.next_event
+    )
+    loop.run_fast(START + timedelta(minutes=61), 900)
+    assert seen == [0, 15, 30, 37.5, 45, 60]
+    assert (loop.ticks, loop.failures) == (6, 1)
+
+
+def test_a_loop_that_is_asked_to_stop_stops() -> None:
+    run, stop = small(), Stop()
+    loop = Loop(run.runtime, SimulatedClock(START), 60.0, stop, lambda now: stop.set())
+    loop.run()
+    assert loop.ticks == 1
+    loop.stop = Stop()
+    loop.on_tick = None
+    loop.run(START + timedelta(minutes=5))
+    assert loop.ticks == 6
+
+
+def test_every_record_of_a_run_has_words() -> None:
+    run = small()
+    run.runtime.add_limit(
+        Limit(id="", at_utc=START, site_id="home", source="x", import_limit_kw=1.0)
+    )
+    run.to(200)
+    for _, record in run.runtime.store.replay():
+        text = words(record)
+        assert text and "\n" not in text and "nan" not in text.split()
+    plan = PlanRecord(
+        id="p", at_utc=START, site_id="home", begin_utc=START, step_s=900, objective_eur=2.0,
+        bound_eur=1.5, shortfall_kwh=3.0, method="exact",
+    )  # fmt: skip
+    assert "at least 1.50 EUR were needed" in words(plan)
+    assert "3.0 kWh short" in words(plan)
