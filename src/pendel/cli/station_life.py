@@ -3,6 +3,7 @@
 import asyncio
 import sys
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from pendel.scenario.columns import Scenario
 
 LINE_CHARS_MAX = 200
+GRACE_S = 3.0
 WH_PER_KWH = 1_000.0
 
 
@@ -69,6 +71,8 @@ class Life:
     new_car: Callable[[str], Visit] | None = None
     _present: list[Visit] = field(default_factory=list)
     _shown: dict[tuple[str, int], tuple[Any, ...]] = field(default_factory=dict)
+    _begun: bool = False
+    _first_tick_s: float | None = None
     _loop: asyncio.AbstractEventLoop | None = None
 
     def add(self, client: StationClient) -> None:
@@ -92,14 +96,26 @@ class Life:
         for visit in [v for v in self._present if v.leave_s <= now_s]:
             self._present.remove(visit)
             self.clients[visit.station_id].station.unplug(visit.evse_id, now_s)
+        if self._begun or self._is_ready():
+            self._arrive(now_s)
+        for name, client in self.clients.items():
+            for evse in client.station.evses.values():
+                self._show(name, evse)
+
+    def _is_ready(self) -> bool:
+        """The first cars wait until the stations are accepted, or GRACE_S."""
+        if self._first_tick_s is None:
+            self._first_tick_s = time.monotonic()
+        everybody = all(client.station.accepted for client in self.clients.values())
+        self._begun = everybody or time.monotonic() > self._first_tick_s + GRACE_S
+        return self._begun
+
+    def _arrive(self, now_s: float) -> None:
         while self.visits and self.visits[0].come_s <= now_s:
             visit = self.visits.pop(0)
             if visit.leave_s > now_s:
                 self._present.append(visit)
                 self.clients[visit.station_id].station.plug(visit.evse_id, visit.car, now_s)
-        for name, client in self.clients.items():
-            for evse in client.station.evses.values():
-                self._show(name, evse)
 
     def _show(self, name: str, evse: Evse) -> None:
         """One line when status, power, setpoint or full percent of charge changed."""

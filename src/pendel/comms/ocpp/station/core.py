@@ -34,11 +34,9 @@ def ignore(_: Any) -> None:
 
 
 class VirtualStation:
-    """State of one station. `around` is what it measures; set it before `tick`.
-
-    clock_error_s: how far its own clock is off (times on the wire carry it). reset_for: why it
-    wants to be rebooted; the owner then closes the line and calls `reboot`.
-    """
+    """State of one station. `around`: what it measures; clock_error_s: how far its own clock is
+    off (times on the wire carry it); reset_for: why it wants a restart: the owner then closes the
+    line and calls `reboot`."""
 
     def __init__(
         self, settings: StationSettings, version: Version, rng: random.Random, now_s: float
@@ -64,10 +62,11 @@ class VirtualStation:
         self.local_list_version = 0
         self.reset_for: str | None = None
         self.reset_when_idle = False
-        self.now_s = now_s
+        self.now_s = self._line_s = now_s
         self._answers: dict[str, tuple[Callable[[Any], None], Callable[[str], None]]] = {}
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
         self._count = 0
+        self._timeout_s = settings.call_timeout_s
         self._heartbeat_due_s = 0.0
         self._boot_due_s: float | None = None
         self.dialect = self._new_dialect()
@@ -134,8 +133,8 @@ class VirtualStation:
         self._send_queued()
 
     def reboot(self, now_s: float, reason: str = "LocalReset") -> None:
-        """Restart: transactions end, the line drops, cars that are still there start anew.
-        Profiles other than TxProfiles, DER controls, registers and the queue stay."""
+        """Restart: transactions end, the line drops, cars that are still there start anew; other
+        profiles than TxProfiles, DER controls, registers and the queue stay."""
         self.tick(now_s)
         for evse in self.evses.values():
             if evse.transaction is not None:
@@ -206,14 +205,14 @@ class VirtualStation:
         heapq.heappush(self._timers, (self.now_s + delay_s, self._count, work))
 
     def tick(self, now_s: float) -> None:
-        """Let time pass until now_s [epoch s]: energy flows, meters count, messages fall due.
-        A time before the last one changes nothing."""
+        """Let time pass until now_s [epoch s] (never back): energy flows, messages fall due."""
+        self._line_s = max(self._line_s, now_s)  # what is said on the way is sent only now
         while self.now_s < now_s:
             self._step(now_s)
         self._decide()
         if self.peer is None:
             return
-        for event in self.peer.tick(self.now_s):
+        for event in self.peer.tick(self._line_s):
             self._on_event(event)
         if self._boot_due_s is not None and self.now_s >= self._boot_due_s:
             self._boot_due_s = None
@@ -289,7 +288,7 @@ class VirtualStation:
             on_fail("ConnectionLost")
             return
         try:
-            message_id = self.peer.call(action, payload, self.now_s, self.settings.call_timeout_s)
+            message_id = self.peer.call(action, payload, self._line_s, self._timeout_s)
         except OverflowError as error:
             self.log.append(f"{action}: {error}")
             on_fail("Overflow")
@@ -353,10 +352,10 @@ class VirtualStation:
     def _send_queued(self) -> None:
         if self.peer is None or not self.accepted:
             return
-        head = self.queue.due(self.now_s)
+        head = self.queue.due(self._line_s)
         if head is not None:
-            timeout_s = self.settings.call_timeout_s
-            self.queue.sending = self.peer.call(head.action, head.build(), self.now_s, timeout_s)
+            payload = head.build()
+            self.queue.sending = self.peer.call(head.action, payload, self._line_s, self._timeout_s)
         elif not self.queue.waiting:
             for evse in self.evses.values():
                 self.dialect.ready(evse, self.now_s)
@@ -372,7 +371,7 @@ class VirtualStation:
             case Failed(message_id, action, code, description):
                 self.log.append(f"{action}: {code} {description}")
                 if message_id == self.queue.sending:
-                    self.queue.failed(code, self.now_s)
+                    self.queue.failed(code, self._line_s)
                 elif action == "BootNotification":
                     self._boot_due_s = self.now_s + BOOT_RETRY_S
                 self._answers.pop(message_id, (ignore, ignore))[1](code)
