@@ -74,14 +74,13 @@ class StationClient:
             wait_s = self.cut_until_s - loop.time()
             if wait_s > 0.0:
                 await asyncio.sleep(wait_s)
-            before = self.connections
             try:
                 await self._connect_once()
             except InvalidStatus as error:
                 self.note(f"refused: HTTP {error.response.status_code}")
             except (OSError, InvalidHandshake, InvalidURI, TimeoutError, EOFError) as error:
                 self.note(f"no connection: {str(error) or type(error).__name__}")
-            if self.connections > before:
+            if self.station.accepted:
                 pause_s = BACKOFF_FIRST_S
             if self.station.reset_for is not None:
                 self.station.reboot(self.now_s(), self._boot_reason())
