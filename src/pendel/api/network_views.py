@@ -30,7 +30,7 @@ def _completed(item: dict[str, Any], network: ChargingNetwork) -> dict[str, Any]
     item["vendor"], item["model"] = station.vendor, station.model
     item["firmware_version"] = station.firmware
     known = {entry["evse_id"]: entry for entry in item["evses"]}
-    for evse in sorted(list(station.evses.values()), key=lambda e: e.evse_id):
+    for evse in list(station.evses.values()):  # a copy: another thread adds to it
         if evse.evse_id > 0:
             entry = known.setdefault(evse.evse_id, _unseen(evse.evse_id))
             _complete_evse(entry, evse)
@@ -64,7 +64,7 @@ def transactions(
     if network is None:
         return []
     found = []
-    for station in sorted(list(network.csms.network.stations.values()), key=_station_key):
+    for station in list(network.csms.network.stations.values()):
         configured = network.policy.stations.get(station.station_id)
         site_id = None if configured is None else configured.site_id
         if station_id is not None and station.station_id != station_id:
@@ -73,10 +73,6 @@ def transactions(
             continue
         found += [transaction(each) for each in list(station.transactions.values())]
     return sorted(found, key=lambda item: str(item["key"]))
-
-
-def _station_key(station: Any) -> str:
-    return str(station.station_id)
 
 
 def transaction(of: Transaction) -> dict[str, Any]:

@@ -150,7 +150,9 @@ class ChargingNetwork:
             await self._durable(link.station_id, reply)
         except StoreError as error:
             LOG.error("station %s, %s: %s", link.station_id, asked.action, error)
-            link.peer.refuse(asked.message_id, ErrorCode.INTERNAL_ERROR, "the store does not answer")
+            link.peer.refuse(
+                asked.message_id, ErrorCode.INTERNAL_ERROR, "the store does not answer"
+            )
             return
         except Exception:
             LOG.exception("station %s, %s", link.station_id, asked.action)

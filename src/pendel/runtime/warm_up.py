@@ -8,11 +8,11 @@ from datetime import datetime, timedelta
 
 import numpy as np
 
+from pendel.control.limits import SiteLimit
 from pendel.control.state import FleetState
 from pendel.runtime.area import AreaSpec, Meters, PriceRows, knowledge
 from pendel.runtime.decider import live_controller, no_feeders
-from pendel.runtime.state import State, PriceTable
-from pendel.control.limits import SiteLimit
+from pendel.runtime.state import PriceTable, State
 
 STEPS = 96
 

@@ -55,12 +55,11 @@ def car_of(needs: Any, known: Known, now_utc: datetime) -> Car:
     """needs: chargingNeeds of 2.0.1 or 2.1, or None where the car says nothing."""
     if needs is None:
         return _silent_car(known)
-    v2x = getattr(needs, "v2xChargingParameters", UNSET)
+    v2x: Any = getattr(needs, "v2xChargingParameters", UNSET)
     dc, ac = needs.dcChargingParameters, needs.acChargingParameters
     capacity, energy = _battery(v2x, dc, ac, known)
     charge_kw = min(_charge_kw(v2x, dc, ac, known), known.station_max_kw or POWER_MAX_KW)
-    asked = [needs.requestedEnergyTransfer]
-    bidirectional = any("BPT" in mode for mode in asked) and v2x is not UNSET
+    bidirectional = "BPT" in needs.requestedEnergyTransfer and v2x is not UNSET
     discharge_kw, floor = 0.0, None
     if bidirectional and known.v2x_allowed:
         discharge_kw = _phases(v2x, "maxDischargePower") / 1e3
@@ -134,15 +133,18 @@ def _charge_kw(v2x: Any, dc: Any, ac: Any, known: Known) -> float:
 
 
 def _target(v2x: Any, dc: Any, ac: Any, energy: float, capacity: float) -> float | None:
+    asked: float
     if v2x is not UNSET and v2x.evTargetEnergyRequest is not UNSET:
-        return min(max(energy + v2x.evTargetEnergyRequest / 1e3, 0.0), capacity)
-    if v2x is not UNSET and v2x.targetSoC is not UNSET:
-        return v2x.targetSoC / 100.0 * capacity
-    if dc is not UNSET and dc.energyAmount is not UNSET:
-        return min(energy + dc.energyAmount / 1e3, capacity)
-    if ac is not UNSET and ac.energyAmount > 0.0:
-        return min(energy + ac.energyAmount / 1e3, capacity)
-    return None
+        asked = v2x.evTargetEnergyRequest / 1e3
+    elif v2x is not UNSET and v2x.targetSoC is not UNSET:
+        asked = v2x.targetSoC / 100.0 * capacity - energy
+    elif dc is not UNSET and dc.energyAmount is not UNSET:
+        asked = dc.energyAmount / 1e3
+    elif ac is not UNSET and ac.energyAmount > 0.0:
+        asked = ac.energyAmount / 1e3
+    else:
+        return None
+    return min(max(energy + asked, 0.0), capacity)
 
 
 def _band(v2x: Any, energy: float, capacity: float) -> tuple[float | None, bool]:

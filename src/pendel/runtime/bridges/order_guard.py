@@ -76,7 +76,9 @@ def _cut(period: dict[str, Any], unit: str, band: Band, reasons: list[str]) -> N
         per_phase = unit == "W" and any(f"{name}{s}" in period for s in _SUFFIXES[1:])
         share = scale / PHASES if per_phase else scale
         for suffix in _SUFFIXES:
-            _clip(period, name + suffix, -band.discharge_kw * share, band.charge_kw * share, reasons)
+            _clip(
+                period, name + suffix, -band.discharge_kw * share, band.charge_kw * share, reasons
+            )
     _clip(period, "v2xBaseline", -band.discharge_kw * 1e3, band.charge_kw * 1e3, reasons)
     baseline = period.get("v2xBaseline", 0.0)
     curves = (("v2xFreqWattCurve", baseline), ("v2xSignalWattCurve", 0.0))

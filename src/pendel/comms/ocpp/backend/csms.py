@@ -169,7 +169,7 @@ class Csms:
             return ()
         station, transaction_id = asked.station, asked.payload.transactionInfo.transactionId
         transaction = station.transactions.get(transaction_id)
-        if transaction is None or len(transaction.sequence.lows) < 2 and not transaction.gaps():
+        if transaction is None or (len(transaction.sequence.lows) < 2 and not transaction.gaps()):
             return ()
         if not self._ask_now(station.station_id, transaction_id, asked.now_utc):
             return ()

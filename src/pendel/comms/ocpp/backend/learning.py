@@ -51,7 +51,9 @@ def digest(action: str, payload: Any) -> bytes:
     return hashlib.blake2b(msgspec.json.encode([action, payload]), digest_size=8).digest()
 
 
-def transaction_of(heard: Heard, transaction_id: str, evse_id: int, at_utc: datetime) -> Transaction:
+def transaction_of(
+    heard: Heard, transaction_id: str, evse_id: int, at_utc: datetime
+) -> Transaction:
     """The transaction of an event, made when this is the first one that came."""
     station = heard.station
     found = station.transactions.get(transaction_id)
@@ -108,7 +110,7 @@ def _status_16(heard: Heard) -> list[str]:
 
 
 def _transaction_event(heard: Heard) -> list[str]:
-    told, station = heard.payload, heard.station
+    told = heard.payload
     at_utc, info = in_utc(told.timestamp), told.transactionInfo
     evse_id = 0 if told.evse is UNSET else told.evse.id
     transaction = transaction_of(heard, info.transactionId, evse_id, at_utc)
@@ -221,7 +223,8 @@ def _stop_16(heard: Heard) -> list[str]:
     transaction = station.transactions.get(str(told.transactionId))
     if transaction is None:
         return [f"{UNKNOWN_TRANSACTION}: {told.transactionId}"]
-    at_utc, refused = in_utc(told.timestamp), []
+    at_utc = in_utc(told.timestamp)
+    refused: list[str] = []
     transaction.digests.add(digest(heard.action, told))
     if told.transactionData is not UNSET:
         found, refused = samples(told.transactionData)
