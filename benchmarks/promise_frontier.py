@@ -243,6 +243,7 @@ def measure(
             rows += [{"site": site, "month": month, **row} for row in found]
             for row in found:
                 print(line_of({"site": site, "month": month, **row}), file=sys.stderr, flush=True)
+    departures.packaged_prior = lambda: PRIOR
     return {"rows": rows, "all": [sums_of(rows, c) for c in confidences]}
 
 

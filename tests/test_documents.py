@@ -44,6 +44,6 @@ def test_the_tree_in_the_architecture_is_the_tree() -> None:
 
 
 def test_the_picture_is_small_and_asks_for_nothing() -> None:
-    picture = (ROOT / "docs" / "pictures" / "street.svg").read_text("utf-8")
+    picture = (ROOT / "docs" / "pictures" / "carshare.svg").read_text("utf-8")
     assert len(picture.encode()) < 100_000
     assert set(re.findall(r"[a-z]+://[^\"'< )]+", picture)) == {"http://www.w3.org/2000/svg"}

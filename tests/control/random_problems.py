@@ -54,6 +54,38 @@ def random_units(
     )
 
 
+def random_grid(
+    rng: np.random.Generator, sites: int, steps: int, most: float
+) -> tuple[Feeders, np.ndarray, Market]:
+    """Two feeders in a row, sites below them or not, a market position."""
+    feeders = Feeders(
+        np.array(["east", "street"]),
+        np.array([-1, 0]),
+        np.array([most * 0.5, most * 0.3]),
+        np.array([most * 0.4, most * 0.3]),
+    )
+    market = Market(
+        rng.uniform(0.0, most * 0.3, steps),
+        rng.uniform(0.0, 0.2, steps),
+        rng.uniform(0.0, 0.1, steps),
+    )
+    return feeders, rng.integers(-1, 2, sites), market
+
+
+def random_blocks(rng: np.random.Generator, steps: int) -> Reserves:
+    """A symmetric block, then an upward and a downward one that overlap."""
+    half = steps // 2
+    return Reserves(
+        np.array(["FCR", "aFRR up", "aFRR down"]),
+        np.array([0, half, half]),
+        np.array([half, steps, steps]),
+        np.array([0, 1, -1]),
+        rng.uniform(5.0, 40.0, 3),
+        np.array([0.25, 1.0, 0.5]),
+        np.array([np.inf, 8.0, np.inf]),
+    )
+
+
 def random_problem(
     seed: int,
     sites: int = 1,
@@ -90,31 +122,9 @@ def random_problem(
     market = None
     if extras:
         most = float(import_limit.max(axis=1).sum())
-        feeders = Feeders(
-            np.array(["east", "street"]),
-            np.array([-1, 0]),
-            np.array([most * 0.5, most * 0.3]),
-            np.array([most * 0.4, most * 0.3]),
-        )
-        feeder = rng.integers(-1, 2, sites)
+        feeders, feeder, market = random_grid(rng, sites, steps, most)
         portfolio = np.full(steps, most * rng.uniform(0.3, 0.8)), np.full(steps, most * 0.5)
-        market = Market(
-            rng.uniform(0.0, most * 0.3, steps),
-            rng.uniform(0.0, 0.2, steps),
-            rng.uniform(0.0, 0.1, steps),
-        )
-    blocks = None
-    if reserves:
-        half = steps // 2
-        blocks = Reserves(
-            np.array(["FCR", "aFRR up", "aFRR down"]),
-            np.array([0, half, half]),
-            np.array([half, steps, steps]),
-            np.array([0, 1, -1]),
-            rng.uniform(5.0, 40.0, 3),
-            np.array([0.25, 1.0, 0.5]),
-            np.array([np.inf, 8.0, np.inf]),
-        )
+    blocks = random_blocks(rng, steps) if reserves else None
     return PlanProblem(
         step_h=0.25,
         steps=steps,

@@ -51,7 +51,7 @@ def test_kernel_agrees_with_the_twin(seed: int) -> None:
     assert found == pytest.approx(cost, abs=1e-9)
 
 
-def forced_cost(start, other, levels, down, grid, given) -> float:  # type: ignore[no-untyped-def]
+def forced_cost(start, other, levels, down, grid, given) -> float:
     """Cost when the first move is forced: every other move in step 0 is made dear."""
     wide = dict(given.items())
     steps = len(given["presence"])
@@ -93,7 +93,7 @@ def test_known_departure_equals_the_linear_programme(seed: int) -> None:
     assert cost == pytest.approx(linear_cost(price, 10.0, 32.0, 54.0, 2.75, 0.01), abs=1e-7)
 
 
-def linear_cost(price, start, target, capacity, most, wear) -> float:  # type: ignore[no-untyped-def]
+def linear_cost(price, start, target, capacity, most, wear) -> float:
     import highspy
 
     solver = highspy.Highs()

@@ -134,7 +134,7 @@ def test_command_checks_the_chain(tmp_path: Path, capsys: pytest.CaptureFixture[
     capsys.readouterr()
     assert main(["settle", "verify", str(path), "--json"]) == 2
     problem = json.loads(capsys.readouterr().out)["problems"][0]
-    assert (problem["file"], problem["line"]) == ("books.ledger", 8)
+    assert (problem["file"], problem["line"]) == ("books.ledger", 10)
 
 
 def test_cut_and_reordered_lines_are_found() -> None:

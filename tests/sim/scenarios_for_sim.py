@@ -110,13 +110,13 @@ def scenario(
         horizon=when,
         sites=place,
         prices=Prices(
-            np.ascontiguousarray(np.broadcast_to(import_eur_kwh, (1, steps)), dtype=np.float64),
-            np.ascontiguousarray(np.broadcast_to(export_eur_kwh, (1, steps)), dtype=np.float64),
+            np.array(np.broadcast_to(import_eur_kwh, (1, steps)), dtype=np.float64),
+            np.array(np.broadcast_to(export_eur_kwh, (1, steps)), dtype=np.float64),
             np.zeros(count, dtype=np.int64),
         ),
         series=Series(
-            np.ascontiguousarray(np.broadcast_to(load_kw, (count, steps)), dtype=np.float64),
-            np.ascontiguousarray(np.broadcast_to(pv_kw, (count, steps)), dtype=np.float64),
+            np.array(np.broadcast_to(load_kw, (count, steps)), dtype=np.float64),
+            np.array(np.broadcast_to(pv_kw, (count, steps)), dtype=np.float64),
         ),
         sessions=sessions(when, rows),
         **fields,

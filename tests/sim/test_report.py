@@ -84,6 +84,10 @@ def test_headline_compares_with_charging_at_once() -> None:
     assert "1\u202f048.90 EUR (93.6 %) less than charging at once" in words
     dearer = [run("uncontrolled", 50.0), run("v1g", 50.0)]
     assert "0.00 EUR (0.0 %) less" in headline(dearer, dearer[1])
+    worse = [run("uncontrolled", 50.0), run("v1g", 60.0)]
+    assert "10.00 EUR (20.0 %) more than charging at once" in headline(worse, worse[1])
+    assert numbers.in_focus(worse) is worse[1]
+    assert numbers.in_focus(worse[:1]) is worse[0]
     alone = [run("v2g", 71.5)]
     assert "less than" not in headline(alone, alone[0])
 

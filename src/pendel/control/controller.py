@@ -27,6 +27,10 @@ from pendel.units import SECONDS_PER_HOUR, FloatArray, IntArray
 __all__ = ["Controller", "Ended"]
 
 
+LEFT_LEAST_S = 60
+"""Energy bounds are kept over what is left of the planning step, at least this long [s]."""
+
+
 class Controller:
     """Decides the power of every connected unit.
 
@@ -80,8 +84,11 @@ class Controller:
             self._wish_kw = np.where(blind, modest, self._wish_kw)
             self._base[blind] = COMFORT
 
-    def dispatch(self, state: FleetState, knowledge: Knowledge) -> Decision:
-        """Setpoints from the wishes of the last refresh (same units) and the readings of now."""
+    def dispatch(self, state: FleetState, knowledge: Knowledge, remember: bool = True) -> Decision:
+        """Setpoints from the wishes of the last refresh (same units) and the readings of now.
+
+        remember: whether the next reading is to be compared with these orders.
+        """
         count_s = len(knowledge.load_kw)
         home = self.mode in (Mode.V2H, Mode.V2B)
         wanted, base = self._wish_kw, self._base
@@ -90,12 +97,14 @@ class Controller:
         if state.charge_now.any():
             wanted = np.where(state.charge_now, state.charge_max_kw, wanted)
             base = np.where(state.charge_now, PROMISE, base)
+        left_s = max(self.step_s - knowledge.now_s % self.step_s, min(LEFT_LEAST_S, self.step_s))
         result = dispatch(
-            wanted, self._floor_kwh, state, knowledge, self.network,
-            self.step_s / SECONDS_PER_HOUR, np.full(count_s, home), self.may_discharge,
+            wanted, self._floor_kwh, state, knowledge, self.network, left_s / SECONDS_PER_HOUR,
+            np.full(count_s, home), self.may_discharge,
         )  # fmt: skip
         self.last = result
-        self.planning.ordered(result.power_kw)
+        if remember:
+            self.planning.ordered(result.power_kw)
         return Decision(
             power_kw=result.power_kw,
             requested_kw=self._wish_kw,

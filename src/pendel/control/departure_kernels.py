@@ -166,6 +166,54 @@ def learn_session(
 
 
 @kernel
+def learn_rows(
+    step_s: int, site: IntArray, arrive_s: IntArray, stated_s: IntArray, depart_s: IntArray,
+    local_s: IntArray, weekday: IntArray, driver: IntArray, prior: FloatArray,
+    log_share: FloatArray, factor: FloatArray, seen: FloatArray, expected: FloatArray,
+    log_likelihood: FloatArray, driver_seen: FloatArray, driver_expected: FloatArray,
+    fade: float, temper: float, site_strength: float, driver_strength: float,
+) -> None:  # fmt: skip
+    """Take in ended sessions [M] one after the other (learn_session for each archetype).
+
+    prior [A, LEVELS], log_share [A]; factor, seen, expected [S, A, LEVELS] and log_likelihood
+    [S, A] of the sites, faded per session; the driver's sums [D, 3] (row 0: unknown) are taken
+    under the archetype that is likeliest before the session.
+    """
+    own, own_seen, own_expected = np.ones(3), np.zeros(3), np.zeros(3)
+    for m in range(len(site)):
+        s, d = site[m], driver[m]
+        for i in range(3):
+            own[i] = 1.0
+            if d > 0:
+                own[i] = (driver_strength + driver_seen[d, i]) / (
+                    driver_strength + driver_expected[d, i]
+                )
+        heaviest, most = 0, -np.inf
+        for a in range(len(log_share)):
+            log_likelihood[s, a] *= fade
+            if log_likelihood[s, a] + log_share[a] > most:
+                heaviest, most = a, log_likelihood[s, a] + log_share[a]
+            for i in range(LEVELS):
+                seen[s, a, i] *= fade
+                expected[s, a, i] *= fade
+        for a in range(len(log_share)):
+            for i in range(3):
+                own_seen[i], own_expected[i] = 0.0, 0.0
+            log_likelihood[s, a] += temper * learn_session(
+                step_s, arrive_s[m], stated_s[m], depart_s[m], local_s[m], weekday[m], prior[a],
+                factor[s, a], seen[s, a], expected[s, a], own, own_seen, own_expected,
+            )  # fmt: skip
+            if a == heaviest and d > 0:
+                for i in range(3):
+                    driver_seen[d, i] += own_seen[i]
+                    driver_expected[d, i] += own_expected[i]
+            for i in range(LEVELS):
+                factor[s, a, i] = (site_strength + seen[s, a, i]) / (
+                    site_strength + expected[s, a, i]
+                )
+
+
+@kernel
 def fit_sweeps(
     levels: IntArray, left: FloatArray, weight: FloatArray, strength: FloatArray, sweeps: int,
     table: FloatArray, use_clock: int,

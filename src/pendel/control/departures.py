@@ -51,15 +51,31 @@ def packaged_prior() -> Prior:
     return msgspec.json.decode(source.read_bytes(), type=Prior)
 
 
-@dataclass(slots=True)
-class _Site:
-    """What one site has taught: factor, seen, expected [A, LEVELS]; log likelihoods [A]."""
+class _Learned:
+    """What each site has taught, as columns that grow with the sites [S, A archetypes, LEVELS]:
+    factor, seen, expected; log_likelihood [S, A]; sessions [S]."""
 
-    factor: FloatArray
-    seen: FloatArray
-    expected: FloatArray
-    log_likelihood: FloatArray
-    sessions: int = 0
+    def __init__(self, archetypes: int) -> None:
+        self.factor: FloatArray = np.ones((0, archetypes, LEVELS))
+        self.seen: FloatArray = np.zeros((0, archetypes, LEVELS))
+        self.expected: FloatArray = np.zeros((0, archetypes, LEVELS))
+        self.log_likelihood: FloatArray = np.zeros((0, archetypes))
+        self.sessions: IntArray = np.zeros(0, dtype=np.int64)
+
+    def __len__(self) -> int:
+        return len(self.sessions)
+
+    def grow_to(self, sites: int) -> None:
+        """Make room for sites 0..sites - 1."""
+        more = max(sites, 2 * len(self)) - len(self) if sites > len(self) else 0
+        if more == 0:
+            return
+        shape = (more, *self.factor.shape[1:])
+        self.factor = np.concatenate([self.factor, np.ones(shape)])
+        self.seen = np.concatenate([self.seen, np.zeros(shape)])
+        self.expected = np.concatenate([self.expected, np.zeros(shape)])
+        self.log_likelihood = np.concatenate([self.log_likelihood, np.zeros(shape[:2])])
+        self.sessions = np.concatenate([self.sessions, np.zeros(more, dtype=np.int64)])
 
 
 @dataclass(slots=True)
@@ -72,7 +88,7 @@ class DepartureModel:
     tables: FloatArray
     shares: FloatArray
     timezone: str = "UTC"
-    _sites: dict[int, _Site] = field(default_factory=dict)
+    _learned: _Learned = field(default_factory=lambda: _Learned(0))
     _drivers: dict[str, int] = field(default_factory=dict)
     _driver_seen: FloatArray = field(default_factory=lambda: np.zeros((64, 3)))
     _driver_expected: FloatArray = field(default_factory=lambda: np.zeros((64, 3)))
@@ -117,70 +133,66 @@ class DepartureModel:
     ) -> None:
         """Take in ended sessions (columns, any order); a session counts half as much as one
         HALF_LIFE_SESSIONS later. vehicle_id "" = unknown driver."""
-        from pendel.control.departure_kernels import learn_session
+        from pendel.control.departure_kernels import learn_rows
 
+        if len(site) == 0:
+            return
+        known = self._known(int(site.max()) + 1)
+        rows = np.array([self._driver_row(v) for v in vehicle_id.tolist()], dtype=np.int64)
         zone = ZoneInfo(self.timezone)
-        unit = np.ones(3)
-        for n in range(len(site)):
-            known = self._site(int(site[n]))
-            begin = datetime.fromtimestamp(int(arrive_s[n]), zone)
-            local_s = begin.hour * 3600 + begin.minute * 60 + begin.second
-            row = self._driver_row(str(vehicle_id[n]))
-            factors = self._driver_factor(row) if row else unit
-            fade = 0.5 ** (1.0 / HALF_LIFE_SESSIONS)
-            known.seen *= fade
-            known.expected *= fade
-            known.log_likelihood *= fade
-            heaviest = int(np.argmax(known.log_likelihood + np.log(self.shares)))
-            for a in range(len(self.shares)):
-                seen, expected = np.zeros(3), np.zeros(3)
-                known.log_likelihood[a] += LIKELIHOOD_TEMPER * learn_session(
-                    STEP_LEARNED_S, int(arrive_s[n]), int(stated_depart_s[n]), int(depart_s[n]),
-                    local_s, begin.weekday(), self.tables[a], known.factor[a], known.seen[a],
-                    known.expected[a], factors, seen, expected,
-                )  # fmt: skip
-                if a == heaviest and row:
-                    self._driver_seen[row] += seen
-                    self._driver_expected[row] += expected
-            known.factor[:] = (SITE_STRENGTH + known.seen) / (SITE_STRENGTH + known.expected)
-            known.sessions += 1
-        if len(site):
-            self._stack = None
+        begins = [datetime.fromtimestamp(at, zone) for at in arrive_s.tolist()]
+        local_s = [b.hour * 3600 + b.minute * 60 + b.second for b in begins]
+        learn_rows(
+            STEP_LEARNED_S, site, arrive_s, stated_depart_s, depart_s,
+            np.array(local_s, dtype=np.int64),
+            np.array([b.weekday() for b in begins], dtype=np.int64), rows,
+            self.tables, np.log(self.shares), known.factor, known.seen, known.expected,
+            known.log_likelihood, self._driver_seen, self._driver_expected,
+            0.5 ** (1.0 / HALF_LIFE_SESSIONS), LIKELIHOOD_TEMPER, SITE_STRENGTH, DRIVER_STRENGTH,
+        )  # fmt: skip
+        np.add.at(known.sessions, site, 1)
+        if self._stack is not None:
+            changed = np.unique(site)
+            self._restack(changed[changed < self._stack[0]])
 
     def site_sessions(self, site: int) -> int:
         """How many sessions this site has taught."""
-        return self._sites[site].sessions if site in self._sites else 0
+        return int(self._learned.sessions[site]) if site < len(self._learned) else 0
 
     def archetype_shares(self, site: int) -> FloatArray:
         """Share of each archetype at this site, given what it has taught [A]."""
-        if site not in self._sites:
+        if self.site_sessions(site) == 0:
             return self.shares.copy()
-        score = self._sites[site].log_likelihood + np.log(self.shares)
-        share = np.exp(score - score.max())
-        share /= share.sum()
-        share[share < WEIGHT_LEAST] = 0.0
-        return np.asarray(share / share.sum(), dtype=np.float64)
+        return np.asarray(self._shares_of(np.array([site]))[0], dtype=np.float64)
 
-    def _site(self, site: int) -> _Site:
-        if site not in self._sites:
-            shape = self.tables.shape
-            self._sites[site] = _Site(
-                np.ones(shape), np.zeros(shape), np.zeros(shape), np.zeros(shape[0])
-            )
-        return self._sites[site]
+    def _shares_of(self, sites: IntArray) -> FloatArray:
+        """Shares [M, A] of sites that have taught something."""
+        score = self._learned.log_likelihood[sites] + np.log(self.shares)
+        share = np.exp(score - score.max(axis=1, keepdims=True))
+        share /= share.sum(axis=1, keepdims=True)
+        share[share < WEIGHT_LEAST] = 0.0
+        return np.asarray(share / share.sum(axis=1, keepdims=True), dtype=np.float64)
+
+    def _known(self, sites: int) -> _Learned:
+        if len(self._learned) == 0:
+            self._learned = _Learned(len(self.shares))
+        self._learned.grow_to(sites)
+        return self._learned
 
     def _stacked(self, count: int) -> tuple[FloatArray, FloatArray]:
-        """Tables [S, A, LEVELS] and weights [S, A] of sites 0..count-1."""
-        if self._stack is not None and self._stack[0] >= count:
-            return self._stack[1], self._stack[2]
-        tables = np.repeat(self.tables[None], count, axis=0)
-        weights = np.repeat(self.shares[None], count, axis=0)
-        for site, known in self._sites.items():
-            if site < count:
-                tables[site] *= known.factor
-                weights[site] = self.archetype_shares(site)
-        self._stack = (count, tables, weights)
-        return tables, weights
+        """Tables [S, A, LEVELS] and weights [S, A] of sites 0..count-1 (at least)."""
+        if self._stack is None or self._stack[0] < count:
+            tables = np.repeat(self.tables[None], count, axis=0)
+            weights = np.repeat(self.shares[None], count, axis=0)
+            self._stack = (count, tables, weights)
+            self._restack(np.flatnonzero(self._learned.sessions[:count] > 0))
+        return self._stack[1], self._stack[2]
+
+    def _restack(self, sites: IntArray) -> None:
+        """Bring the stacked tables of some sites up to date."""
+        if self._stack is not None and len(sites):
+            self._stack[1][sites] = self.tables * self._learned.factor[sites]
+            self._stack[2][sites] = self._shares_of(sites)
 
     def _local(self, now_s: int, step_s: int, steps: int) -> tuple[IntArray, IntArray]:
         """Seconds since local midnight and weekend flag of each step (offset of each hour)."""
@@ -219,11 +231,7 @@ class DepartureModel:
         if not self._drivers:
             return np.zeros(len(vehicle_id), dtype=np.int64)
         get = self._drivers.get
-        return np.array([get(str(v), 0) for v in vehicle_id], dtype=np.int64)
-
-    def _driver_factor(self, row: int) -> FloatArray:
-        seen, expected = self._driver_seen[row], self._driver_expected[row]
-        return np.asarray((DRIVER_STRENGTH + seen) / (DRIVER_STRENGTH + expected))
+        return np.array([get(v, 0) for v in vehicle_id.tolist()], dtype=np.int64)
 
     def _driver_factors(self) -> FloatArray:
         rows = len(self._drivers) + 1

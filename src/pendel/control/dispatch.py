@@ -169,7 +169,9 @@ def ranks(result: Dispatched, wanted_kw: FloatArray, state: FleetState, base: In
     levels, power = result.levels, result.power_kw
     rank = base.copy()
     lifted = levels[:, 3] > wanted_kw + _WITHIN_KW
-    rank[lifted & (levels[:, 3] <= levels[:, 2] + _WITHIN_KW)] = PROMISE
+    promised = levels[:, 2] > levels[:, 0] + _WITHIN_KW
+    rank[lifted & promised] = PROMISE
+    rank[lifted & ~promised] = SAFETY
     rank[levels[:, 3] < wanted_kw - _WITHIN_KW] = SAFETY
     rank[np.abs(power - levels[:, 3]) > _WITHIN_KW] = GRID_LIMIT
     rank[state.paused] = SAFETY

@@ -17,6 +17,7 @@ envelope of the last weeks. Every input ends before now: nothing later can enter
 import warnings
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -93,14 +94,34 @@ def forecast_prices(
     if horizon >= steps:
         exact = np.ascontiguousarray(known[:, :steps])
         return Band(exact, exact, exact)
-    series = np.concatenate([past, known], axis=1)
+    day = SECONDS_PER_DAY // step_s
+    series = np.concatenate([past, known], axis=1)[:, -(DAYS_BACK + BACKTEST_DAYS) * day :]
     begin_s = now_s + horizon * step_s
-    rest = _extend(series, begin_s, step_s, steps - horizon, timezone, True, coverage)
-    return Band(
-        np.concatenate([known, rest.point], axis=1),
-        np.concatenate([known, rest.low], axis=1),
-        np.concatenate([known, rest.high], axis=1),
+    missing = steps - horizon
+    rest = _remembered(
+        series.tobytes(),
+        series.shape,
+        begin_s,
+        step_s,
+        -(-missing // day) * day,
+        timezone,
+        coverage,
     )
+    return Band(
+        np.concatenate([known, rest.point[:, :missing]], axis=1),
+        np.concatenate([known, rest.low[:, :missing]], axis=1),
+        np.concatenate([known, rest.high[:, :missing]], axis=1),
+    )
+
+
+@lru_cache(maxsize=16)
+def _remembered(
+    series: bytes, shape: tuple[int, int], begin_s: int, step_s: int, steps: int, timezone: str,
+    coverage: float,
+) -> Band:  # fmt: skip
+    """`_extend` of a price series; between two publications the question stays the same."""
+    array = np.frombuffer(series, dtype=np.float64).reshape(shape)
+    return _extend(array, begin_s, step_s, steps, timezone, True, coverage)
 
 
 def _pv(
@@ -286,12 +307,14 @@ def _error_quantiles(
 
 def _calendar(stamps: IntArray, timezone: str) -> tuple[IntArray, IntArray]:
     """Day type (0 working day, 1 Saturday, 2 Sunday) and UTC offset [s] of each time stamp."""
-    zone = ZoneInfo(timezone)
     hours, inverse = np.unique(stamps // SECONDS_PER_HOUR, return_inverse=True)
-    offset = np.empty(len(hours), dtype=np.int64)
-    weekend = np.empty(len(hours), dtype=np.int64)
-    for i, hour in enumerate(hours):
-        moment = datetime.fromtimestamp(int(hour) * SECONDS_PER_HOUR, zone)
-        offset[i] = int((moment.utcoffset() or moment - moment).total_seconds())
-        weekend[i] = max(moment.weekday() - 4, 0)
-    return weekend[inverse], offset[inverse]
+    known = np.array([_hour(int(hour), timezone) for hour in hours], dtype=np.int64).reshape(-1, 2)
+    return known[inverse, 0], known[inverse, 1]
+
+
+@lru_cache(maxsize=65_536)
+def _hour(hour: int, timezone: str) -> tuple[int, int]:
+    """Day type and UTC offset [s] of an hour since the epoch."""
+    moment = datetime.fromtimestamp(hour * SECONDS_PER_HOUR, ZoneInfo(timezone))
+    offset = moment.utcoffset()
+    return max(moment.weekday() - 4, 0), 0 if offset is None else int(offset.total_seconds())

@@ -40,7 +40,8 @@ class Iterate:
 @dataclass(frozen=True, slots=True)
 class InteriorResult:
     """charge_kw, discharge_kw [W], curtailed_kw [S, T] of the last iterate; bound_eur is proven,
-    objective_eur that of the iterate, residual_kw the largest violation of a row."""
+    objective_eur that of the iterate, residual_kw the largest violation of a row; stopped: time
+    ran out before the wanted gap."""
 
     charge_kw: FloatArray
     discharge_kw: FloatArray
@@ -49,6 +50,7 @@ class InteriorResult:
     objective_eur: float
     residual_kw: float
     iterations: int
+    stopped: bool
 
 
 class Interior:
@@ -223,7 +225,9 @@ def solve_interior(
                 good = _result(arrow, at, proven, objective, residual, iteration)
             if residual <= RESIDUAL_KW or iteration >= good.iterations + 2:
                 break
-        if remaining_s() <= 0.0 or not _iterate(method, at, aty, rp, open_columns):
+        if remaining_s() <= 0.0:
+            return good or _result(arrow, at, bound, objective, residual, iteration, True)
+        if not _iterate(method, at, aty, rp, open_columns):
             break
     return good
 
@@ -282,7 +286,13 @@ def _iterate(
 
 
 def _result(
-    arrow: Arrow, at: Iterate, bound: float, objective: float, residual: float, iterations: int
+    arrow: Arrow,
+    at: Iterate,
+    bound: float,
+    objective: float,
+    residual: float,
+    iterations: int,
+    stopped: bool = False,
 ) -> InteriorResult:
     """Powers and curtailment of an iterate."""
     pairs, sites = arrow.pairs, len(arrow.node_of)
@@ -297,4 +307,5 @@ def _result(
         objective_eur=objective,
         residual_kw=residual,
         iterations=iterations,
+        stopped=stopped,
     )

@@ -34,6 +34,7 @@ Progress: TypeAlias = Callable[[int, float, float], None]
 FINE_UNITS = 2_000
 FINE_GAP = 1e-7
 INNER_GAP_SHARE = 0.1
+PROOF_SLACK = 1e-6
 
 
 def _no_clock() -> float:
@@ -97,7 +98,10 @@ def _structured(problem: PlanProblem, reach: Reach, options: PlanOptions) -> Pla
     schedule = schedule_of(problem, reach, power, result.curtailed_kw, np.zeros(0))
     verdict = verify_schedule(problem, schedule)
     gap = (verdict.objective_eur - result.bound_eur) / max(1.0, abs(result.bound_eur))
-    if gap > wanted or not verdict.violations.within(LIMIT_TOLERANCE):
+    verified = verdict.violations.within(LIMIT_TOLERANCE)
+    if not verified and result.stopped:
+        return safe_plan(problem, reach, result.bound_eur, options.warm_kw)
+    if not verified or (gap > wanted and not result.stopped):
         return None
     return finish(problem, reach, schedule, verdict, result.bound_eur, "interior")
 
@@ -157,7 +161,9 @@ def finish(
     """Put the verdict on the plan: objective, shortfall, what is unmet and why."""
     off = verdict.violations
     worst = max(off.energy_kwh, off.power_kw, off.site_kw, off.feeder_kw, off.portfolio_kw)
-    if not np.isfinite(bound_eur):
+    objective = verdict.objective_eur
+    if not np.isfinite(bound_eur) or bound_eur > objective + PROOF_SLACK * max(1.0, abs(objective)):
+        # No proof, or one that contradicts the verified plan: say only what is certain.
         bound_eur = trivial_bound(problem)
     return Plan(
         power_kw=schedule.power_kw,
@@ -165,8 +171,8 @@ def finish(
         net_kw=schedule.net_kw,
         curtailed_kw=schedule.curtailed_kw,
         reserve_kw=schedule.reserve_kw,
-        objective_eur=verdict.objective_eur,
-        bound_eur=min(bound_eur, verdict.objective_eur),
+        objective_eur=objective,
+        bound_eur=min(bound_eur, objective),
         shortfall_kwh=verdict.shortfall_kwh,
         over_limit_kwh=verdict.over_limit_kwh if worst > LIMIT_TOLERANCE else 0.0,
         feasible=worst <= LIMIT_TOLERANCE,
@@ -185,7 +191,7 @@ def trivial_bound(problem: PlanProblem) -> float:
     here = (units.first[:, None] <= steps) & (steps < units.last[:, None])
     most, least = problem.load_kw.copy(), np.negative(problem.pv_kw)
     np.add.at(most, units.site, here * units.charge_max_kw[:, None])
-    np.add.at(least, units.site, -here * units.discharge_max_kw[:, None])
+    np.subtract.at(least, units.site, here * units.discharge_max_kw[:, None])
     row = problem.price_row
     buy, sell = problem.import_eur_kwh[row], problem.export_eur_kwh[row]
     best = np.minimum(buy * np.maximum(most, 0.0), 0.0)

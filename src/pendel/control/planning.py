@@ -92,7 +92,9 @@ class Planning:
         fresh_step = step != self._seen_step
         self._pass_time(step)
         new = self.slots.match(state)
-        if fresh_step or len(new):
+        off = self.slots.watch(state) if fresh_step else new[:0]
+        if fresh_step or len(new) or len(off):
+            state = self._as_it_follows(state)
             outlook = self._expectations.outlook(knowledge, self._steps_ahead(knowledge.now_s))
             if outlook is not None:
                 self._note_news(knowledge, step)
@@ -104,6 +106,13 @@ class Planning:
         """Remember what was ordered [N], to compare the next reading with."""
         if len(self.slots.row) == len(power_kw):
             self.slots.ordered_kw[self.slots.row] = power_kw
+
+    def _as_it_follows(self, state: FleetState) -> FleetState:
+        """The state with the power that each car really takes."""
+        accepted = self.slots.accepted_kw[self.slots.row]
+        if not (accepted < state.charge_max_kw).any():
+            return state
+        return replace(state, charge_max_kw=np.minimum(state.charge_max_kw, accepted))
 
     def _pass_time(self, step: int) -> None:
         if self._seen_step is not None:

@@ -50,7 +50,7 @@ def schedule_of(
     energy = np.full((len(units), problem.steps), np.nan)
     power[reach.unit, reach.step] = flat
     energy[reach.unit, reach.step] = stored
-    return with_net(problem, reach, power, energy, curtailed_kw, reserve_kw)
+    return with_net(problem, reach, power, energy, curtailed_kw, reserve_kw, promised)
 
 
 def merge_directions(
@@ -80,15 +80,19 @@ def with_net(
     energy: FloatArray,
     curtailed_kw: FloatArray,
     reserve_kw: FloatArray,
+    limited: bool,
 ) -> Schedule:
-    """Complete a schedule: curtail what the export limit asks for, sum up the net."""
+    """Complete a schedule: sum up the net.
+
+    limited: every limit can be kept, so curtailment makes up for the last digits at site limits.
+    """
     flow = problem.load_kw - problem.pv_kw
     np.add.at(flow, problem.units.site, power)
     curtailed = np.clip(curtailed_kw, 0.0, problem.pv_kw)
-    curtailed = np.clip(np.maximum(curtailed, -reach.export_kw - flow), 0.0, problem.pv_kw)
-    # Curtailing the last digits beyond the import limit helps nobody.
-    excess = np.clip(flow + curtailed - reach.import_kw, 0.0, curtailed)
-    curtailed = curtailed - np.where(excess < 1e-6, excess, 0.0)
+    if limited:
+        curtailed = np.clip(np.maximum(curtailed, -reach.export_kw - flow), 0.0, problem.pv_kw)
+        excess = np.clip(flow + curtailed - reach.import_kw, 0.0, curtailed)
+        curtailed = curtailed - np.where(excess < 1e-6, excess, 0.0)
     if problem.reserves is not None:
         reserve_kw = np.clip(reserve_kw, 0.0, problem.reserves.max_kw)
     return Schedule(power, energy, flow + curtailed, curtailed, reserve_kw)

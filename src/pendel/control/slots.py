@@ -11,6 +11,21 @@ from pendel.scenario.columns import StrArray
 from pendel.units import BoolArray, FloatArray, IntArray
 
 NEVER = -(2**40)
+FOLLOWS_KW = 0.3
+"""An order counts as followed within this much: meters and cars are not exact."""
+LEAST_TAKEN = 0.05
+RELAXED = 1.1
+KEY_BASE = 0x9E3779B97F4A7C15
+
+
+def keys_of(ids: StrArray) -> IntArray:
+    """A number [N] per fixed-width id, equal for equal ids (almost never for others); empty for
+    other kinds of arrays."""
+    if ids.dtype.kind != "U" or len(ids) == 0:
+        return np.zeros(0, dtype=np.int64)
+    letters = np.ascontiguousarray(ids).view(np.uint32).reshape(len(ids), -1).astype(np.uint64)
+    powers = np.cumprod(np.full(letters.shape[1], KEY_BASE, dtype=np.uint64))
+    return (letters @ powers).astype(np.int64)
 
 
 class Slots:
@@ -18,7 +33,8 @@ class Slots:
 
     schedule_kw, energy_kwh, floor_kwh [capacity, ring]: planned power, planned energy at the end
     of a step, energy the promise needs then (NaN = none); planned_at: absolute step of the last
-    plan; site; cars_kw [S, ring]: planned power of all units of a site.
+    plan; site; cars_kw [S, ring]: planned power of all units of a site; ordered_kw, accepted_kw,
+    deviations: last order, what the car takes at most, orders in a row it did not follow.
     """
 
     def __init__(self, ring: int, sites: int) -> None:
@@ -34,6 +50,7 @@ class Slots:
         self.cars_kw: FloatArray = np.zeros((sites, ring))
         self.row: IntArray = np.zeros(0, dtype=np.int64)
         self._ids: StrArray | None = None
+        self._keys: IntArray = np.zeros(0, dtype=np.int64)
         self._row_of: dict[str, int] = {}
         self._free: list[int] = []
 
@@ -44,24 +61,41 @@ class Slots:
         """
         if state.unit_id is self._ids:
             return np.zeros(0, dtype=np.int64)
-        ids = state.unit_id.tolist()
+        ids = state.unit_id
+        kept = self._kept(ids)
+        rows = np.full(len(ids), -1, dtype=np.int64)
+        rows[: len(kept)] = kept
+        names = ids[len(kept) :].tolist()
         known = self._row_of
-        rows = [known.get(unit, -1) for unit in ids]
-        new = [position for position, row in enumerate(rows) if row < 0]
-        if len(known) != len(ids) - len(new):
-            gone = set(known)
-            gone.difference_update(ids)
-            self._release([known.pop(unit) for unit in gone])
-        for position in new:
-            row = self._take()
-            known[ids[position]] = row
-            rows[position] = row
-        self.row = np.array(rows, dtype=np.int64)
-        self._ids = state.unit_id
-        fresh = np.array(new, dtype=np.int64)
+        rows[len(kept) :] = [known.get(name, -1) for name in names]
+        fresh = np.flatnonzero(rows < 0)
+        if len(known) != len(ids) - len(fresh):
+            staying = set(rows.tolist())
+            gone = [name for name, row in known.items() if row not in staying]
+            self._release([known.pop(name) for name in gone])
+        for position in fresh.tolist():
+            rows[position] = known[str(ids[position])] = self._take()
+        self.row = rows
+        self._ids = ids
         if len(fresh):
-            self._begin(self.row[fresh], state, fresh)
+            self._begin(rows[fresh], state, fresh)
         return fresh
+
+    def _kept(self, ids: StrArray) -> IntArray:
+        """Rows of the units at the head of `ids` that keep the order of the last call.
+
+        A shortcut for large fleets: everything it does not find (new, reordered, ids of unequal
+        width) is looked up by name.
+        """
+        last, keys = self._keys, keys_of(ids)
+        self._keys = keys
+        if self._ids is None or len(last) == 0 or len(keys) == 0:
+            return np.zeros(0, dtype=np.int64)
+        stays = np.isin(last, keys)
+        kept, count = self._ids[stays], int(stays.sum())
+        if count > len(ids) or not np.array_equal(kept, ids[:count]):
+            return np.zeros(0, dtype=np.int64)
+        return self.row[stays]
 
     def _begin(self, rows: IntArray, state: FleetState, positions: IntArray) -> None:
         self.site[rows] = state.site[positions]
@@ -124,6 +158,30 @@ class Slots:
         """Planned energies at the end of each step [M, K] from absolute step `begin` on."""
         columns = (begin + np.arange(energy_kwh.shape[1])) % self.ring
         self.energy_kwh[self.row[positions][:, None], columns] = energy_kwh
+
+    def watch(self, state: FleetState) -> IntArray:
+        """Compare fresh readings with the last orders; returns positions [M] of units that do not
+        follow since now.
+
+        A car that takes less than ordered is believed: until it takes more, plans count on what it
+        took (`accepted_kw` [capacity]), relaxed by a tenth with every reading that follows.
+        deviations [capacity] counts how often in a row it did not follow.
+        """
+        rows = self.row
+        ordered = self.ordered_kw[rows]
+        compared = np.isfinite(ordered) & (state.reading_age_s <= 0.0)
+        off = compared & (np.abs(state.power_kw - ordered) > FOLLOWS_KW)
+        before = self.deviations[rows]
+        self.deviations[rows] = np.where(off, before + 1, np.where(compared, 0, before))
+        less = off & (state.power_kw < ordered) & (ordered > 0.0)
+        taken = np.maximum(state.power_kw, LEAST_TAKEN * state.charge_max_kw)
+        relaxed = np.where(
+            compared & ~off, RELAXED * self.accepted_kw[rows], self.accepted_kw[rows]
+        )
+        self.accepted_kw[rows] = np.where(less, taken, relaxed)
+        fresh = np.flatnonzero(off & (before == 0))
+        self.planned_at[rows[fresh]] = NEVER
+        return fresh
 
     def at(self, step: int) -> tuple[FloatArray, FloatArray]:
         """(planned power, floor) [N] of the connected units in an absolute step."""

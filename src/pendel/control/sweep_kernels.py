@@ -23,6 +23,7 @@ from pendel.units import BoolArray, FloatArray, IntArray
 SEGMENTS = 6
 CHARGING = 4
 ROOM_KWH = 1e-9
+PRESENCE_LEAST = 1e-3
 
 
 @kernel
@@ -68,15 +69,17 @@ def merge_segments(
 
 
 @kernel
-def level_below(slope: FloatArray, length: FloatArray, count: int, at: float, tie: bool) -> float:
-    """Length [kWh] of the list with slopes below `at` (with tie: at or below)."""
-    total = 0.0
-    for i in range(count):
-        if slope[i] < at or (tie and slope[i] == at):
+def levels_of(
+    slope: FloatArray, length: FloatArray, count: int, low: float, at: FloatArray, out: FloatArray
+) -> None:
+    """Stored energy [kWh] up to which each segment acts: low plus the length of the list with
+    slopes below the segment's (charging) or at and below it (discharging). at [SEGMENTS] rises."""
+    total, i = low, 0
+    for j in range(SEGMENTS):
+        while i < count and (slope[i] < at[j] or (j >= CHARGING and slope[i] == at[j])):
             total += length[i]
-        else:
-            break
-    return total
+            i += 1
+        out[j] = total
 
 
 @kernel
@@ -175,8 +178,7 @@ def one_unit(
     slope[0], length[0] = -end_value_eur, max(top - low[steps - 1], 0.0)
     count = 1
     for k in range(steps - 1, -1, -1):
-        for j in range(SEGMENTS):
-            level[k, j] = low[k] + level_below(slope, length, count, slopes[k, j], j >= CHARGING)
+        levels_of(slope, length, count, low[k], slopes[k], level[k])
         if k == 0:
             break
         begin = low[k] - charge_room(lengths[k])
@@ -237,7 +239,8 @@ def sweep(
     Unit columns [N]; presence, floor_kwh [M, K]; prices [R, K]; site forecasts base, bounds of net
     low, high [S, K]; peak_kw, peak_eur [S]. alone [S]: nothing couples, so net is not looked at.
     schedule_kw, planned_kwh [slots, H] and cars_kw [S, H] hold step t in column t % H; begin is
-    the current absolute step. Writes K steps of them and clears the rest of a unit's ring.
+    the current absolute step. Writes up to K steps of them, as far as the unit will be there with
+    at least PRESENCE_LEAST, and clears the rest of its ring.
     """
     steps, ring = presence.shape[1], schedule_kw.shape[1]
     slopes, lengths = np.zeros((steps, SEGMENTS)), np.zeros((steps, SEGMENTS))
@@ -249,7 +252,10 @@ def sweep(
         for c in range(ring):
             cars_kw[s, c] -= mine[c]
             mine[c] = 0.0
-        for k in range(steps):
+        ahead = 1
+        while ahead < steps and presence[m, ahead] >= PRESENCE_LEAST:
+            ahead += 1
+        for k in range(ahead):
             column = (begin + k) % ring
             rest = 0.0 if alone[s] else base_kw[s, k] + cars_kw[s, column]
             step_segments(
@@ -261,10 +267,10 @@ def sweep(
             )  # fmt: skip
         one_unit(
             energy_kwh[i], capacity_kwh[i], energy_min_kwh[i], floor_kwh[m], slopes, lengths,
-            end_value_eur[i], steps, low, level, buffer, change,
+            end_value_eur[i], ahead, low, level, buffer, change,
         )  # fmt: skip
         energy = energy_kwh[i]
-        for k in range(steps):
+        for k in range(ahead):
             column = (begin + k) % ring
             energy += change[k]
             if change[k] >= 0.0:

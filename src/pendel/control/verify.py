@@ -71,7 +71,7 @@ def verify(
     )
     return Verdict(
         violations=violations,
-        objective_eur=money(problem, power_kw, net, stored, reserve_kw),
+        objective_eur=money(problem, power_kw, net, stored, fastest, reserve_kw),
         shortfall_kwh=shortfall,
         over_limit_kwh=problem.step_h * (site_over + feeder_over + float(portfolio_over.sum())),
         curtailed_kwh=float(problem.step_h * curtailed_kw.sum()),
@@ -205,11 +205,14 @@ def money(
     power_kw: FloatArray,
     net_kw: FloatArray,
     stored_kwh: FloatArray,
+    fastest_kwh: FloatArray,
     reserve_kw: FloatArray,
 ) -> float:
-    """Cost of a plan [EUR] as the contract sums it; stored_kwh [N] is the energy at the end.
+    """Cost of a plan [EUR] as the contract sums it; stored_kwh [N] is the energy at the end and
+    fastest_kwh [N] what charging at once would have reached.
 
-    With presence weights money counts the unit's power by the weight of the step.
+    With presence weights money counts the unit's power by the weight of the step, and so the
+    energy that it stores: only what is stored while the car is still there leaves with it.
     """
     units, h = problem.units, problem.step_h
     weighted = power_kw if problem.presence is None else power_kw * problem.presence
@@ -237,9 +240,8 @@ def money(
         cost -= float((blocks.price_eur_mw_h * reserve_kw * hours).sum()) / 1000.0
     above = np.maximum(stored_kwh - units.target_kwh, 0.0)
     if problem.presence is not None:
-        # Only what is stored while the car is still there leaves with it.
         lost = h * ((power_gain(problem, power_kw) - power_gain(problem, weighted)).sum(axis=1))
-        above = np.where(stored_kwh >= units.target_kwh, above - lost, 0.0)
+        above = np.where(units.target_kwh <= fastest_kwh, above - lost, 0.0)
     return cost - float((units.terminal_eur_kwh * above).sum())
 
 

@@ -177,10 +177,11 @@ def _happen(
         decision = controller.dispatch(state, knowledge)
         physics.commit(*physics.trial(decision.power_kw))
         return physics.fleet.power_kw[physics.fleet.active], decision.curtail_kw
+    decision = controller.dispatch(state, knowledge)
     charge_max, discharge_max = physics.bounds_kw()
     for _ in range(TRIALS_MAX):
         seen = replace(state, charge_max_kw=charge_max, discharge_max_kw=discharge_max)
-        decision = controller.dispatch(seen, knowledge)
+        decision = controller.dispatch(seen, knowledge, remember=False)
         power_kw, energy_kwh = physics.trial(decision.power_kw)
         short = np.abs(power_kw - decision.power_kw) > FOLLOWS_KW
         if not short.any():

@@ -17,6 +17,7 @@ from pendel.sim.report_numbers import (
     base_cost_eur,
     cheapest,
     count_promises,
+    in_focus,
     missed_promises,
     ordered,
     peaks,
@@ -59,8 +60,8 @@ def report_html(runs: list[Run], frontier: list[dict[str, Any]] | None = None) -
     if not runs:
         raise ValueError("a report needs at least one run")
     runs = ordered(runs)
-    best = cheapest(runs)
-    parts = [_head(runs, best), _strategies(runs, best), _cost(runs)]
+    best = in_focus(runs)
+    parts = [_head(runs, best), _strategies(runs), _cost(runs)]
     parts.append(_power(runs, best))
     parts += [_soc(runs, best), _promises(runs, best)]
     if frontier:
@@ -82,8 +83,9 @@ def headline(runs: list[Run], best: Run) -> str:
     if base is not None:
         saved = _get(base, "cost_eur") - _get(best, "cost_eur")
         whole = abs(_get(base, "cost_eur"))
-        part = f" ({number(100.0 * saved / whole)} %)" if whole > 0.005 else ""
-        words[0] += f", {money(saved)}{part} less than charging at once"
+        part = f" ({number(100.0 * abs(saved) / whole)} %)" if whole > 0.005 else ""
+        less = "less" if saved >= 0.0 else "more"
+        words[0] += f", {money(abs(saved))}{part} {less} than charging at once"
         alone = base_cost_eur(best.scenario)
         charging = [_get(run, "cost_eur") - alone for run in (best, base)]
         if min(charging) > 0.0:
@@ -134,7 +136,7 @@ _COLUMNS: tuple[tuple[str, str, int], ...] = (
 )
 
 
-def _strategies(runs: list[Run], best: Run) -> str:
+def _strategies(runs: list[Run]) -> str:
     rows = []
     for run in runs:
         kept, total = _get(run, "promises_kept"), _get(run, "promises_total")
@@ -145,7 +147,9 @@ def _strategies(runs: list[Run], best: Run) -> str:
         rows.append([run.strategy, *cells])
     heads = ["strategy", *(title for _name, title, _digits in _COLUMNS), "promises", "own PV used"]
     caption = "The same cars on the same days under each strategy; the cheapest is bold."
-    return section("Strategies side by side", table(heads, rows, caption, runs.index(best)))
+    return section(
+        "Strategies side by side", table(heads, rows, caption, runs.index(cheapest(runs)))
+    )
 
 
 def _cost(runs: list[Run]) -> str:

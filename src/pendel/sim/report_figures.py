@@ -68,16 +68,17 @@ def power(runs: list[Run], best: Run) -> str:
     buy, sell = price_rows(scenario)
     load = scenario.series.load_kw.sum(axis=0)
     pv = scenario.series.pv_kw.sum(axis=0)
+    parts = (
+        Layer("charging", charge, "area", 1),
+        Layer("discharging", -discharge, "area", 2),
+        Layer("load without cars", load, "step", 5),
+        Layer("PV", -pv, "step", 6),
+    )
     panels = [
         Panel("net power of all sites, import above zero [kW]", tuple(layers), 190.0),
         Panel(
-            f"batteries and homes under {best.strategy} [kW]",
-            (
-                Layer("charging", charge, "area", 1),
-                Layer("discharging", -discharge, "area", 2),
-                Layer("load without cars", load, "step", 5),
-                Layer("PV", -pv, "step", 6),
-            ),
+            f"cars, batteries and buildings under {best.strategy} [kW]",
+            tuple(layer for layer in parts if bool(layer.values.any())),
             150.0,
         ),
         Panel(

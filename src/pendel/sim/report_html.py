@@ -23,7 +23,7 @@ PAGE_CSS = (
     ".scroll{overflow-x:auto}figure{margin:.6rem 0}figure .plot{min-width:34rem}"
     "figcaption{font-size:.9rem;color:var(--soft)}"
     "table{border-collapse:collapse;font-size:.9rem;font-variant-numeric:tabular-nums}"
-    "caption{text-align:left;color:var(--soft);padding:.2rem 0}"
+    "caption{text-align:left;color:var(--soft);padding:.2rem 0;white-space:nowrap}"
     "th,td{padding:.25rem .7rem .25rem 0;border-bottom:1px solid var(--rule);text-align:right;"
     "vertical-align:top;white-space:nowrap}th:first-child,td:first-child,.words{text-align:left}"
     "th{font-weight:600}thead th{white-space:normal;vertical-align:bottom}"

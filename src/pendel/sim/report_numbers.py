@@ -48,6 +48,11 @@ def ordered(runs: list[Run]) -> list[Run]:
     return sorted(runs, key=lambda run: rank.get(run.strategy, len(ORDER)))
 
 
+def in_focus(runs: list[Run]) -> Run:
+    """The run a report is about: the cheapest that controls anything, if there is one."""
+    return cheapest([run for run in runs if run.strategy != ORDER[0]] or runs)
+
+
 def cheapest(runs: list[Run]) -> Run:
     """The run with the least cost; the later strategy where equal."""
     return min(reversed(ordered(runs)), key=lambda run: float(run.summary.get("cost_eur", 0.0)))
