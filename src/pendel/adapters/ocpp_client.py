@@ -97,8 +97,7 @@ class StationClient:
         headers = {}
         if self.password is not None:
             user = self.station.settings.station_id
-            credentials = base64.b64encode(f"{user}:{self.password}".encode()).decode()
-            headers["Authorization"] = f"Basic {credentials}"
+            headers["Authorization"] = basic_authorization(user, self.password)
         subprotocol = self.station.version.subprotocol
         async with connect(
             self.address,
@@ -147,6 +146,11 @@ class StationClient:
             if self.station.reset_for is not None:
                 await socket.close(1000, "reset")
                 return
+
+
+def basic_authorization(user: str, password: str) -> str:
+    """The Authorization header of HTTP Basic, in UTF-8 (RFC 7617)."""
+    return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
 
 
 async def run_clients(
