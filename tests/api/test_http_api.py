@@ -192,6 +192,9 @@ def test_an_operators_setpoint_is_clipped_not_refused(client: TestClient, world:
         client.post(f"{BASE}/evses/moon/1/setpoint", headers=ADMIN, json={"power_kw": 1}), 404
     )
     is_problem(client.post(url, headers=ADMIN, json={"power_kw": 1, "duration_s": 0}), 422)
+    free = client.post(f"{BASE}/evses/home-cp02/1/setpoint", headers=ADMIN, json={"power_kw": 1})
+    assert free.status_code == 202
+    assert world.runtime.find(free.json()["id"]) is not None
 
 
 def test_a_promise_over_http(client: TestClient) -> None:

@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from states import fleet
 
 from pendel.control.plan import plan
 from pendel.control.problem import PlanProblem, Units
+from pendel.control.sweep_check import faulty_schedules
 from pendel.control.sweep_kernels import sweep
 from pendel.scenario.columns import Feeders
 
@@ -130,3 +132,17 @@ def test_a_sweep_leaves_the_ring_as_the_sum_of_its_units() -> None:
     go(101, np.array([1, 4]))
     for s in range(2):
         assert cars[s] == pytest.approx(schedule[slot[site == s]].sum(axis=0), abs=1e-9)
+
+
+def test_the_check_sees_every_kind_of_fault() -> None:
+    """Too much power either way, an overfull and an emptied battery, a number that is none."""
+    state = fleet(6, energy_kwh=10.0, capacity_kwh=20.0, energy_min_kwh=5.0)
+    power = np.zeros((6, 8))
+    power[0, 3] = 11.1
+    power[1, 3] = -11.1
+    power[2] = 8.0  # 15.2 kWh into 10 kWh of room
+    power[3] = -3.0  # 6.3 kWh out of 5 kWh above the minimum
+    power[4, 7] = np.nan
+    power[5] = 1.0
+    wrong = faulty_schedules(state, power, np.full(6, 11.0), STEP_H)
+    assert wrong.tolist() == [True, True, True, True, True, False]

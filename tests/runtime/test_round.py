@@ -10,7 +10,7 @@ from small_world import START, Small, small
 from pendel.adapters.event_log import SqliteEventLog
 from pendel.adapters.memory_log import MemoryEventLog
 from pendel.errors import InputError, NotFoundError, StoreError
-from pendel.records import Deviation, Limit, Needs, Rank, Reading, Setpoint, Tick
+from pendel.records import Deviation, Limit, Needs, Rank, Reading, Setpoint, Signal, Tick
 from pendel.runtime.state import fold
 
 
@@ -135,7 +135,7 @@ def test_an_operators_hand_stands_for_its_time_inside_the_limits() -> None:
     run.to(30)
     device = "home-cp01/1"
     given = run.runtime.hand(device, -50.0, 1_800.0, "operator")
-    assert given is not None
+    assert isinstance(given, Setpoint)
     assert given.power_kw == pytest.approx(-11.0)
     assert given.rank == Rank.SERVICE
     assert any(cause.startswith("signal-") for cause in given.causes)
@@ -143,7 +143,9 @@ def test_an_operators_hand_stands_for_its_time_inside_the_limits() -> None:
     assert run.world.cars[device].power_kw == pytest.approx(-11.0)
     run.to(75)
     assert run.world.cars[device].ordered_kw >= 0.0
-    assert run.runtime.hand("home-cp09/1", 1.0, 60.0, "operator") is None
+    unheard = run.runtime.hand("home-cp09/1", 1.0, 60.0, "operator")
+    assert isinstance(unheard, Signal)
+    assert unheard.topic == "operator_unheard"
 
 
 def test_wishes_of_others_only_tighten() -> None:

@@ -1,6 +1,7 @@
 """Parts of the runtime on their own: fallback, promises, risk, loop, words."""
 
 import logging
+import signal
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -11,11 +12,12 @@ from small_world import START, small
 
 from pendel.clock import SimulatedClock
 from pendel.control.state import FleetState, Knowledge
-from pendel.records import Limit, Needs, PlanRecord, Promise, SessionEvent
+from pendel.records import Limit, Needs, PlanRecord, Promise, Rank, SessionEvent
 from pendel.runtime.area import Meters, fleet_state, knowledge, open_sessions, site_limits
 from pendel.runtime.fallback_decision import fallback_decision
-from pendel.runtime.loop import Loop, Stop
+from pendel.runtime.loop import Loop, Stop, stop_on_signals
 from pendel.runtime.promising import next_morning, terms, tightened
+from pendel.runtime.reasons import Moment, Order, causes, reason
 from pendel.runtime.risk import Risk, outlook
 from pendel.runtime.state import SessionView
 from pendel.runtime.words import words
@@ -215,3 +217,60 @@ def test_every_record_of_a_run_has_words() -> None:
     )  # fmt: skip
     assert "at least 1.50 EUR were needed" in words(plan)
     assert "3.0 kWh short" in words(plan)
+
+
+@pytest.mark.parametrize(
+    ("net", "said"),
+    [
+        (17.0, "import limit of 17 kW by fuse"),
+        (-11.0, "export limit of 11 kW by fuse"),
+        (3.0, "a limit above the site"),
+    ],
+)
+def test_the_limit_that_binds_is_the_one_named(net: float, said: str) -> None:
+    run = small()
+    run.to(15)
+    _, known = columns_of(15)
+    limits = site_limits(run.area.spec, run.runtime.state, START)
+    moment = Moment(known, limits, ["", ""], ["", ""], "Europe/Berlin", [net, 0.0])
+    view = run.runtime.state.sessions["s1"]
+    for requested in (-5.0, 4.0, 9.0):
+        order = Order(0, 4.0, requested, Rank.GRID_LIMIT, 20.0, 0.0)
+        assert reason(order, view, moment, None).startswith(said)
+
+
+def test_each_rank_has_its_reason_and_causes() -> None:
+    run = small()
+    run.to(15)
+    _, known = columns_of(15)
+    limits = site_limits(run.area.spec, run.runtime.state, START)
+    moment = Moment(known, limits, ["p", "p"], ["q", "q"], "Europe/Berlin", [0.0, 0.0])
+    view = run.runtime.state.sessions["s1"]
+    promise = view.promise.id if view.promise is not None else ""
+    said = {}
+    for rank in Rank:
+        for power in (5.0, 0.0, -5.0):
+            order = Order(0, power, power, rank, 20.0, 0.0, floor_kwh=20.0)
+            said[rank, power] = reason(order, view, moment, None)
+            found = causes(order, view, moment, "t", None)
+            assert {"t", "p", "q", promise} <= set(found)
+            assert len(found) == len(set(found))
+    assert "energy costs" in said[Rank.PLAN, 5.0]
+    assert said[Rank.PLAN, 0.0].startswith("waits")
+    assert "selling brings" in said[Rank.PLAN, -5.0] or "serves" in said[Rank.PLAN, -5.0]
+    assert said[Rank.PROMISE, 5.0] == "to be ready by Mon 18:00 with 40 kWh"
+    assert (
+        causes(Order(0, 5.0, 5.0, Rank.PROMISE, 20.0, 0.0), view, moment, "t", None)[0] == promise
+    )
+    pressed = Order(0, 5.0, 5.0, Rank.PLAN, 20.0, 0.0, floor_kwh=21.0)
+    assert "no later hour is sure enough" in reason(pressed, view, moment, None)
+
+
+def test_one_signal_asks_two_insist() -> None:
+    stop, before = Stop(), signal.getsignal(signal.SIGTERM)
+    with stop_on_signals(stop):
+        signal.raise_signal(signal.SIGTERM)
+        assert stop.asked
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGTERM)
+    assert signal.getsignal(signal.SIGTERM) == before

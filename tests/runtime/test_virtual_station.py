@@ -1,6 +1,6 @@
 """Virtual stations: physics, registers, orders that run out, a scenario that begins anew."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import pairwise
 
 import pytest
@@ -17,7 +17,7 @@ from pendel.sim.virtual_station import VirtualWorld
 MINUTE = timedelta(minutes=1)
 
 
-def order(device: str, power_kw: float, begin, minutes: float) -> Setpoint:  # type: ignore[no-untyped-def]
+def order(device: str, power_kw: float, begin: datetime, minutes: float) -> Setpoint:
     return Setpoint(
         id="x",
         at_utc=begin,

@@ -104,9 +104,10 @@ class Gate:
         name = host[: host.rindex("]") + 1] if host.startswith("[") else host.partition(":")[0]
         return name in LOOPBACK_HOSTS
 
-    def new_session(self) -> str:
-        """The cookie value of a new visitor of the demo."""
-        return self._remember(Caller("visitor", Role.ADMIN))
+    def new_session(self) -> tuple[str, Caller]:
+        """The cookie value of a new visitor of the demo, and who that is."""
+        visitor = Caller("visitor", Role.ADMIN)
+        return self._remember(visitor), visitor
 
     def login(self, token: str) -> str | None:
         """The cookie value for somebody who knows a token, or None."""

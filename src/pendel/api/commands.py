@@ -21,7 +21,7 @@ from pendel.api.service import (
     service_of,
 )
 from pendel.clock import as_utc
-from pendel.records import Limit, Needs
+from pendel.records import Limit, Needs, Setpoint
 from pendel.runtime.engine import Runtime
 from pendel.runtime.state import SessionView
 
@@ -129,11 +129,13 @@ async def post_setpoint(request: Request) -> Response:
     def act() -> Response:
         with service.runtime.reading():
             given = service.runtime.hand(device_id, wish.power_kw, wish.duration_s, caller.name)
-            reasons = ["no car is plugged in"] if given is None else [given.reason]
-            granted = 0.0 if given is None else given.power_kw
+        if isinstance(given, Setpoint):
+            granted, reasons = given.power_kw, [given.reason]
+        else:
+            granted, reasons = 0.0, ["no car is plugged in"]
         return json_response(
             {
-                "id": None if given is None else given.id,
+                "id": given.id,
                 "requested_kw": wish.power_kw,
                 "granted_kw": granted,
                 "reasons": reasons,

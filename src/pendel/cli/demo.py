@@ -71,6 +71,10 @@ def run(args: argparse.Namespace) -> Outcome:
             demo.run.runtime.close()
 
 
+class _Stopped(Exception):  # noqa: N818 - not an error, a way out of a simulation
+    """A signal came while strategies were compared."""
+
+
 @dataclass(slots=True)
 class Demo:
     """A demonstration that is set up; begin_utc: of the run, now_utc: where it goes on."""
@@ -138,11 +142,13 @@ class Demo:
         """What was reached; a run that came to its end is reported and closed."""
         runtime = self.run.runtime
         data = self.counts()
-        if not stop.asked:
-            data = {"strategies": self.compare(), **data}
+        runs = None if stop.asked else self.compare(stop)
+        if runs is not None:
+            data = {"strategies": {run.strategy: run.summary for run in runs}, **data}
+            data["statements"] = self.settle(runs)
             self.write(data)
             runtime.note("demo", {"phase": "finished", "scenarios": _names()})
-        return Outcome(data=data, text=_words(data, self.out, ended=not stop.asked))
+        return Outcome(data=data, text=_words(data, self.out, ended=runs is not None))
 
     def counts(self) -> dict[str, Any]:
         """The numbers of the live run."""
@@ -166,8 +172,9 @@ class Demo:
             "store": str(self.run.path),
         }
 
-    def compare(self) -> dict[str, Any]:
-        """The same cars under each strategy, by the simulator; writes report.html."""
+    def compare(self, stop: Any) -> list[Any] | None:
+        """The same cars under each strategy, by the simulator; writes report.html. None where a
+        signal came in between."""
         from pendel.records import Mode
         from pendel.sim.combine import combined, first_steps
         from pendel.sim.engine import simulate
@@ -177,12 +184,27 @@ class Demo:
         step_s = scenario.horizon.step_s
         hours = self.asked_hours or scenario.horizon.steps * step_s / 3_600
         scenario = first_steps(scenario, max(int(hours * 3_600) // step_s, 1))
+
+        def watch(done: int, steps: int) -> None:
+            if stop.asked:
+                raise _Stopped
+
         runs = []
-        for mode in MODES:
-            _say(f"comparing: {mode}")
-            runs.append(simulate(scenario, Mode(mode)))
+        try:
+            for mode in MODES:
+                _say(f"comparing: {mode}")
+                runs.append(simulate(scenario, Mode(mode), progress=watch))
+        except _Stopped:
+            return None
         write_report(self.out / "report.html", runs)
-        return {run.strategy: run.summary for run in runs}
+        return runs
+
+    def settle(self, runs: list[Any]) -> int:
+        """Statements of each site and driver with the other strategies beside; how many."""
+        from pendel.cli.settle_run import settle_demo
+
+        _say("settling: statements of sites and drivers")
+        return settle_demo(self.run.runtime.store, runs, self.out)
 
     def write(self, data: dict[str, Any]) -> None:
         """summary.json, in one piece; it comes last, so that where it is the rest is complete."""
@@ -276,6 +298,7 @@ def _words(data: dict[str, Any], out: Path, ended: bool) -> str:
         )
     if ended:
         lines.append(f"report: {out / 'report.html'}")
+        lines.append(f"statements: {data['statements']} in {out / 'statements'}")
     lines.append(f"why? pendel explain ID --store {data['store']}")
     if not ended:
         lines.append("start again to go on from here")

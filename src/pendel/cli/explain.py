@@ -17,23 +17,35 @@ DEFAULT_URL = "sqlite:///var/pendel.db"
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Arguments of `pendel explain`."""
-    parser.add_argument("id", metavar="ID", help="id of a setpoint or of any other record")
+    parser.add_argument("id", metavar="ID", help="id of a setpoint, a statement line or any record")
     where = parser.add_mutually_exclusive_group()
     where.add_argument("--store", metavar="URL", help="store to read (sqlite:///... or a path)")
+    parser.add_argument(
+        "--statements", metavar="DIR", type=Path, help="where the statement of a line lies"
+    )
     where.add_argument("--config", metavar="FILE", type=Path, help="read the store of this server")
 
 
 def run(args: argparse.Namespace) -> Outcome:
     """Print the tree. Raises NotFoundError (with ids that look alike), StoreError, InputError."""
-    store = _open(args.store, args.config)
+    store = open_named(args.store, args.config)
     try:
+        if args.id.startswith("line-"):
+            from pendel.cli.explain_line import DEFAULT_FOLDERS, explain_line
+
+            folders = DEFAULT_FOLDERS if args.statements is None else (args.statements,)
+            return explain_line(args.id, store, folders)
         tree = chain(store, args.id)
     finally:
         store.close()
     return Outcome(data=as_data(tree), text=as_text(tree))
 
 
-def _open(url: str | None, config: Path | None) -> Store:
+def open_named(url: str | None, config: Path | None) -> Store:
+    """The store of a URL or path, of a configuration, or the newest of the usual places.
+
+    Raises NotFoundError, StoreError, InputError.
+    """
     if config is not None:
         return open_store(_configured_url(config), config.parent, read_only=True)
     if url is not None:

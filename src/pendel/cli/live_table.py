@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
+from rich import box
 from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
@@ -34,10 +35,11 @@ class Display(Protocol):
 class LiveTable:
     """A table on a terminal, redrawn after each tick."""
 
-    def __init__(self, runtime: Runtime, heading: str) -> None:
+    def __init__(self, runtime: Runtime, heading: str, console: Console | None = None) -> None:
         self._runtime = runtime
         self._heading = heading
-        self._live = Live(console=Console(stderr=True), auto_refresh=False, transient=True)
+        console = console or Console(stderr=True)
+        self._live = Live(console=console, auto_refresh=False, transient=True)
         self._live.start()
 
     def show(self, now_utc: datetime) -> None:
@@ -63,16 +65,19 @@ def _table(area: AreaView) -> Table:
         f"{area.limit_kw} kW, {area.price or '?'} EUR/kWh",
         title_justify="left",
         expand=True,
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
     )
-    for name in ("promise", "car", "ready by", "battery", "now", "because"):
-        table.add_column(name, no_wrap=name != "because", overflow="ellipsis")
+    for name in ("promise", "car", "ready by", "battery", "now"):
+        table.add_column(name, no_wrap=True)
+    table.add_column("because", no_wrap=True, overflow="ellipsis", ratio=1, min_width=12)
     for row in area.rows[:ROWS_PER_AREA]:
         table.add_row(
             Text(row.risk, style=RISK_STYLE.get(row.risk, "")),
             row.vehicle,
-            f"{row.ready_by}: {row.kept}",
-            f"{row.soc_pct} % of {row.target_pct} %",
-            row.doing,
+            f"{row.ready_by} {row.kept}",
+            f"{row.soc_pct}/{row.target_pct} %",
+            row.doing.replace(" with", ""),
             row.reason,
         )
     more = len(area.rows) - ROWS_PER_AREA

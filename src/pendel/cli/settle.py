@@ -2,10 +2,10 @@
 
 import argparse
 
-from pendel.cli import settle_mispel, settle_tariff, settle_verify
+from pendel.cli import settle_mispel, settle_run, settle_tariff, settle_verify
 from pendel.cli.outcome import Outcome
 
-MODULES = (settle_mispel, settle_tariff, settle_verify)
+MODULES = (settle_mispel, settle_tariff, settle_run, settle_verify)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

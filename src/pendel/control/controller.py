@@ -84,10 +84,10 @@ class Controller:
             self._wish_kw = np.where(blind, modest, self._wish_kw)
             self._base[blind] = COMFORT
 
-    def dispatch(self, state: FleetState, knowledge: Knowledge, remember: bool = True) -> Decision:
+    def dispatch(self, state: FleetState, knowledge: Knowledge) -> Decision:
         """Setpoints from the wishes of the last refresh (same units) and the readings of now.
 
-        remember: whether the next reading is to be compared with these orders.
+        The state's charge_max_kw may be lower than at the refresh: what a car says it takes now.
         """
         count_s = len(knowledge.load_kw)
         home = self.mode in (Mode.V2H, Mode.V2B)
@@ -103,8 +103,7 @@ class Controller:
             np.full(count_s, home), self.may_discharge,
         )  # fmt: skip
         self.last = result
-        if remember:
-            self.planning.ordered(result.power_kw)
+        self.planning.ordered(result.power_kw, wanted, state)
         return Decision(
             power_kw=result.power_kw,
             requested_kw=self._wish_kw,

@@ -128,6 +128,32 @@ def clip_levels(levels: FloatArray, low_kw: float, high_kw: float) -> float:
 
 
 @kernel
+def site_offers(
+    levels: FloatArray,
+    site: IntArray,
+    load_kw: FloatArray,
+    pv_kw: FloatArray,
+    curtail_export: BoolArray,
+    raw: FloatArray,
+    hold: FloatArray,
+) -> None:
+    """Net of each site at each level, before any limit, into raw [S, 7], and the PV held back
+    there into hold [S, 7] (both given as zeros). Where export costs money the wish holds back."""
+    for i in range(len(site)):
+        for k in range(7):
+            raw[site[i], k] += levels[i, k]
+    for s in range(len(load_kw)):
+        base = load_kw[s] - pv_kw[s]
+        if curtail_export[s]:
+            wish = min(pv_kw[s], max(0.0, -(raw[s, 3] + base)))
+            for k in range(3, 6):
+                hold[s, k] = min(wish, max(0.0, -(raw[s, k] + base)))
+        hold[s, 6] = pv_kw[s]
+        for k in range(7):
+            raw[s, k] += base + hold[s, k]
+
+
+@kernel
 def share_out(
     levels: FloatArray,
     site: IntArray,
@@ -157,20 +183,8 @@ def share_out(
     (sites, feeders, portfolio), all kW. curtail_export: exporting costs money, so hold PV back.
     """
     count_s, count_f = len(load_kw), len(feeder_parent)
-    raw = np.zeros((count_s, 7))
-    for i in range(len(site)):
-        for k in range(7):
-            raw[site[i], k] += levels[i, k]
-    hold = np.zeros((count_s, 7))
-    for s in range(count_s):
-        base = load_kw[s] - pv_kw[s]
-        if curtail_export[s]:
-            wish = min(pv_kw[s], max(0.0, -(raw[s, 3] + base)))
-            for k in range(3, 6):
-                hold[s, k] = min(wish, max(0.0, -(raw[s, k] + base)))
-        hold[s, 6] = pv_kw[s]
-        for k in range(7):
-            raw[s, k] += base + hold[s, k]
+    raw, hold = np.zeros((count_s, 7)), np.zeros((count_s, 7))
+    site_offers(levels, site, load_kw, pv_kw, curtail_export, raw, hold)
     sites = raw.copy()
     upper = np.zeros((count_f + 1, 7))  # the last row is the portfolio
     for s in range(count_s):

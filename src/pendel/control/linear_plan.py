@@ -21,7 +21,7 @@ from pendel.control.schedule import merge_directions, schedule_of, verify_schedu
 from pendel.units import BoolArray, FloatArray, IntArray
 
 TOGETHER_KW = 1e-7
-RANK_SLACK = 1e-7
+RANK_SLACK = 5e-7
 HARMLESS = 1e-8
 ROUNDS_MAX = 30
 LIMIT_SLACKS = (
@@ -56,30 +56,32 @@ def solve_linear(
     model = build_model(problem, reach)
     add_reserves(model, problem, reach)
     engine = Engine(model, remaining_s)
-    ranked = False
     status = engine.run()
     if status == "infeasible":
-        ranked = True
+        engine.ranked = True
         status = _rank(engine, model, problem, reach)
     bound = engine.bound(status == "optimal")
-    values, exact, binaries, bound = _exclude_both(engine, model, problem, reach, bound)
+    values, power, binaries, bound = _exclude_both(engine, model, problem, reach, bound)
     if values is None:
         return None
+    exact = power is not None
     return LinearPlan(
-        power_kw=_merged(values, model, problem, reach),
+        power_kw=_merged(values, model, problem, reach, False) if power is None else power,
         curtailed_kw=values[model.blocks["curtail"]].reshape(problem.sites, problem.steps),
         reserve_kw=_reserve(values, model),
         bound_eur=bound,
         exact=exact,
-        ranked=ranked,
+        ranked=engine.ranked,
         binaries=binaries,
     )
 
 
-def _merged(values: FloatArray, model: Model, problem: PlanProblem, reach: Reach) -> FloatArray:
-    """[W] signed power of a solution."""
+def _merged(
+    values: FloatArray, model: Model, problem: PlanProblem, reach: Reach, keep_net: bool
+) -> FloatArray:
+    """[W] signed power of a solution (see `merge_directions`)."""
     pairs = values[model.blocks["charge"]], values[model.blocks["discharge"]]
-    return merge_directions(problem, reach, *pairs, np.arange(reach.pairs))
+    return merge_directions(problem, reach, *pairs, np.arange(reach.pairs), keep_net)
 
 
 def _reserve(values: FloatArray, model: Model) -> FloatArray:
@@ -110,11 +112,11 @@ def _rank(engine: Engine, model: Model, problem: PlanProblem, reach: Reach) -> s
 
 def _exclude_both(
     engine: Engine, model: Model, problem: PlanProblem, reach: Reach, bound: float
-) -> tuple[FloatArray | None, bool, int, float]:
+) -> tuple[FloatArray | None, FloatArray | None, int, float]:
     """Solve again with binaries where both directions were used, until none is.
 
-    Returns the last values (None where there are none), whether they are exact, the number of
-    binaries, and the best proven bound.
+    Returns the last values (None where there are none), the signed powers if they are exact, the
+    number of binaries, and the best proven bound.
     """
     blocks, units = model.blocks, problem.units
     upper = np.concatenate(model.upper)
@@ -125,14 +127,15 @@ def _exclude_both(
     values, best, count = engine.values(), None, 0
     for _ in range(ROUNDS_MAX):
         if values is None:
-            return best, False, count, bound
+            return best, None, count, bound
         best = values
         pair_bad = _both(values, blocks["charge"], blocks["discharge"]) & lossy
         cell_bad = _both(values, blocks["import"], blocks["export"]) & dearer
-        if not cell_bad.any() and (
-            not pair_bad.any() or _harmless(values, model, problem, reach, engine.objective())
-        ):
-            return best, True, count, bound
+        power: FloatArray | None = _merged(values, model, problem, reach, False)
+        if pair_bad.any():
+            power = _harmless(values, model, problem, reach, engine)
+        if power is not None and not cell_bad.any():
+            return best, power, count, bound
         # Where one unit burns energy in a step, its neighbours would do so next.
         spread = np.zeros(len(dearer), dtype=np.bool_)
         spread[cell[pair_bad]] = True
@@ -149,7 +152,7 @@ def _exclude_both(
         status = engine.run()
         bound = max(bound, engine.bound(status == "optimal"))
         values = engine.values()
-    return best, False, count, bound
+    return best, None, count, bound
 
 
 def _both(values: FloatArray, first: IntArray, second: IntArray) -> BoolArray:
@@ -158,21 +161,24 @@ def _both(values: FloatArray, first: IntArray, second: IntArray) -> BoolArray:
 
 
 def _harmless(
-    values: FloatArray, model: Model, problem: PlanProblem, reach: Reach, objective: float
-) -> bool:
-    """Whether merging both directions keeps limits and cost (burning was merely free)."""
+    values: FloatArray, model: Model, problem: PlanProblem, reach: Reach, engine: Engine
+) -> FloatArray | None:
+    """Signed powers [W] if merging both directions keeps limits and cost (burning was merely
+    free), else None."""
     if problem.reserves is not None and len(problem.reserves) > 0:
-        return False
-    schedule = schedule_of(
-        problem,
-        reach,
-        _merged(values, model, problem, reach),
-        values[model.blocks["curtail"]].reshape(problem.sites, problem.steps),
-        _reserve(values, model),
-    )
-    verdict = verify_schedule(problem, schedule)
+        return None
     over = values[np.concatenate([model.blocks[name] for name in LIMIT_SLACKS])].sum()
-    return (
-        verdict.over_limit_kwh <= problem.step_h * over + HARMLESS
-        and verdict.objective_eur <= objective + HARMLESS * max(1.0, abs(objective))
-    )
+    curtailed = values[model.blocks["curtail"]].reshape(problem.sites, problem.steps)
+    objective = engine.objective()
+    for keep_net in (False, True):
+        power = _merged(values, model, problem, reach, keep_net)
+        schedule = schedule_of(
+            problem, reach, power, curtailed, _reserve(values, model), promised=not engine.ranked
+        )
+        verdict = verify_schedule(problem, schedule)
+        if (
+            verdict.over_limit_kwh <= problem.step_h * over + HARMLESS
+            and verdict.objective_eur <= objective + HARMLESS * max(1.0, abs(objective))
+        ):
+            return power
+    return None

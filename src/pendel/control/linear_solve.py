@@ -9,6 +9,7 @@ from pendel.units import FloatArray, IntArray
 
 MIP_GAP = 1e-7
 FEASIBILITY = 1e-9
+MIP_FEASIBILITY = 1e-7
 
 
 class Engine:
@@ -25,8 +26,8 @@ class Engine:
         self._highs.setOptionValue("mip_rel_gap", MIP_GAP)
         self._highs.setOptionValue("mip_abs_gap", MIP_GAP)
         self._highs.setOptionValue("primal_feasibility_tolerance", FEASIBILITY)
-        self._highs.setOptionValue("mip_feasibility_tolerance", FEASIBILITY)
         self.is_mip = False
+        self.ranked = False
         self.columns = model.columns
         self.cost = np.concatenate(model.cost)
         self._highs.passModel(self._lp(model))
@@ -61,7 +62,19 @@ class Engine:
         return lp
 
     def run(self, solver: str = "choose") -> str:
-        """Solve; "optimal", "infeasible" or "stopped"."""
+        """Solve; "optimal", "infeasible" or "stopped".
+
+        A relaxation of a solvable model that HiGHS calls infeasible once binaries are in it
+        (tolerances against fixed ranks) is tried again without presolve.
+        """
+        status = self._run_once(solver)
+        if status == "infeasible" and self.is_mip:
+            self._highs.setOptionValue("presolve", "off")
+            status = self._run_once(solver)
+            self._highs.setOptionValue("presolve", "choose")
+        return status
+
+    def _run_once(self, solver: str) -> str:
         left = self._remaining_s()
         if left <= 0.0:
             return "stopped"
@@ -130,4 +143,7 @@ class Engine:
             self.cost = np.append(self.cost, 0.0)
             self._highs.addRow(-INF, 0.0, 2, np.array([a, z], np.int32), np.array([1.0, -high_a]))
             self._highs.addRow(-INF, high_b, 2, np.array([b, z], np.int32), np.array([1.0, high_b]))
-        self.is_mip = self.is_mip or len(first) > 0
+        if len(first) > 0 and not self.is_mip:
+            # With binaries tighter tolerances make HiGHS cut off optima: back to its own.
+            self._highs.setOptionValue("primal_feasibility_tolerance", MIP_FEASIBILITY)
+            self.is_mip = True

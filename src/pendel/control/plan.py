@@ -6,7 +6,7 @@ independent verifier before it is returned; one that fails gives way to the safe
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
@@ -67,6 +67,8 @@ def plan(problem: PlanProblem, options: PlanOptions | None = None) -> Plan:
     if options.method not in METHODS:
         raise ValueError(f"method {options.method!r}: one of {', '.join(METHODS)}")
     reach = reach_of(problem)
+    if problem.presence is not None and (problem.presence[reach.unit, reach.step] == 1.0).all():
+        problem = replace(problem, presence=None)
     if options.method != "exact" and applies(problem):
         found = _structured(problem, reach, options)
         if found is not None:
@@ -91,19 +93,20 @@ def _structured(problem: PlanProblem, reach: Reach, options: PlanOptions) -> Pla
     result = solve_interior(arrow, INNER_GAP_SHARE * wanted, _remaining(options), options.progress)
     if result is None:
         return None
-    power = arrow.fixed_kw.copy()
-    power[arrow.pair] = merge_directions(
-        problem, reach, result.charge_kw, result.discharge_kw, arrow.pair
-    )
-    schedule = schedule_of(problem, reach, power, result.curtailed_kw, np.zeros(0))
-    verdict = verify_schedule(problem, schedule)
-    gap = (verdict.objective_eur - result.bound_eur) / max(1.0, abs(result.bound_eur))
-    verified = verdict.violations.within(LIMIT_TOLERANCE)
-    if not verified and result.stopped:
+    for keep_net in (False, True):
+        power = arrow.fixed_kw.copy()
+        power[arrow.pair] = merge_directions(
+            problem, reach, result.charge_kw, result.discharge_kw, arrow.pair, keep_net
+        )
+        schedule = schedule_of(problem, reach, power, result.curtailed_kw, np.zeros(0))
+        verdict = verify_schedule(problem, schedule)
+        gap = (verdict.objective_eur - result.bound_eur) / max(1.0, abs(result.bound_eur))
+        verified = verdict.violations.within(LIMIT_TOLERANCE)
+        if verified and (gap <= wanted or result.stopped):
+            return finish(problem, reach, schedule, verdict, result.bound_eur, "interior")
+    if result.stopped:
         return safe_plan(problem, reach, result.bound_eur, options.warm_kw)
-    if not verified or (gap > wanted and not result.stopped):
-        return None
-    return finish(problem, reach, schedule, verdict, result.bound_eur, "interior")
+    return None
 
 
 def _general(problem: PlanProblem, reach: Reach, options: PlanOptions) -> Plan:

@@ -20,8 +20,9 @@ from pendel.control.dispatch import Network
 from pendel.control.lone import lone_sites, plan_lone, room_of
 from pendel.control.outlook import Expectations, Outlook
 from pendel.control.promise import PromiseKeeper, select
-from pendel.control.slots import Slots
+from pendel.control.slots import NEVER, Slots
 from pendel.control.state import FleetState, Knowledge
+from pendel.control.sweep_check import faulty_schedules
 from pendel.records import Mode
 from pendel.scenario.columns import StrArray
 from pendel.units import (
@@ -34,6 +35,9 @@ from pendel.units import (
 
 HORIZON_STEPS_MAX = 96
 DEVIATION_KWH = 0.25
+DEVIATION_MANY_KWH = 2.0
+"""Off its plan by this much a unit is planned anew: a little where few are planned, more where many
+are (their promises are kept by the floors, not by the plan)."""
 SWEEP_UNITS_MAX = 400
 """Units planned per tick by the sweep at most, the longest waiting first: a tick stays short."""
 AGE_STEPS_MAX = 96
@@ -102,10 +106,16 @@ class Planning:
         wish, floor = self.slots.at(step)
         return wish, floor, ~self.slots.aged(step, AGE_STEPS_MAX - 1)
 
-    def ordered(self, power_kw: FloatArray) -> None:
-        """Remember what was ordered [N], to compare the next reading with."""
-        if len(self.slots.row) == len(power_kw):
-            self.slots.ordered_kw[self.slots.row] = power_kw
+    def ordered(self, power_kw: FloatArray, wish_kw: FloatArray, state: FleetState) -> None:
+        """Remember what was ordered [N], to compare the next reading with, and what cars said
+        they take where that was less than wished."""
+        slots = self.slots
+        if len(slots.row) != len(power_kw):
+            return
+        slots.ordered_kw[slots.row] = power_kw
+        tapering = np.flatnonzero(wish_kw > state.charge_max_kw)
+        if len(tapering):
+            slots.accepted_kw[slots.row[tapering]] = state.charge_max_kw[tapering]
 
     def _as_it_follows(self, state: FleetState) -> FleetState:
         """The state with the power that each car really takes."""
@@ -210,9 +220,10 @@ class Planning:
         slots = self.slots
         planned_at = slots.planned_at[slots.row]
         expected = slots.energy_kwh[slots.row, (step - 1) % slots.ring]
-        off = np.abs(state.energy_kwh - expected) > DEVIATION_KWH
+        many = swept.sum() > SWEEP_UNITS_MAX
+        off = np.abs(state.energy_kwh - expected) > (DEVIATION_MANY_KWH if many else DEVIATION_KWH)
         stale = planned_at < max(self._news_at, step - AGE_STEPS_MAX + 1)
-        due = np.flatnonzero(swept & (off | stale | (swept.sum() <= SWEEP_UNITS_MAX)))
+        due = np.flatnonzero(swept & (off | stale | ~many))
         if len(due) <= SWEEP_UNITS_MAX:
             return due
         # New units first (never planned), then the oldest plans.
@@ -254,6 +265,12 @@ class Planning:
         )  # fmt: skip
         slots.planned_at[slots.row[todo]] = step
         slots.put_floors(todo, floor, step)
+        columns = (step + np.arange(steps)) % slots.ring
+        power = slots.schedule_kw[slots.row[todo]][:, columns]
+        wrong = faulty_schedules(select(state, todo), power, discharge_max[todo], step_h)
+        if wrong.any():  # never followed: such a unit is blind and charges modestly
+            slots.put(todo[wrong], np.zeros((int(wrong.sum()), steps)), step)
+            slots.planned_at[slots.row[todo[wrong]]] = NEVER
 
     def _end_values(self, state: FleetState, knowledge: Knowledge, outlook: Outlook) -> FloatArray:
         """EUR per stored kWh left at the end of the horizon [N].

@@ -54,9 +54,20 @@ def schedule_of(
 
 
 def merge_directions(
-    problem: PlanProblem, reach: Reach, charge: FloatArray, discharge: FloatArray, pair: IntArray
+    problem: PlanProblem,
+    reach: Reach,
+    charge: FloatArray,
+    discharge: FloatArray,
+    pair: IntArray,
+    keep_net: bool = False,
 ) -> FloatArray:
-    """Signed power that changes the stored energy as both amounts did, for rows `pair` of W."""
+    """One signed power for both amounts, for rows `pair` of W.
+
+    It changes the stored energy as both did; with keep_net the power at the site stays instead
+    and nothing is burnt (the battery ends fuller).
+    """
+    if keep_net:
+        return charge - discharge
     who = reach.unit[pair]
     eta_c = problem.units.charge_efficiency[who]
     eta_d = problem.units.discharge_efficiency[who]

@@ -10,8 +10,9 @@ programme on the value function V_t(e), kept as a sorted list of (slope, length)
     forward: charge in a segment of marginal cost a while V'(e) < -a,
              discharge in one of gain b while V'(e) > -b
 
-Prices are weighted by the probability that the unit is still there. Where burning energy would pay
-(gain above cost) the gain is lowered to the cost: a unit then rests. Twin: tests/control.
+What a sale brings is weighted by the probability that the unit is still there; what charging costs
+is not, or leaving it for later would look cheap. Where burning energy would pay (gain above cost)
+the gain is lowered to the cost: a unit then rests. Oracle: tests/control/test_sweep_schedules.py.
 Source: dynamic programming on convex piecewise-linear functions; cf. Cruise et al. arXiv 1412.0829.
 """
 
@@ -122,12 +123,13 @@ def step_segments(
     gain_sold = sold * discharge_efficiency - wear_eur
     least = cost if surplus <= 0.0 else (cost_surplus if lost <= 0.0 else wear_eur)
     gain = min(gain, least)
-    slopes[0] = -weight * (cost + peak_eur / charge_efficiency)
-    slopes[1] = -weight * cost
-    slopes[2] = -weight * cost_surplus if surplus > 0.0 else -weight * cost
-    slopes[3] = -weight * wear_eur if lost > 0.0 else slopes[2]
-    slopes[4] = -weight * gain
-    slopes[5] = -weight * min(gain_sold, gain)
+    slopes[0] = -(cost + peak_eur / charge_efficiency)
+    slopes[1] = -cost
+    slopes[2] = -cost_surplus if surplus > 0.0 else -cost
+    slopes[3] = -wear_eur if lost > 0.0 else slopes[2]
+    gain = min(weight * gain, gain)  # a loss is as sure as ever
+    slopes[4] = -gain
+    slopes[5] = -min(min(weight * gain_sold, gain_sold), gain)
     lengths[0] = (charge - upto_peak) * up
     lengths[1] = (upto_peak - surplus) * up
     lengths[2] = (surplus - lost) * up
@@ -204,6 +206,26 @@ def one_unit(
 
 
 @kernel
+def write_schedule(
+    change_kwh: FloatArray, steps: int, begin: int, energy_kwh: float, charge_efficiency: float,
+    discharge_efficiency: float, step_h: float, schedule_kw: FloatArray, planned_kwh: FloatArray,
+    cars_kw: FloatArray,
+) -> None:  # fmt: skip
+    """Changes of stored energy [K] as powers and energies into the rings [H] of a unit, and onto
+    the sum of its site; step t in column t % H."""
+    energy = energy_kwh
+    for k in range(steps):
+        column = (begin + k) % len(schedule_kw)
+        energy += change_kwh[k]
+        if change_kwh[k] >= 0.0:
+            schedule_kw[column] = change_kwh[k] / (charge_efficiency * step_h)
+        else:
+            schedule_kw[column] = change_kwh[k] * discharge_efficiency / step_h
+        cars_kw[column] += schedule_kw[column]
+        planned_kwh[column] = energy
+
+
+@kernel
 def sweep(
     todo: IntArray,
     slot: IntArray,
@@ -269,13 +291,7 @@ def sweep(
             energy_kwh[i], capacity_kwh[i], energy_min_kwh[i], floor_kwh[m], slopes, lengths,
             end_value_eur[i], ahead, low, level, buffer, change,
         )  # fmt: skip
-        energy = energy_kwh[i]
-        for k in range(ahead):
-            column = (begin + k) % ring
-            energy += change[k]
-            if change[k] >= 0.0:
-                mine[column] = change[k] / (charge_efficiency[i] * step_h)
-            else:
-                mine[column] = change[k] * discharge_efficiency[i] / step_h
-            cars_kw[s, column] += mine[column]
-            planned_kwh[slot[i], column] = energy
+        write_schedule(
+            change, ahead, begin, energy_kwh[i], charge_efficiency[i], discharge_efficiency[i],
+            step_h, mine, planned_kwh[slot[i]], cars_kw[s],
+        )  # fmt: skip

@@ -15,10 +15,10 @@ from pendel.units import FloatArray, IntArray
 @kernel
 def insert_segment(
     slopes: FloatArray, lengths: FloatArray, begin: int, end: int, slope: float, length: float
-) -> float:
+) -> None:
     """Insert (slope, length) after all smaller slopes of the list [begin, end).
 
-    Arrays need one free place at `end`. Returns the total length before the inserted segment.
+    Arrays need one free place at `end`.
     """
     at = end
     while at > begin and slopes[at - 1] >= slope:
@@ -27,10 +27,6 @@ def insert_segment(
         at -= 1
     slopes[at] = slope
     lengths[at] = length
-    before = 0.0
-    for i in range(begin, at):
-        before += lengths[i]
-    return before
 
 
 @kernel

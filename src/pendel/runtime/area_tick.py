@@ -19,6 +19,7 @@ from pendel.ports import ChargerPort, MeterPort, PlugPort, PriceSource
 from pendel.records import Limit, Needs, Promise, Rank, SessionEvent, Setpoint, Signal, Tick
 from pendel.runtime.area import AreaSpec, Meters, fleet_state, knowledge, open_sessions, site_limits
 from pendel.runtime.checks import deviations
+from pendel.runtime.delivering import DeliveryBook
 from pendel.runtime.fallback_decision import fallback_decision
 from pendel.runtime.journal import Batch, Journal
 from pendel.runtime.metering import StepMeters
@@ -93,6 +94,7 @@ class Area:
     stations: tuple[Station, ...] = ()
     book: PriceBook = field(default_factory=PriceBook)
     meters: StepMeters = field(default_factory=StepMeters)
+    deliveries: DeliveryBook = field(default_factory=DeliveryBook)
     health: str = HEALTHY
     curtail_kw: dict[str, float] = field(default_factory=dict)
     meters_now: Meters | None = None
@@ -153,7 +155,11 @@ class Area:
         self.health = "; ".join(notes) or HEALTHY
         batch = journal.batch(now_utc)
         price_id = [state.prices[rows.names[row]].signal_id for row in rows.row]
-        moment = Moment(known, limits, price_id, self._plans(state), self.spec.timezone)
+        cars_kw = np.bincount(columns.site, decision.power_kw, minlength=len(known.load_kw))
+        net_kw = known.load_kw - known.pv_kw + decision.curtail_kw + cars_kw
+        moment = Moment(
+            known, limits, price_id, self._plans(state), self.spec.timezone, net_kw.tolist()
+        )
         self._store(batch, state, views, columns, decision, moment, meters)
         journal.commit(batch)
         return [record for record in batch.records if isinstance(record, Setpoint)]
@@ -235,6 +241,7 @@ class Area:
     ) -> None:
         """Readings, deviations, the tick and every setpoint that changes or runs out."""
         self.meters.record(batch, self.spec, state, meters, moment.limits)
+        self.deliveries.record(batch, self.spec, meters, moment.price_id)
         deviations(batch, state, views, meters)
         planned_kw = self._schedules(columns, moment.known.now_s)
         if planned_kw is not None:

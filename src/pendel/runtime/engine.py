@@ -16,7 +16,7 @@ from pendel.records import AnyRecord, Limit, Needs, Promise, Setpoint, Signal
 from pendel.runtime.area_tick import HEALTHY, Area
 from pendel.runtime.journal import Journal
 from pendel.runtime.promising import terms, tightened
-from pendel.runtime.state import LIMIT_DELETED, OPERATOR, SessionView, State, merged
+from pendel.runtime.state import LIMIT_DELETED, OPERATOR, UNHEARD, SessionView, State, merged
 
 LOG = logging.getLogger("pendel.runtime")
 LIMITS_MAX = 10_000
@@ -172,17 +172,20 @@ class Runtime:
             self.journal.commit(batch)
             self._round_now(self.area_of(site_id))
 
-    def hand(self, device_id: str, power_kw: float, duration_s: float, who: str) -> Setpoint | None:
-        """An operator's order for a device; returns the setpoint that came of it, or None where
-        nothing hangs on the device. Raises NotFoundError, StoreError."""
+    def hand(
+        self, device_id: str, power_kw: float, duration_s: float, who: str
+    ) -> Setpoint | Signal:
+        """An operator's order for a device; returns the setpoint that came of it, or, where
+        nothing hangs on the device, the record of the order alone. Raises StoreError."""
         with self._lock:
             session_id = self.state.session_of_device.get(device_id)
             if session_id is None:
-                return None
+                asked: dict[str, float | str | list[float]] = {"device_id": device_id, "who": who}
+                return self.note(UNHEARD, {**asked, "power_kw": float(power_kw)})
             now_utc, view = self._now(), self.session(session_id)
             until_utc = now_utc + timedelta(seconds=min(duration_s, HAND_SECONDS_MAX))
             batch = self.journal.batch(now_utc)
-            batch.add(
+            order = batch.add(
                 Signal,
                 causes=(view.event.id,),
                 topic=OPERATOR,
@@ -196,7 +199,7 @@ class Runtime:
             )
             self.journal.commit(batch)
             self._round_now(self.area_of(view.event.site_id))
-            return self.state.setpoints.get(device_id)
+            return self.state.setpoints.get(device_id) or order
 
     def find(self, record_id: str) -> AnyRecord | None:
         """The record of this id, or None."""

@@ -43,9 +43,12 @@ class Stop:
 
 @contextmanager
 def stop_on_signals(stop: Stop) -> Iterator[None]:
-    """SIGINT and SIGTERM set the flag; the handlers of before come back afterwards."""
+    """SIGINT and SIGTERM set the flag; who insists gets KeyboardInterrupt. The handlers of before
+    come back afterwards."""
 
     def ask(number: int, frame: FrameType | None) -> None:
+        if stop.asked:
+            raise KeyboardInterrupt
         stop.set()
 
     before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}

@@ -14,7 +14,7 @@ from pendel.control.limits import SiteLimit
 from pendel.records import Deviation, Reading
 from pendel.runtime.area import AreaSpec, Meters
 from pendel.runtime.journal import Batch
-from pendel.runtime.state import GRID_SUFFIX, LOAD_SUFFIX, PV_SUFFIX, State
+from pendel.runtime.state import CARS_SUFFIX, GRID_SUFFIX, LOAD_SUFFIX, PV_SUFFIX, State
 from pendel.units import LIMIT_TOLERANCE, SECONDS_PER_HOUR
 
 METER_SHARE = 0.001
@@ -49,7 +49,7 @@ class StepMeters:
         site_meters = {
             site + suffix: site
             for site in spec.site_id
-            for suffix in (LOAD_SUFFIX, PV_SUFFIX, GRID_SUFFIX)
+            for suffix in (LOAD_SUFFIX, PV_SUFFIX, GRID_SUFFIX, CARS_SUFFIX)
         }
         if new_step and self.step_s >= 0:
             for device, site in site_meters.items():

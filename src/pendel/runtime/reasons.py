@@ -16,6 +16,7 @@ from pendel.units import SECONDS_PER_HOUR, FloatArray
 FULL_KWH = 0.05
 PRESSING_KWH = 0.01
 CHEAPEST_SHARE = 0.02
+AT_LIMIT_SHARE = 0.002
 HORIZON_STEPS = 96
 
 
@@ -23,7 +24,8 @@ HORIZON_STEPS = 96
 class Moment:
     """What the reasons of one tick have in common.
 
-    price_id, plan_id: per site the id of the publication and of the plan followed ("" = none).
+    price_id, plan_id: per site the id of the publication and of the plan followed ("" = none);
+    net_kw: per site what was decided for its grid connection (import positive).
     """
 
     known: Knowledge
@@ -31,6 +33,7 @@ class Moment:
     price_id: Sequence[str]
     plan_id: Sequence[str]
     timezone: str
+    net_kw: Sequence[float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,10 +104,13 @@ def _safety(order: Order, view: SessionView, moment: Moment) -> str:
 
 
 def _limit(order: Order, moment: Moment) -> str:
-    limit = moment.limits[order.site]
-    if order.power_kw < order.requested_kw:
+    """The limit that binds: the site's own where its net power stands at it, else one above."""
+    limit, net_kw = moment.limits[order.site], moment.net_kw[order.site]
+    if net_kw >= limit.import_limit_kw * (1.0 - AT_LIMIT_SHARE) - IDLE_KW:
         return f"import limit of {limit.import_limit_kw:.0f} kW by {limit.import_source}"
-    return f"export limit of {limit.export_limit_kw:.0f} kW by {limit.export_source}"
+    if -net_kw >= limit.export_limit_kw * (1.0 - AT_LIMIT_SHARE) - IDLE_KW:
+        return f"export limit of {limit.export_limit_kw:.0f} kW by {limit.export_source}"
+    return "a limit above the site, shared with others"
 
 
 def _promise(view: SessionView, moment: Moment) -> str:

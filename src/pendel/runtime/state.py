@@ -34,8 +34,10 @@ HISTORY_S = 28 * SECONDS_PER_DAY
 """How far back meters and prices are remembered for forecasts."""
 LIMIT_DELETED = "limit_deleted"
 OPERATOR = "operator"
+UNHEARD = "operator_unheard"
 PRICE = "price"
 LOAD_SUFFIX, PV_SUFFIX, GRID_SUFFIX = "#load", "#pv", "#grid"
+CARS_SUFFIX = "#cars"
 """Meters of a site are devices named site_id + suffix; mean powers of whole steps in the log."""
 
 

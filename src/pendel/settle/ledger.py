@@ -172,6 +172,21 @@ class Ledger:
         require(run in self._state, f"unknown run {run}")
         return self._state[run]
 
+    def latest(self, scope: str, period: str) -> Run | None:
+        """The newest run of a scope and period that is not void."""
+        for run in reversed(self._runs.values()):
+            if (run.scope, run.period) == (scope, period) and self._state[run.run] != VOID:
+                return run
+        return None
+
+    def free_name(self, run: str) -> str:
+        """The name itself, or with a number where a run of that name was booked before."""
+        name, number = run, 1
+        while name in self._runs:
+            number += 1
+            name = f"{run}.{number}"
+        return name
+
     def book(self, run: Run, entries: Iterable[Entry]) -> bool:
         """Begin a pending run with its entries; all or none. False where the run it supersedes
         has the same result: then there is nothing to book."""

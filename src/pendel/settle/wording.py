@@ -56,6 +56,7 @@ WORDS: dict[str, dict[str, str]] = {
     "unsigned": {"de": "nicht signiert", "en": "not signed", "pl": "niepodpisane"},
     "import": {"de": "Bezug", "en": "import", "pl": "pobór"},
     "export": {"de": "Einspeisung", "en": "export", "pl": "oddanie"},
+    "plugged": {"de": "eingesteckt", "en": "plugged in", "pl": "podłączony"},
     "run": {"de": "Lauf", "en": "Run", "pl": "Przebieg"},
     "net": {
         "de": "Beträge netto, sofern nicht als Steuer ausgewiesen; positiv = zu zahlen.",

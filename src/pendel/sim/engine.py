@@ -69,12 +69,13 @@ def simulate(
     )
     physics = physics_of(scenario, fleet)
     trace = _run_steps(scenario, physics, controller, progress)
-    check_balance(scenario, fleet, trace)
+    gap_kwh = check_balance(scenario, fleet, trace)
     seconds = time.perf_counter() - begin_wall
     cpu_seconds = time.process_time() - begin_cpu
     summary, promised, kept, leave_kwh = summary_of(
         scenario, physics, trace, mode, seconds, cpu_seconds
     )
+    summary["balance_gap_kwh"] = gap_kwh
     return Run(
         strategy=str(mode),
         scenario=scenario,
@@ -177,11 +178,10 @@ def _happen(
         decision = controller.dispatch(state, knowledge)
         physics.commit(*physics.trial(decision.power_kw))
         return physics.fleet.power_kw[physics.fleet.active], decision.curtail_kw
-    decision = controller.dispatch(state, knowledge)
     charge_max, discharge_max = physics.bounds_kw()
     for _ in range(TRIALS_MAX):
         seen = replace(state, charge_max_kw=charge_max, discharge_max_kw=discharge_max)
-        decision = controller.dispatch(seen, knowledge, remember=False)
+        decision = controller.dispatch(seen, knowledge)
         power_kw, energy_kwh = physics.trial(decision.power_kw)
         short = np.abs(power_kw - decision.power_kw) > FOLLOWS_KW
         if not short.any():

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 
 from pendel.clock import as_utc
 from pendel.records import Needs, Reading, SessionEvent, Setpoint
-from pendel.runtime.state import GRID_SUFFIX, LOAD_SUFFIX, PV_SUFFIX, State
+from pendel.runtime.state import CARS_SUFFIX, GRID_SUFFIX, LOAD_SUFFIX, PV_SUFFIX, State
 from pendel.scenario.columns import Scenario
 from pendel.scenario.publication import published_until_s
 from pendel.sim.virtual_schedule import Stay, stays_of
@@ -84,7 +84,7 @@ class VirtualWorld:
         self._stays = stays_of(self.scenario)
         self._site_of = {str(s): i for i, s in enumerate(self.scenario.sites.site_id)}
         for site in self._site_of:
-            for suffix in (LOAD_SUFFIX, PV_SUFFIX, GRID_SUFFIX):
+            for suffix in (LOAD_SUFFIX, PV_SUFFIX, GRID_SUFFIX, CARS_SUFFIX):
                 self._meters[site + suffix] = Registers()
 
     @property
@@ -189,6 +189,7 @@ class VirtualWorld:
                 (LOAD_SUFFIX, load),
                 (PV_SUFFIX, -pv),
                 (GRID_SUFFIX, load - flowing + cars),
+                (CARS_SUFFIX, cars),
             ):
                 found.append(self._reading(site + suffix, site, power, self._meters[site + suffix]))
         return found
@@ -255,7 +256,9 @@ class VirtualWorld:
         for car in self.cars.values():
             if car.order_until_utc is not None and car.order_until_utc <= self.now_utc:
                 car.ordered_kw = 0.0
-            taken[car.stay.site_id] += car.advance(seconds)
+            energy_kwh = car.advance(seconds)
+            taken[car.stay.site_id] += energy_kwh
+            self._meters[car.stay.site_id + CARS_SUFFIX].count(energy_kwh)
         for site, index in self._site_of.items():
             load, pv = self._series(index)
             pv = self._flowing_kw(site, pv)

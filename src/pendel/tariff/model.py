@@ -108,8 +108,9 @@ class Usage:
     """What is billed: ascending quarter hours (see `tariff.periods`) and integers of 1e-9.
 
     import_nano, export_nano [1e-9 kWh], spot_nano [1e-9 EUR/MWh], plugged_nano [1e-9 minutes];
-    empty where a tariff does not need them. quantities: per month key and component name what is
-    counted elsewhere (kWh of MiSpeL (20), missed promises).
+    empty where a tariff does not need them. export_spot_nano: where export has own prices.
+    quantities: per month key and component name what is counted elsewhere (kWh of MiSpeL (20),
+    missed promises).
     """
 
     begins: Sequence[int]
@@ -118,6 +119,12 @@ class Usage:
     spot_nano: Sequence[int] = ()
     plugged_nano: Sequence[int] = ()
     quantities: dict[tuple[str, str], Fraction] = field(default_factory=dict)
+    export_spot_nano: Sequence[int] = ()
+
+    def spots(self, direction: Direction) -> Sequence[int]:
+        """The spot prices of a direction."""
+        own = direction is Direction.EXPORT and self.export_spot_nano
+        return self.export_spot_nano if own else self.spot_nano
 
 
 @dataclass(frozen=True, slots=True)

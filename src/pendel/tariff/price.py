@@ -73,19 +73,20 @@ def spot_of(component: Component, usage: Usage, row: int) -> Fraction | int:
     """The spot price that applies [1e-9 EUR/MWh]: of the quarter hour, or the mean of the half
     or full hour it lies in."""
     quarters = int(component.number("resolution_min", 15)) // 15
+    spots = usage.spots(component.direction)
     if quarters == 1:
-        return usage.spot_nano[row]
+        return spots[row]
     first = usage.begins[row] - usage.begins[row] % quarters
     low = bisect_left(usage.begins, first)
     high = bisect_left(usage.begins, first + quarters)
-    return Fraction(sum(usage.spot_nano[low:high]), high - low)
+    return Fraction(sum(spots[low:high]), high - low)
 
 
 def price_key(component: Component, usage: Usage, times: LocalTimes, row: int) -> Hashable:
     """What the price of a row depends on; equal keys have equal prices."""
     if component.kind is Kind.TOU_ENERGY:
         return window_of(component, *times[row])
-    if component.negative_price_rule and usage.spot_nano[row] < 0:
+    if component.negative_price_rule and usage.spots(component.direction)[row] < 0:
         return _NO_PAY
     if "factor" in component.numbers:
         return spot_of(component, usage, row)

@@ -74,6 +74,9 @@ class AreaView:
     used_pct: int
     price: str
     mode: str
+    stored_kwh: str
+    stored_pct: int
+    spare_kwh: str
 
 
 def first_page(runtime: Runtime, sites: frozenset[str] | None = None) -> dict[str, Any]:
@@ -116,6 +119,8 @@ def area_view(area: Area, state: State, now_utc: datetime) -> AreaView:
     step_s = int(now_utc.timestamp()) // spec.step_s * spec.step_s
     price = None if table is None else table.eur_kwh.get(step_s)
     site_plans = [state.plans[site].id for site in spec.site_id if site in state.plans]
+    stored = sum(energy_kwh(view, meters) for view in views)
+    capacity = sum(view.event.capacity_kwh for view in views)
     return AreaView(
         name=spec.name,
         title=spec.title.capitalize(),
@@ -135,7 +140,19 @@ def area_view(area: Area, state: State, now_utc: datetime) -> AreaView:
         used_pct=round(100 * min(max(flow.grid_kw, 0.0) / limit, 1.0)) if limit > 0.0 else 0,
         price="" if price is None else f"{price[0]:.3f}",
         mode=str(spec.mode).upper(),
+        stored_kwh=f"{stored:,.0f}",
+        stored_pct=round(100 * stored / capacity) if capacity > 0.0 else 0,
+        spare_kwh=f"{_spare_kwh(views, meters):,.0f}",
     )
+
+
+def _spare_kwh(views: list[SessionView], meters: Meters) -> float:
+    """Stored energy above what was promised [kWh]: what could be given without a new charge."""
+    total = 0.0
+    for view in views:
+        promised = 0.0 if view.promise is None else view.promise.target_kwh
+        total += max(energy_kwh(view, meters) - promised, 0.0)
+    return total
 
 
 def _flow(area: Area, meters: Meters, views: list[SessionView]) -> Flow:

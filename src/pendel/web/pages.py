@@ -1,6 +1,6 @@
 """Pages, rendered on the server: they work without JavaScript and under a strict content policy."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -40,12 +40,12 @@ def create_web_app(service: Service) -> Starlette:
 def page_routes() -> Sequence[BaseRoute]:
     """First page, one session, why, sign in, static files."""
     return [
-        Route("/", get_first),
+        Route("/", for_visitors(get_first)),
         Route("/login", get_login),
         Route("/login", post_login, methods=["POST"]),
-        Route("/sessions/{session_id:path}", get_session),
+        Route("/sessions/{session_id:path}", for_visitors(get_session)),
         Route("/sessions/{session_id:path}", post_session, methods=["POST"]),
-        Route("/explain/{record_id:path}", get_explain),
+        Route("/explain/{record_id:path}", for_visitors(get_explain)),
         Route("/static/plot.css", get_plot_css),
         Mount("/static", StaticFiles(directory=HERE / "static")),
     ]
@@ -70,25 +70,38 @@ def page(name: str, data: dict[str, Any], status: int = 200) -> HTMLResponse:
     return HTMLResponse(text, status, headers={"Cache-Control": "no-store"})
 
 
-async def get_first(request: Request) -> Response:
-    """GET /: all areas. Visitors of a demo get a session; others sign in first."""
+Handler = Callable[[Request, Caller], Awaitable[Response]]
+
+
+def for_visitors(handler: Handler) -> Callable[[Request], Awaitable[Response]]:
+    """A page that somebody known may see: visitors of a demo become known, others sign in."""
+
+    async def answer(request: Request) -> Response:
+        caller: Caller | None = request.state.caller
+        if caller is not None:
+            return await handler(request, caller)
+        gate = service_of(request).gate
+        if not gate.open_demo:
+            return RedirectResponse("/login", 303)
+        secret, visitor = gate.new_session()
+        response = await handler(request, visitor)
+        _set_cookie(response, secret)
+        return response
+
+    return answer
+
+
+async def get_first(request: Request, caller: Caller) -> Response:
+    """GET /: all areas."""
     service = service_of(request)
-    caller: Caller | None = request.state.caller
-    secret = service.gate.new_session() if caller is None and service.gate.open_demo else None
-    if caller is None and secret is None:
-        return RedirectResponse("/login", 303)
     fragment = request.headers.get("x-fragment") == "1"
-    sites = None if caller is None else caller.sites
 
     def render() -> Response:
         with service.runtime.reading():
-            data = first_page(service.runtime, sites)
+            data = first_page(service.runtime, caller.sites)
         return page("first_live.html" if fragment else "first.html", data)
 
-    response = await run_in_threadpool(render)
-    if secret is not None:
-        _set_cookie(response, secret)
-    return response
+    return await run_in_threadpool(render)
 
 
 async def get_login(request: Request) -> Response:
@@ -107,9 +120,9 @@ async def post_login(request: Request) -> Response:
     return response
 
 
-async def get_session(request: Request) -> Response:
+async def get_session(request: Request, caller: Caller) -> Response:
     """GET /sessions/{id}."""
-    caller, session_id = _caller(request), request.path_params["session_id"]
+    session_id = request.path_params["session_id"]
     return await run_in_threadpool(_session_page, service_of(request), caller, session_id, [])
 
 
@@ -134,14 +147,15 @@ async def post_session(request: Request) -> Response:
     return await run_in_threadpool(act)
 
 
-async def get_explain(request: Request) -> Response:
+async def get_explain(request: Request, caller: Caller) -> Response:
     """GET /explain/{id}: the tree of causes."""
-    caller, record_id = _caller(request), request.path_params["record_id"]
-    service = service_of(request)
+    record_id, service = request.path_params["record_id"], service_of(request)
     try:
         tree = await run_in_threadpool(chain, service.runtime.store, record_id)
     except NotFoundError as error:
         return page("message.html", {"heading": "Nothing found", "text": str(error)}, 404)
+    if caller.sites is not None and getattr(tree.record, "site_id", None) not in caller.sites:
+        return page("message.html", {"heading": "Nothing found", "text": record_id}, 404)
     data = as_data(visible(tree, caller.sites))
     data = {"kind": "", "at_utc": "", "text": "", **data}
     return page("explain.html", {"tree": _filled(data), "simulated": service.runtime.simulated})
@@ -192,7 +206,7 @@ def _filled(node: dict[str, Any]) -> dict[str, Any]:
 
 
 def _caller(request: Request) -> Caller:
-    """Who looks at a page below the first one; sends strangers to sign in."""
+    """Who sends a form; strangers may not."""
     caller: Caller | None = request.state.caller
     if caller is None:
         raise HttpError(401, "open the first page or sign in")

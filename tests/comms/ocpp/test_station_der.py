@@ -138,6 +138,7 @@ def test_controls_are_reported_and_outlive_a_reboot() -> None:
 
 def test_alarms() -> None:
     pair = Pair(Version.V21).connect()
-    pair.station.dialect.alarm("VoltWatt", "OverVoltage", False, pair.now_s)  # type: ignore[attr-defined]
+    dialect: Any = pair.station.dialect
+    dialect.alarm("VoltWatt", "OverVoltage", False, pair.now_s)
     pair.pump()
     assert pair.backend.payloads("NotifyDERAlarm")[0]["gridEventFault"] == "OverVoltage"

@@ -143,7 +143,8 @@ async def converse(
         finally:
             done.set()
 
-    async with serve(accept, "127.0.0.1", 0, subprotocols=[version.subprotocol]) as server:  # type: ignore[list-item]
+    offered: Any = [version.subprotocol]
+    async with serve(accept, "127.0.0.1", 0, subprotocols=offered) as server:
         port = next(iter(server.sockets)).getsockname()[1]
         address = f"ws://127.0.0.1:{port}/x"
         client = StationClient(station, address, "secret", time.time, random.Random(2), note=print)
