@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "simulate": ("pendel.cli.simulate", "run a scenario in closed loop with one strategy"),
     "plan": ("pendel.cli.plan", "plan a scenario, with a proof"),
     "settle": ("pendel.cli.settle", "split, price and bill metered energy, exactly"),
+    "station": ("pendel.cli.station", "virtual stations with cars that speak OCPP"),
     "station-password": ("pendel.cli.station_password", "give a charging station its password"),
     "token": ("pendel.cli.token", "make a token for the API"),
     "explain": ("pendel.cli.explain", "show the chain of causes behind a setpoint"),
