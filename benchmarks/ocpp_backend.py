@@ -10,6 +10,7 @@ the peer's with its validation on. Then memory per idle station, and a setpoint 
 import argparse
 import asyncio
 import json
+import logging
 import os
 import resource
 import subprocess
@@ -179,8 +180,6 @@ def serve_ocpp(count: int) -> None:
 
         threading.Thread(target=listen, daemon=True).start()
         await ending.wait()
-
-    import logging
 
     logging.disable(logging.CRITICAL)
     asyncio.run(main())
