@@ -72,11 +72,9 @@ def _serve(config: "ServerConfig", runtime: "Runtime", stop: "Stop") -> Outcome:
     service = Service(runtime, Gate(tokens), ready=ready, network=network, bridge=bridged)
     server = HttpServer(create_web_app(service), service, bind(config.http.host, config.http.port))
     server.start()
-    print(
-        f"pendel serves {server.address} and ws://{config.ocpp.host}:{network.port}/ocpp/ID",
-        file=sys.stderr,
-        flush=True,
-    )
+    print(f"pendel serves {server.address}", file=sys.stderr, flush=True)
+    door = f"ws://{config.ocpp.host}:{network.port}/ocpp/ID"
+    print(f"stations connect to {door}", file=sys.stderr, flush=True)
     if not tokens:
         print("no [[token]] is configured: nobody can sign in", file=sys.stderr, flush=True)
     try:

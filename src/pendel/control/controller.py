@@ -125,11 +125,11 @@ class Controller:
         """Somebody's hand between refresh and dispatch: the wish of a unit is power_kw [kW], of a
         rank (index into RANKS); limits and promises act on it as on any wish.
 
-        floor_kwh: the energy that what was promised needs at the end of this step; it takes the
-        place of the plan's own, more careful floor. None = that of the plan."""
+        floor_kwh: the energy that what was promised needs at the end of this step; where the
+        plan's own, more careful floor is higher, it takes its place. None = that of the plan."""
         self._wish_kw[unit] = power_kw
         self._base[unit] = rank
-        if floor_kwh is not None:
+        if floor_kwh is not None and floor_kwh < self._floor_kwh[unit]:  # NaN: there is none
             self._floor_kwh[unit] = floor_kwh
 
     @property
