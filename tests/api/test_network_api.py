@@ -389,3 +389,14 @@ def test_a_hybrid_speaks_2_1_under_the_name_of_2_0_1(monkeypatch: pytest.MonkeyP
 
     with server_of() as server:
         run(server, work, "2.0.1")
+
+
+def test_a_hand_right_after_the_needs_is_heard() -> None:
+    async def work(server: ServerBench, station: RawStation) -> None:
+        await plug_in(station, needs())
+        _, told = await server.api("POST", "/evses/CP1/1/setpoint", {"power_kw": -5.0})
+        assert told["granted_kw"] == -5.0, told
+        await until(lambda: last_setpoint(station) == -5_000)
+
+    with server_of() as server:
+        run(server, work)
