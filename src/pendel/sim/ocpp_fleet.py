@@ -92,6 +92,7 @@ class OcppFleet:
         if not self._all_accepted():
             self.close()
             raise PendelError("the virtual stations could not connect to their own backend")
+        self._together([self._rest(name) for name in stations], START_S)
 
     def _client(self, name: str, power_kw: float, password: str) -> StationClient:
         settings = StationSettings(
@@ -145,7 +146,6 @@ class OcppFleet:
         if not orders:
             return []
         failed: list[Order] = []
-        done = threading.Event()
 
         async def one(order: Order) -> None:
             try:
@@ -155,16 +155,22 @@ class OcppFleet:
             if not taken:
                 failed.append(order)
 
+        self._together([one(order) for order in orders], QUIET_S)
+        self._do(lambda: None)
+        return failed
+
+    def _together(self, work: Sequence[Coroutine[Any, Any, Any]], most_s: float) -> None:
+        """Do all of it on the network's loop; wait for the end, at most most_s."""
+        done = threading.Event()
+
         async def every() -> None:
             try:
-                await asyncio.gather(*(one(order) for order in orders))
+                await asyncio.gather(*work)
             finally:
                 done.set()
 
         self.network.soon(every())
-        done.wait(QUIET_S)
-        self._do(lambda: None)
-        return failed
+        done.wait(most_s)
 
     def measured(self, station_id: str) -> Measured | None:
         """The last meter values that came over the wire for the running transaction."""
@@ -180,7 +186,7 @@ class OcppFleet:
         )
 
     async def _send(self, order: Order) -> bool:
-        """Both profiles first, an update afterwards; runs on the network's loop."""
+        """A profile first, updates afterwards; runs on the network's loop."""
         known = self.network.csms.network.station(order.station_id)
         transaction_id = known.evse(1).transaction_id
         if not transaction_id:
@@ -190,17 +196,21 @@ class OcppFleet:
         if self._sent.get(order.station_id) == state:
             update = {"chargingProfileId": 2, "scheduleUpdate": {"setpoint": setpoint_w}}
             return await self._order(order.station_id, "UpdateDynamicSchedule", update)
-        rest = _profile(1, "TxDefaultProfile", "Relative", {"limit": 0.0})
         period = {"operationMode": "CentralSetpoint", "setpoint": setpoint_w}
         follow = _profile(2, "TxProfile", "Dynamic", period)
         follow["transactionId"] = transaction_id
         follow["chargingSchedule"][0]["duration"] = order.duration_s
-        for profile in (rest, follow):
-            payload = {"evseId": 1, "chargingProfile": profile}
-            if not await self._order(order.station_id, "SetChargingProfile", payload):
-                return False
+        payload = {"evseId": 1, "chargingProfile": follow}
+        if not await self._order(order.station_id, "SetChargingProfile", payload):
+            return False
         self._sent[order.station_id] = state
         return True
+
+    async def _rest(self, station_id: str) -> bool:
+        """The profile under all others: without an order nothing flows."""
+        rest = _profile(1, "TxDefaultProfile", "Relative", {"limit": 0.0})
+        payload = {"evseId": 1, "chargingProfile": rest}
+        return await self._order(station_id, "SetChargingProfile", payload)
 
     async def _order(self, station_id: str, action: str, payload: dict[str, Any]) -> bool:
         typed = typed_order(Version.V21, action, payload)

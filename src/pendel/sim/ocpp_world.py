@@ -61,6 +61,8 @@ class OcppWorld(VirtualWorld):
             if setpoint.device_id.endswith(PV_SUFFIX):
                 self.sun_orders[setpoint.site_id] = setpoint
             elif setpoint.device_id in self.cars:
+                # meters net what flows in one piece of time; a piece ends where an order does
+                self.cars[setpoint.device_id].order_until_utc = setpoint.until_utc
                 lasts_s = round((setpoint.until_utc - self.now_utc).total_seconds())
                 if lasts_s > 0:
                     orders.append(Order(_station(setpoint.device_id), setpoint.power_kw, lasts_s))
