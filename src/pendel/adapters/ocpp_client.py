@@ -60,6 +60,10 @@ class StationClient:
         self.station.tick(self.now_s())
         self._kick.set()
 
+    def wake(self) -> None:
+        """Send what the station has to say."""
+        self._kick.set()
+
     async def cut(self, seconds: float) -> None:
         """Take the line down for seconds of the loop's time."""
         self.cut_until_s = asyncio.get_running_loop().time() + seconds

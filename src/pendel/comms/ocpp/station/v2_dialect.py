@@ -290,7 +290,7 @@ class Dialect2:
 
         def sample(value: float, measurand: str, unit: str) -> Payload:
             return {
-                "value": round(value, 3),
+                "value": round(value, 6),
                 "measurand": measurand,
                 "unitOfMeasure": {"unit": unit},
                 "context": context,
