@@ -68,9 +68,11 @@ class Server:
         self.process = command("serve", str(config))
         assert self.process.stderr is not None
         for line in self.process.stderr:
-            found = re.search(r"pendel serves (\S+) and (\S+)/ID", line)
+            found = re.search(r"pendel serves (http\S+)", line)
+            self.http = found[1] if found else getattr(self, "http", "")
+            found = re.search(r"(ws://\S+)/ID", line)
             if found:
-                self.http, self.ocpp = found[1], found[2]
+                self.ocpp = found[1]
                 return
         raise RuntimeError("the server does not start")
 
