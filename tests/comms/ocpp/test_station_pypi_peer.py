@@ -188,6 +188,7 @@ def test_16_against_pypi_ocpp() -> None:
             "Accepted"
         )
         await until(lambda: "StopTransaction 41" in peer.told)
+        await until(lambda: not station.queue.waiting)  # the answer has arrived, too
 
     told, station = asyncio.run(converse(Version.V16, Central16, script))
     assert told[0] == "BootNotification"
