@@ -287,6 +287,7 @@ class Planning:
 
     def learn(self, sessions: Ended) -> None:
         """Departures and outcomes of ended sessions; cut ones (by the end of a run) teach too."""
+        before = [self.departures.archetype_shares(int(s)) for s in sessions.site]
         self.departures.learn(
             sessions.site,
             sessions.vehicle_id,
@@ -294,6 +295,9 @@ class Planning:
             sessions.stated_depart_s,
             sessions.depart_s,
         )
+        after = [self.departures.archetype_shares(int(s)) for s in sessions.site]
+        moved = [0.5 * np.abs(a - b).sum() for a, b in zip(after, before, strict=True)]
+        self.keeper.doubt(float(np.mean(moved)) if moved else 0.0)
         kept = sessions.counted & (sessions.lacked_kwh <= PROMISE_TOLERANCE_KWH)
         self.keeper.observe(int(sessions.counted.sum()), int(kept.sum()))
         self.keeper.forget(sessions.unit_id.tolist())
