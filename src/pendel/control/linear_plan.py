@@ -38,9 +38,11 @@ LIMIT_SLACKS = (
 class LinearPlan:
     """A solution of the model. power_kw [W] signed per connected pair; curtailed_kw [S, T];
     reserve_kw [K]; bound_eur proven lower bound; exact: no step was left that would charge and
-    discharge or import and export at once; ranked: limits or targets could not all be kept."""
+    discharge or import and export at once, otherwise power_kw stores what both did and
+    site_power_kw gives what both gave at the site; ranked: limits or targets could not all be kept."""
 
     power_kw: FloatArray
+    site_power_kw: FloatArray
     curtailed_kw: FloatArray
     reserve_kw: FloatArray
     bound_eur: float
@@ -50,9 +52,12 @@ class LinearPlan:
 
 
 def solve_linear(
-    problem: PlanProblem, reach: Reach, remaining_s: Callable[[], float]
+    problem: PlanProblem, reach: Reach, remaining_s: Callable[[], float], rounds: int = ROUNDS_MAX
 ) -> LinearPlan | None:
-    """The plan of least cost at the best ranks, or None where time ran out before any point."""
+    """The plan of least cost at the best ranks, or None where time ran out before any point.
+
+    rounds: how often binaries may be added, 0..ROUNDS_MAX.
+    """
     model = build_model(problem, reach)
     add_reserves(model, problem, reach)
     engine = Engine(model, remaining_s)
@@ -61,12 +66,15 @@ def solve_linear(
         engine.ranked = True
         status = _rank(engine, model, problem, reach)
     bound = engine.bound(status == "optimal")
-    values, power, binaries, bound = _exclude_both(engine, model, problem, reach, bound)
+    values, power, binaries, bound = _exclude_both(
+        engine, model, problem, reach, bound, rounds
+    )
     if values is None:
         return None
     exact = power is not None
     return LinearPlan(
         power_kw=_merged(values, model, problem, reach, False) if power is None else power,
+        site_power_kw=_merged(values, model, problem, reach, True) if power is None else power,
         curtailed_kw=values[model.blocks["curtail"]].reshape(problem.sites, problem.steps),
         reserve_kw=_reserve(values, model),
         bound_eur=bound,
@@ -111,7 +119,7 @@ def _rank(engine: Engine, model: Model, problem: PlanProblem, reach: Reach) -> s
 
 
 def _exclude_both(
-    engine: Engine, model: Model, problem: PlanProblem, reach: Reach, bound: float
+    engine: Engine, model: Model, problem: PlanProblem, reach: Reach, bound: float, rounds: int
 ) -> tuple[FloatArray | None, FloatArray | None, int, float]:
     """Solve again with binaries where both directions were used, until none is.
 
@@ -125,7 +133,7 @@ def _exclude_both(
     dearer = (problem.export_eur_kwh > problem.import_eur_kwh)[row].ravel()
     cell = units.site[reach.unit] * problem.steps + reach.step
     values, best, count = engine.values(), None, 0
-    for _ in range(ROUNDS_MAX):
+    for left in range(rounds, -1, -1):
         if values is None:
             return best, None, count, bound
         best = values
@@ -136,6 +144,8 @@ def _exclude_both(
             power = _harmless(values, model, problem, reach, engine)
         if power is not None and not cell_bad.any():
             return best, power, count, bound
+        if left == 0:
+            break
         # Where one unit burns energy in a step, its neighbours would do so next.
         spread = np.zeros(len(dearer), dtype=np.bool_)
         spread[cell[pair_bad]] = True
