@@ -24,6 +24,8 @@ TOGETHER_KW = 1e-7
 RANK_SLACK = 5e-7
 HARMLESS = 1e-8
 ROUNDS_MAX = 30
+FIXED_ROUNDS_MAX = 6
+"""Without binaries: rounds in which directions are fixed as the relaxation used them most."""
 LIMIT_SLACKS = (
     "over_import",
     "over_export",
@@ -56,7 +58,8 @@ def solve_linear(
 ) -> LinearPlan | None:
     """The plan of least cost at the best ranks, or None where time ran out before any point.
 
-    rounds: how often binaries may be added, 0..ROUNDS_MAX.
+    rounds: how often binaries may be added, 0..ROUNDS_MAX; with 0 directions are fixed instead
+    as the relaxation used them most, and all stays a linear programme.
     """
     model = build_model(problem, reach)
     add_reserves(model, problem, reach)
@@ -121,7 +124,8 @@ def _rank(engine: Engine, model: Model, problem: PlanProblem, reach: Reach) -> s
 def _exclude_both(
     engine: Engine, model: Model, problem: PlanProblem, reach: Reach, bound: float, rounds: int
 ) -> tuple[FloatArray | None, FloatArray | None, int, float]:
-    """Solve again with binaries where both directions were used, until none is.
+    """Solve again with binaries where both directions were used, until none is (rounds 0: with
+    the lesser direction closed).
 
     Returns the last values (None where there are none), the signed powers if they are exact, the
     number of binaries, and the best proven bound.
@@ -133,7 +137,7 @@ def _exclude_both(
     dearer = (problem.export_eur_kwh > problem.import_eur_kwh)[row].ravel()
     cell = units.site[reach.unit] * problem.steps + reach.step
     values, best, count = engine.values(), None, 0
-    for left in range(rounds, -1, -1):
+    for _ in range(rounds if rounds > 0 else FIXED_ROUNDS_MAX):
         if values is None:
             return best, None, count, bound
         best = values
@@ -144,8 +148,6 @@ def _exclude_both(
             power = _harmless(values, model, problem, reach, engine)
         if power is not None and not cell_bad.any():
             return best, power, count, bound
-        if left == 0:
-            break
         # Where one unit burns energy in a step, its neighbours would do so next.
         spread = np.zeros(len(dearer), dtype=np.bool_)
         spread[cell[pair_bad]] = True
@@ -155,12 +157,17 @@ def _exclude_both(
             (cell_bad, blocks["import"], blocks["export"]),
         ):
             at = np.flatnonzero(mask)
-            engine.exclude(first[at], second[at], upper[first[at]], upper[second[at]])
-            count += len(at)
+            if rounds > 0:
+                engine.exclude(first[at], second[at], upper[first[at]], upper[second[at]])
+                count += len(at)
+            else:
+                less = values[second[at]] <= values[first[at]]
+                engine.close(np.where(less, second[at], first[at]))
         lossy = lossy & ~pair_bad
         dearer = dearer & ~cell_bad
         status = engine.run()
-        bound = max(bound, engine.bound(status == "optimal"))
+        if rounds > 0:
+            bound = max(bound, engine.bound(status == "optimal"))
         values = engine.values()
     return best, None, count, bound
 
