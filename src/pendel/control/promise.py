@@ -31,6 +31,11 @@ LEDGER_BEGIN = 0.3
 """Share of the allowed risk that is run before the ledger has a history, fading out over the
 first LEDGER_BEGIN_BROKEN promises that the confidence allows to break."""
 LEDGER_BEGIN_BROKEN = 3.0
+YOUNG_LEAST_EUR = 300.0
+"""Least price of a broken promise until the ledger has a balance: what a session risks is at most
+its saving over this price, whatever was predicted for others."""
+LADDER_KEEP = 8.0
+"""Sessions' worth of predictions that doubt leaves: a mean of fewer is too rough."""
 LEDGER_AIM = 0.95
 LEDGER_RESERVE = 0.8
 LEDGER_SCALE = 1.5
@@ -262,7 +267,7 @@ class PromiseKeeper:
         A young ledger cannot have a balance; it begins with a small share of what is allowed.
         """
         allowed = 1.0 - self.confidence
-        balance = LEDGER_AIM * allowed * self.counted - self.broken
+        balance = self._balance()
         youth = max(1.0 - allowed * self.counted / LEDGER_BEGIN_BROKEN, 0.0)
         first = LEDGER_BEGIN * youth * min(max(1.0 + balance, 0.0), 1.0)
         if balance < LEDGER_RESERVE:
@@ -270,6 +275,10 @@ class PromiseKeeper:
         scale = LEDGER_SCALE + LEDGER_RUNNING * allowed * len(self._seen)
         share = (balance - LEDGER_RESERVE) / scale
         return allowed * min(max(share, first, RISK_SHARE_LEAST), 1.0) / self.calibration()
+
+    def _balance(self) -> float:
+        """Promises that may still break, in the ledger."""
+        return LEDGER_AIM * (1.0 - self.confidence) * self.counted - self.broken
 
     def calibration(self) -> float:
         """Promises broken over those the model expected to break, shrunk to 1, at least 0.5."""
@@ -284,8 +293,10 @@ class PromiseKeeper:
 
     def doubt(self, share: float) -> None:
         """Forget a share (0..1) of the predicted risks: the model behind them has changed."""
-        self._ladder_sum = self._ladder_sum * (1.0 - share)
-        self._ladder_weight *= 1.0 - share
+        weight = self._ladder_weight
+        if weight > LADDER_KEEP:
+            left = max(1.0 - share, LADDER_KEEP / weight)
+            self._ladder_sum, self._ladder_weight = self._ladder_sum * left, weight * left
 
     def risk_price_eur(self) -> float:
         """EUR per broken promise at which the mean predicted risk is the risk share of now."""
@@ -296,7 +307,8 @@ class PromiseKeeper:
         if share <= 0.0 or share < mean[-1]:
             return STRICT_EUR
         logs = np.log(np.maximum(mean, 1e-9))
-        return float(np.exp(np.interp(-np.log(share), -logs, np.log(LADDER_EUR))))
+        price = float(np.exp(np.interp(-np.log(share), -logs, np.log(LADDER_EUR))))
+        return max(price, YOUNG_LEAST_EUR) if self._balance() < LEDGER_RESERVE else price
 
     def paths(
         self,
