@@ -299,12 +299,17 @@ class PromiseKeeper:
             self._ladder_sum, self._ladder_weight = self._ladder_sum * left, weight * left
 
     def risk_price_eur(self) -> float:
-        """EUR per broken promise at which the mean predicted risk is the risk share of now."""
+        """EUR per broken promise at which the mean predicted risk is the risk share of now.
+
+        Risk that no price avoids (a car that a limit holds back behind charging at once) is left
+        out: being strict elsewhere would not lower it. What comes of it, the ledger notes.
+        """
         if self._ladder_weight <= 0.0:
             return STRICT_EUR
         mean = np.maximum.accumulate((self._ladder_sum / self._ladder_weight)[::-1])[::-1]
+        mean = mean - mean[-1]
         share = self.risk_share()
-        if share <= 0.0 or share < mean[-1]:
+        if share <= 0.0:
             return STRICT_EUR
         logs = np.log(np.maximum(mean, 1e-9))
         price = float(np.exp(np.interp(-np.log(share), -logs, np.log(LADDER_EUR))))
