@@ -41,7 +41,8 @@ class LinearPlan:
     """A solution of the model. power_kw [W] signed per connected pair; curtailed_kw [S, T];
     reserve_kw [K]; bound_eur proven lower bound; exact: no step was left that would charge and
     discharge or import and export at once, otherwise power_kw stores what both did and
-    site_power_kw gives what both gave at the site; ranked: limits or targets could not all be kept."""
+    site_power_kw gives what both gave at the site; ranked: limits or targets could not all be
+    kept."""
 
     power_kw: FloatArray
     site_power_kw: FloatArray
@@ -69,9 +70,7 @@ def solve_linear(
         engine.ranked = True
         status = _rank(engine, model, problem, reach)
     bound = engine.bound(status == "optimal")
-    values, power, binaries, bound = _exclude_both(
-        engine, model, problem, reach, bound, rounds
-    )
+    values, power, binaries, bound = _exclude_both(engine, model, problem, reach, bound, rounds)
     if values is None:
         return None
     exact = power is not None

@@ -22,7 +22,11 @@ class LiveController:
 
     def __init__(self, spec: AreaSpec, network: Network) -> None:
         self.controller = Controller(
-            spec.mode, spec.confidence, spec.step_s, spec.timezone, network,
+            spec.mode,
+            spec.confidence,
+            spec.step_s,
+            spec.timezone,
+            network,
             clock_s=time.monotonic,
         )
 
