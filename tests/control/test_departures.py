@@ -89,6 +89,30 @@ def test_nights_at_home_change_the_archetype() -> None:
     assert shares[home] > 2.0 * packaged_prior().shares[home]
 
 
+def fleet_night(early: bool) -> DepartureModel:
+    """A model that has seen one night of 40 vans, all near their statement or a third early."""
+    model = DepartureModel.prior("Europe/Berlin")
+    count = 40
+    arrive = NOON_S - 86_400 + 300 * np.arange(count)
+    stated = np.full(count, NOON_S - 86_400 + 17 * 3_600)
+    depart = stated + 60 * (np.arange(count) % 12)
+    if early:
+        depart = depart - np.where(np.arange(count) % 3 == 0, 5 * 3_600, 0)
+    model.learn(np.zeros(count, int), np.full(count, ""), arrive, stated, depart)
+    return model
+
+
+def test_a_timetable_is_believed_after_one_night_and_only_if_it_is_kept() -> None:
+    state = fleet(stated_depart_s=NOON_S + 17 * 3_600)
+    kept = fleet_night(early=False).presence(state, NOON_S, 900, 96)[0]
+    broken = fleet_night(early=True).presence(state, NOON_S, 900, 96)[0]
+    assert 0.98 < kept[60] < 1.0  # two hours before the statement: believed, with a tail
+    assert kept[80] < 0.1
+    assert broken[60] < 0.75
+    timetable = packaged_prior().archetypes.index("timetable")
+    assert fleet_night(early=True).archetype_shares(0)[timetable] < 0.01
+
+
 def test_departures_on_a_month_never_seen_are_calibrated() -> None:
     """The probability transform of real departures is near uniform, out of sample."""
     work = data.acn(BENCHMARKS / "data" / "acn")

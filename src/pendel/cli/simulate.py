@@ -32,17 +32,22 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seed", type=int, default=0, metavar="N", help="same seed, same run (default 0)"
     )
+    parser.add_argument(
+        "--frontier",
+        action="store_true",
+        help="run the strategy that may do the most at several confidences: cost against kept",
+    )
+    parser.add_argument(
+        "--confidences",
+        metavar="C,C,...",
+        help="the confidences of the frontier (default 0.5,0.8,0.9,0.95,0.99; implies --frontier)",
+    )
     parser.add_argument("--out", metavar="DIR", help="folder for results and report.html")
 
 
 def run(args: argparse.Namespace) -> Outcome:
     """Read, simulate, write. Raises InputError for a bad scenario or confidence."""
-    low, high = CONFIDENCE_RANGE
-    if not low <= args.confidence <= high:
-        problem = Problem(
-            "simulate", 0, "--confidence", f"{args.confidence} is out of range", f"{low} to {high}"
-        )
-        raise InputError([problem])
+    confidences = _confidences(args)
     from pendel.cli.reading import read_with_progress
     from pendel.sim.engine import simulate
 
@@ -53,17 +58,66 @@ def run(args: argparse.Namespace) -> Outcome:
         bar = _Bar(str(mode))
         runs.append(simulate(scenario, mode, args.confidence, args.seed, bar.show))
         bar.done()
+    points: list[dict[str, Any]] = []
+    if confidences:
+        from pendel.sim.frontier import frontier_of
+
+        points = frontier_of(
+            scenario, runs, args.confidence, confidences, args.seed, lambda s: _Bar(s).show
+        )
+        _Bar("").done()
     if args.out:
         from pendel.sim.output import write_results
 
-        write_results(Path(args.out), runs)
+        write_results(Path(args.out), runs, points)
     summaries = [run.summary for run in runs]
     data = (
         {"strategies": {str(s["strategy"]): s for s in summaries}}
         if args.strategy == ALL
         else summaries[0]
     )
-    return Outcome(data=data, text=table_of(summaries, scenario.name, args.out))
+    if points:
+        data = {**data, "frontier": points}
+    text = table_of(summaries, scenario.name, args.out)
+    return Outcome(data=data, text=text + frontier_table(points))
+
+
+def _confidences(args: argparse.Namespace) -> list[float]:
+    """The confidences of the frontier, none where none is asked for; raises InputError."""
+    from pendel.sim.frontier import CONFIDENCES
+
+    low, high = CONFIDENCE_RANGE
+    problems, found = [], []
+    asked = [("--confidence", str(args.confidence))]
+    asked += [("--confidences", part) for part in (args.confidences or "").split(",") if part]
+    for name, part in asked:
+        try:
+            value = float(part)
+        except ValueError:
+            value = float("nan")
+        if not low <= value <= high:
+            problems.append(
+                Problem("simulate", 0, name, f"{part} is out of range", f"{low} to {high}")
+            )
+        found.append(value)
+    if args.confidences is not None and len(found) == 1:
+        problems.append(Problem("simulate", 0, "--confidences", "is empty", "e.g. 0.9,0.99"))
+    if problems:
+        raise InputError(problems)
+    if len(found) > 1:
+        return found[1:]
+    return list(CONFIDENCES) if args.frontier else []
+
+
+def frontier_table(points: list[dict[str, Any]]) -> str:
+    """The points of the frontier as text; empty without any."""
+    if not points:
+        return ""
+    lines = ["", "", f"{'confidence':22}{'kept':>18}{'cost':>18}"]
+    for point in points:
+        name = f"{point['strategy']} {point.get('label') or format(point['confidence'], 'g')}"
+        lines.append(f"{name:22}{point['kept_share']:>18.2%}{point['cost_eur']:>14,.2f} EUR")
+    return "\n".join(lines)
 
 
 class _Bar:

@@ -5,6 +5,8 @@ apart: it plans on the readings from before a step and dispatches on those withi
 loop does, which ticks every few seconds while a plan lasts a quarter hour.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 
 from pendel.control.dispatch import (
@@ -37,7 +39,8 @@ class Controller:
     mode: how much of the cars' flexibility may be used; confidence: share of promises to keep
     (0.5..0.999); step_s: planning step [s]; timezone: IANA name, for calendars and prices;
     network: limits above the sites; end_s: end of the run [epoch s], by which every target is due
-    (None = runs on); deadband_kw, ramp_kw: calm of setpoints between ticks.
+    (None = runs on); deadband_kw, ramp_kw: calm of setpoints between ticks; clock_s: seconds that
+    pass while planning, to bound it (None in simulations, which give the same result every time).
     """
 
     def __init__(
@@ -50,6 +53,7 @@ class Controller:
         end_s: int | None = None,
         deadband_kw: float = 0.0,
         ramp_kw: float = float("inf"),
+        clock_s: Callable[[], float] | None = None,
     ) -> None:
         self.mode = mode
         self.step_s = step_s
@@ -57,7 +61,7 @@ class Controller:
         self.deadband_kw = deadband_kw
         self.ramp_kw = ramp_kw
         self.last: Dispatched | None = None
-        self.planning = Planning(mode, confidence, step_s, timezone, network, end_s)
+        self.planning = Planning(mode, confidence, step_s, timezone, network, end_s, clock_s)
         self._wish_kw: FloatArray = np.zeros(0)
         self._floor_kwh: FloatArray = np.zeros(0)
         self._base: IntArray = np.zeros(0, dtype=np.int64)

@@ -1,10 +1,12 @@
 """Coupled sites: build the planning problem of the contract from the live state and solve it."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from pendel.control.dispatch import Network
 from pendel.control.outlook import Outlook
-from pendel.control.plan import plan
+from pendel.control.plan import PlanOptions, plan
 from pendel.control.problem import PlanProblem, Units
 from pendel.control.state import FleetState, Knowledge
 from pendel.records import Mode
@@ -15,6 +17,8 @@ EXACT_UNITS_MAX = 96
 """Units that are planned exactly together at most; more are planned by the sweep."""
 FEW_SITES_MAX = 128
 """More sites than this are a fleet: its units are planned by the sweep, however few are there."""
+LIVE_LIMIT_S = 2.0
+"""Seconds that one replan of a group may take where there is a clock."""
 EXACT_UNITS_EACH_STEP = 6
 """A group of up to this many units is planned anew each step, one of n times as many every n."""
 
@@ -50,13 +54,28 @@ def plan_exactly(
     mode: Mode,
     presence: FloatArray,
     floor_kwh: FloatArray,
+    last_kw: FloatArray,
+    clock_s: Callable[[], float] | None,
 ) -> FloatArray:
-    """Powers [M, K] of the units of a group, planned together with their sites."""
+    """Powers [M, K] of the units of a group, planned together with their sites.
+
+    last_kw [M, K]: the plan until now, followed on where the limit of LIVE_LIMIT_S seconds on
+    clock_s (None: no limit in time) ends the search and nothing better was found.
+    """
     sites, local = np.unique(state.site[group], return_inverse=True)
     problem = problem_of_group(
         state, group, sites, local, knowledge, outlook, network, mode, presence, floor_kwh
     )
-    return plan(problem).power_kw
+    if clock_s is None:
+        return plan(problem, PlanOptions(binary_rounds=0, warm_kw=last_kw)).power_kw
+    begin_s, clock = clock_s(), clock_s
+    options = PlanOptions(
+        time_limit_s=LIVE_LIMIT_S,
+        elapsed_s=lambda: clock() - begin_s,
+        warm_kw=last_kw,
+        binary_rounds=0,
+    )
+    return plan(problem, options).power_kw
 
 
 def problem_of_group(

@@ -24,6 +24,8 @@ TOGETHER_KW = 1e-7
 RANK_SLACK = 5e-7
 HARMLESS = 1e-8
 ROUNDS_MAX = 30
+FIXED_ROUNDS_MAX = 6
+"""Without binaries: rounds in which directions are fixed as the relaxation used them most."""
 LIMIT_SLACKS = (
     "over_import",
     "over_export",
@@ -38,9 +40,12 @@ LIMIT_SLACKS = (
 class LinearPlan:
     """A solution of the model. power_kw [W] signed per connected pair; curtailed_kw [S, T];
     reserve_kw [K]; bound_eur proven lower bound; exact: no step was left that would charge and
-    discharge or import and export at once; ranked: limits or targets could not all be kept."""
+    discharge or import and export at once, otherwise power_kw stores what both did and
+    site_power_kw gives what both gave at the site; ranked: limits or targets could not all be
+    kept."""
 
     power_kw: FloatArray
+    site_power_kw: FloatArray
     curtailed_kw: FloatArray
     reserve_kw: FloatArray
     bound_eur: float
@@ -50,9 +55,13 @@ class LinearPlan:
 
 
 def solve_linear(
-    problem: PlanProblem, reach: Reach, remaining_s: Callable[[], float]
+    problem: PlanProblem, reach: Reach, remaining_s: Callable[[], float], rounds: int = ROUNDS_MAX
 ) -> LinearPlan | None:
-    """The plan of least cost at the best ranks, or None where time ran out before any point."""
+    """The plan of least cost at the best ranks, or None where time ran out before any point.
+
+    rounds: how often binaries may be added, 0..ROUNDS_MAX; with 0 directions are fixed instead
+    as the relaxation used them most, and all stays a linear programme.
+    """
     model = build_model(problem, reach)
     add_reserves(model, problem, reach)
     engine = Engine(model, remaining_s)
@@ -61,12 +70,13 @@ def solve_linear(
         engine.ranked = True
         status = _rank(engine, model, problem, reach)
     bound = engine.bound(status == "optimal")
-    values, power, binaries, bound = _exclude_both(engine, model, problem, reach, bound)
+    values, power, binaries, bound = _exclude_both(engine, model, problem, reach, bound, rounds)
     if values is None:
         return None
     exact = power is not None
     return LinearPlan(
         power_kw=_merged(values, model, problem, reach, False) if power is None else power,
+        site_power_kw=_merged(values, model, problem, reach, True) if power is None else power,
         curtailed_kw=values[model.blocks["curtail"]].reshape(problem.sites, problem.steps),
         reserve_kw=_reserve(values, model),
         bound_eur=bound,
@@ -111,9 +121,10 @@ def _rank(engine: Engine, model: Model, problem: PlanProblem, reach: Reach) -> s
 
 
 def _exclude_both(
-    engine: Engine, model: Model, problem: PlanProblem, reach: Reach, bound: float
+    engine: Engine, model: Model, problem: PlanProblem, reach: Reach, bound: float, rounds: int
 ) -> tuple[FloatArray | None, FloatArray | None, int, float]:
-    """Solve again with binaries where both directions were used, until none is.
+    """Solve again with binaries where both directions were used, until none is (rounds 0: with
+    the lesser direction closed).
 
     Returns the last values (None where there are none), the signed powers if they are exact, the
     number of binaries, and the best proven bound.
@@ -125,7 +136,7 @@ def _exclude_both(
     dearer = (problem.export_eur_kwh > problem.import_eur_kwh)[row].ravel()
     cell = units.site[reach.unit] * problem.steps + reach.step
     values, best, count = engine.values(), None, 0
-    for _ in range(ROUNDS_MAX):
+    for _ in range(rounds if rounds > 0 else FIXED_ROUNDS_MAX):
         if values is None:
             return best, None, count, bound
         best = values
@@ -145,12 +156,17 @@ def _exclude_both(
             (cell_bad, blocks["import"], blocks["export"]),
         ):
             at = np.flatnonzero(mask)
-            engine.exclude(first[at], second[at], upper[first[at]], upper[second[at]])
-            count += len(at)
+            if rounds > 0:
+                engine.exclude(first[at], second[at], upper[first[at]], upper[second[at]])
+                count += len(at)
+            else:
+                less = values[second[at]] <= values[first[at]]
+                engine.close(np.where(less, second[at], first[at]))
         lossy = lossy & ~pair_bad
         dearer = dearer & ~cell_bad
         status = engine.run()
-        bound = max(bound, engine.bound(status == "optimal"))
+        if rounds > 0:
+            bound = max(bound, engine.bound(status == "optimal"))
         values = engine.values()
     return best, None, count, bound
 

@@ -127,6 +127,11 @@ class Engine:
             count, columns.astype(np.int32), np.zeros(count), np.full(count, INF)
         )
 
+    def close(self, columns: IntArray) -> None:
+        """Hold columns at zero."""
+        none = np.zeros(len(columns))
+        self._highs.changeColsBounds(len(columns), columns.astype(np.int32), none, none)
+
     def fix_sum(self, columns: IntArray, weights: FloatArray, most: float) -> None:
         """Row: weighted sum of the columns <= most."""
         self._highs.addRow(-INF, most, len(columns), columns.astype(np.int32), weights)

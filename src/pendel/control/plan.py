@@ -14,7 +14,7 @@ import numpy as np
 from pendel.control.arrow import applies, arrow_of, effort_s, general_effort_s
 from pendel.control.greedy import greedy_schedule
 from pendel.control.interior import solve_interior
-from pendel.control.linear_plan import solve_linear
+from pendel.control.linear_plan import ROUNDS_MAX, solve_linear
 from pendel.control.plan_result import Plan
 from pendel.control.problem import PlanProblem
 from pendel.control.reach import Reach, reach_of
@@ -48,7 +48,10 @@ class PlanOptions:
     elapsed_s, a function that gives seconds since the start of planning (the core has no clock).
     method: auto, exact (general solver) or decomposed (structured interior point).
     warm_kw [N, T]: powers of an earlier plan, taken where time runs out and they still fit;
-    progress(round, objective_eur, bound_eur) is called as planning goes on."""
+    progress(round, objective_eur, bound_eur) is called as planning goes on.
+    binary_rounds: how often binaries may be added where the relaxation uses both directions at
+    once (0: both are merged at the cost of exactness, and the work stays that of a linear
+    programme; live replans do so)."""
 
     gap: float = 1e-6
     time_limit_s: float = INF
@@ -56,6 +59,7 @@ class PlanOptions:
     elapsed_s: Callable[[], float] = _no_clock
     warm_kw: FloatArray | None = None
     progress: Progress | None = None
+    binary_rounds: int = ROUNDS_MAX
 
 
 def plan(problem: PlanProblem, options: PlanOptions | None = None) -> Plan:
@@ -111,18 +115,21 @@ def _structured(problem: PlanProblem, reach: Reach, options: PlanOptions) -> Pla
 
 def _general(problem: PlanProblem, reach: Reach, options: PlanOptions) -> Plan:
     """The general solver with all its ranks; the safe path where it has no answer."""
-    solution = solve_linear(problem, reach, _remaining(options))
+    solution = solve_linear(problem, reach, _remaining(options), options.binary_rounds)
     if solution is None:
         return safe_plan(problem, reach, -INF, options.warm_kw)
-    schedule = schedule_of(
-        problem,
-        reach,
-        solution.power_kw,
-        solution.curtailed_kw,
-        solution.reserve_kw,
-        promised=not solution.ranked,
-    )
-    verdict = verify_schedule(problem, schedule)
+    for power in (solution.power_kw, solution.site_power_kw):
+        schedule = schedule_of(
+            problem,
+            reach,
+            power,
+            solution.curtailed_kw,
+            solution.reserve_kw,
+            promised=not solution.ranked,
+        )
+        verdict = verify_schedule(problem, schedule)
+        if verdict.violations.within(LIMIT_TOLERANCE) or (solution.ranked and solution.exact):
+            break
     if not solution.ranked and not verdict.violations.within(LIMIT_TOLERANCE):
         return safe_plan(problem, reach, solution.bound_eur, options.warm_kw)
     method = "highs" if solution.binaries == 0 else "highs-mip"

@@ -5,6 +5,7 @@ plan expected it, when it does not follow orders, and when its plan has aged. Sm
 are solved exactly; many units are planned one after the other against their site's rest (`sweep`).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -75,7 +76,9 @@ class Planning:
         timezone: str,
         network: Network,
         end_s: int | None,
+        clock_s: Callable[[], float] | None = None,
     ) -> None:
+        self.clock_s = clock_s
         self.mode = mode
         self.keeper = PromiseKeeper(confidence)
         self.departures = DepartureModel.prior(timezone)
@@ -170,9 +173,12 @@ class Planning:
     ) -> None:
         presence, floor = self._promises(state, group, knowledge, outlook, careful=True)
         valued = replace(state, terminal_eur_kwh=self._end_values(state, knowledge, outlook))
+        columns = (step + np.arange(outlook.steps)) % self.slots.ring
+        last_kw = self.slots.schedule_kw[self.slots.row[group]][:, columns]
         power = plan_exactly(
-            valued, group, knowledge, outlook, self.network, self.mode, presence, floor
-        )
+            valued, group, knowledge, outlook, self.network, self.mode, presence, floor,
+            last_kw, self.clock_s,
+        )  # fmt: skip
         self.slots.put(group, power, step)
         self.slots.put_floors(group, floor, step)
 
@@ -287,6 +293,7 @@ class Planning:
 
     def learn(self, sessions: Ended) -> None:
         """Departures and outcomes of ended sessions; cut ones (by the end of a run) teach too."""
+        before = [self.departures.archetype_shares(int(s)) for s in sessions.site]
         self.departures.learn(
             sessions.site,
             sessions.vehicle_id,
@@ -294,6 +301,9 @@ class Planning:
             sessions.stated_depart_s,
             sessions.depart_s,
         )
+        after = [self.departures.archetype_shares(int(s)) for s in sessions.site]
+        moved = [0.5 * np.abs(a - b).sum() for a, b in zip(after, before, strict=True)]
+        self.keeper.doubt(float(np.mean(moved)) if moved else 0.0)
         kept = sessions.counted & (sessions.lacked_kwh <= PROMISE_TOLERANCE_KWH)
         self.keeper.observe(int(sessions.counted.sum()), int(kept.sum()))
         self.keeper.forget(sessions.unit_id.tolist())

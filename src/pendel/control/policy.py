@@ -31,7 +31,7 @@ class Room:
     export_kw: FloatArray
 
 
-LADDER_EUR = np.geomspace(1.0, 300.0, 10)
+LADDER_EUR = np.geomspace(1.0, 3000.0, 13)
 """Prices of a broken promise at which the risk of new sessions is predicted [EUR]."""
 
 

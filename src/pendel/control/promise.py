@@ -27,6 +27,15 @@ from pendel.units import PROMISE_TOLERANCE_KWH, SECONDS_PER_HOUR, FloatArray, In
 CONFIDENCE_LEAST, CONFIDENCE_MOST = 0.5, 0.999
 STRICT_EUR = 1e5
 LADDER_HALF_LIFE = 300.0
+LEDGER_BEGIN = 0.3
+"""Share of the allowed risk that is run before the ledger has a history, fading out over the
+first LEDGER_BEGIN_BROKEN promises that the confidence allows to break."""
+LEDGER_BEGIN_BROKEN = 3.0
+YOUNG_LEAST_EUR = 300.0
+"""Least price of a broken promise until the ledger has a balance: what a session risks is at most
+its saving over this price, whatever was predicted for others."""
+LADDER_KEEP = 8.0
+"""Sessions' worth of predictions that doubt leaves: a mean of fewer is too rough."""
 LEDGER_AIM = 0.95
 LEDGER_RESERVE = 0.8
 LEDGER_SCALE = 1.5
@@ -255,14 +264,21 @@ class PromiseKeeper:
         The ledger: LEDGER_AIM (1 - confidence) is paid in per promise counted, 1 is paid out
         per promise broken. The share follows the balance above a reserve, the more gently the more
         promises are running (their outcome is not known yet), so that it is not overdrawn.
+        A young ledger cannot have a balance; it begins with a small share of what is allowed.
         """
         allowed = 1.0 - self.confidence
-        balance = LEDGER_AIM * allowed * self.counted - self.broken
+        balance = self._balance()
+        youth = max(1.0 - allowed * self.counted / LEDGER_BEGIN_BROKEN, 0.0)
+        first = LEDGER_BEGIN * youth * min(max(1.0 + balance, 0.0), 1.0)
         if balance < LEDGER_RESERVE:
-            return 0.0
+            return allowed * first / self.calibration()
         scale = LEDGER_SCALE + LEDGER_RUNNING * allowed * len(self._seen)
         share = (balance - LEDGER_RESERVE) / scale
-        return allowed * min(max(share, RISK_SHARE_LEAST), 1.0) / self.calibration()
+        return allowed * min(max(share, first, RISK_SHARE_LEAST), 1.0) / self.calibration()
+
+    def _balance(self) -> float:
+        """Promises that may still break, in the ledger."""
+        return LEDGER_AIM * (1.0 - self.confidence) * self.counted - self.broken
 
     def calibration(self) -> float:
         """Promises broken over those the model expected to break, shrunk to 1, at least 0.5."""
@@ -275,16 +291,29 @@ class PromiseKeeper:
             self._ladder_sum = self._ladder_sum * fade + row
             self._ladder_weight = self._ladder_weight * fade + 1.0
 
+    def doubt(self, share: float) -> None:
+        """Forget a share (0..1) of the predicted risks: the model behind them has changed."""
+        weight = self._ladder_weight
+        if weight > LADDER_KEEP:
+            left = max(1.0 - share, LADDER_KEEP / weight)
+            self._ladder_sum, self._ladder_weight = self._ladder_sum * left, weight * left
+
     def risk_price_eur(self) -> float:
-        """EUR per broken promise at which the mean predicted risk is the risk share of now."""
+        """EUR per broken promise at which the mean predicted risk is the risk share of now.
+
+        Risk that no price avoids (a car that a limit holds back behind charging at once) is left
+        out: being strict elsewhere would not lower it. What comes of it, the ledger notes.
+        """
         if self._ladder_weight <= 0.0:
             return STRICT_EUR
         mean = np.maximum.accumulate((self._ladder_sum / self._ladder_weight)[::-1])[::-1]
+        mean = mean - mean[-1]
         share = self.risk_share()
-        if share <= 0.0 or share < mean[-1]:
+        if share <= 0.0:
             return STRICT_EUR
         logs = np.log(np.maximum(mean, 1e-9))
-        return float(np.exp(np.interp(-np.log(share), -logs, np.log(LADDER_EUR))))
+        price = float(np.exp(np.interp(-np.log(share), -logs, np.log(LADDER_EUR))))
+        return max(price, YOUNG_LEAST_EUR) if self._balance() < LEDGER_RESERVE else price
 
     def paths(
         self,

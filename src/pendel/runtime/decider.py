@@ -1,6 +1,7 @@
 """The controller of simulations, as the live loop uses it: with an operator's hand, and with its
 schedules written down as plans."""
 
+import time
 from datetime import datetime
 
 import numpy as np
@@ -21,7 +22,12 @@ class LiveController:
 
     def __init__(self, spec: AreaSpec, network: Network) -> None:
         self.controller = Controller(
-            spec.mode, spec.confidence, spec.step_s, spec.timezone, network
+            spec.mode,
+            spec.confidence,
+            spec.step_s,
+            spec.timezone,
+            network,
+            clock_s=time.monotonic,
         )
 
     def refresh(self, state: FleetState, knowledge: Knowledge) -> None:
