@@ -1,5 +1,6 @@
 """A tiny scenario and a stand-in controller for tests of the runtime: no kernels, no planning."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -8,7 +9,7 @@ import numpy as np
 from pendel.adapters.memory_log import MemoryEventLog
 from pendel.adapters.store_url import Store
 from pendel.control.state import Decision, FleetState, Knowledge
-from pendel.records import SessionEvent
+from pendel.records import Needs, SessionEvent
 from pendel.runtime.area_tick import Area, Ports, Station
 from pendel.runtime.decider import no_feeders
 from pendel.runtime.engine import Runtime
@@ -97,6 +98,10 @@ class Modest:
     fault: Exception | None = None
     learned: list[str] = field(default_factory=list)
     held: dict[int, float] = field(default_factory=dict)
+    wishes: Mapping[str, Sequence[Needs]] = field(default_factory=dict)
+
+    def told(self, wishes: Mapping[str, Sequence[Needs]]) -> None:
+        self.wishes = wishes
 
     def refresh(self, state: FleetState, knowledge: Knowledge) -> None:
         self.held = {}

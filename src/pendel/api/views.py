@@ -129,7 +129,8 @@ def promise(view: SessionView, told: Promise) -> dict[str, Any]:
         "target_kwh": round(told.target_kwh, 3),
         "asked_kwh": round(told.asked_kwh, 3),
         "minimum_soc": round(told.energy_min_kwh / capacity, 4),
-        "charge_now": bool(view.needs and view.needs.charge_now),
+        "charge_now": view.charge_now,
+        "paused": view.paused,
         "confidence": told.confidence,
         "reason": told.reason,
     }

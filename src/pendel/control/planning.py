@@ -5,6 +5,7 @@ plan expected it, when it does not follow orders, and when its plan has aged. Sm
 are solved exactly; many units are planned one after the other against their site's rest (`sweep`).
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -23,7 +24,7 @@ from pendel.control.promise import PromiseKeeper, select
 from pendel.control.slots import NEVER, Slots
 from pendel.control.state import FleetState, Knowledge
 from pendel.control.sweep_check import faulty_schedules
-from pendel.records import Mode
+from pendel.records import Mode, Needs
 from pendel.scenario.columns import StrArray
 from pendel.units import (
     PROMISE_TOLERANCE_KWH,
@@ -87,6 +88,7 @@ class Planning:
         self._known_until_s = 0
         self._news_at = 0
         self._seen_step: int | None = None
+        self._renewed = False
 
     def refresh(
         self, state: FleetState, knowledge: Knowledge
@@ -97,7 +99,8 @@ class Planning:
         self._pass_time(step)
         new = self.slots.match(state)
         off = self.slots.watch(state) if fresh_step else new[:0]
-        if fresh_step or len(new) or len(off):
+        if fresh_step or len(new) or len(off) or self._renewed:
+            self._renewed = False
             state = self._as_it_follows(state)
             outlook = self._expectations.outlook(knowledge, self._steps_ahead(knowledge.now_s))
             if outlook is not None:
@@ -105,6 +108,12 @@ class Planning:
                 self._plan(state, knowledge, outlook, step)
         wish, floor = self.slots.at(step)
         return wish, floor, ~self.slots.aged(step, AGE_STEPS_MAX - 1)
+
+    def restate(self, wishes: Mapping[str, Sequence[Needs]]) -> None:
+        """All that is asked of each session by session_id; where that has changed, the next
+        refresh plans anew, also within a step."""
+        changed = self.keeper.restate(wishes)
+        self._renewed = self.slots.forget_plans(changed) > 0 or self._renewed
 
     def ordered(self, power_kw: FloatArray, wish_kw: FloatArray, state: FleetState) -> None:
         """Remember what was ordered [N], to compare the next reading with, and what cars said

@@ -13,7 +13,7 @@ Needs come from the driver, the fleet or the site. The driver may restate his ow
 tighten (more energy, earlier, a higher minimum) and never loosen. See docs/concepts/promise.md.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -77,6 +77,13 @@ class PromiseKeeper:
         """Take in needs of one source for one session; a source's newer needs replace its own."""
         self._needs.setdefault(needs.session_id, {})[needs.source] = needs
 
+    def restate(self, wishes: Mapping[str, Sequence[Needs]]) -> list[str]:
+        """Replace everything that is asked, by session_id; returns the sessions whose needs are
+        not those of before. The live loop knows all needs from its log at every moment."""
+        now = {name: {needs.source: needs for needs in own} for name, own in wishes.items() if own}
+        before, self._needs = self._needs, now
+        return [name for name in {**before, **now} if before.get(name) != now.get(name)]
+
     def forget(self, session_ids: Sequence[str]) -> None:
         """Drop what is remembered of sessions that ended."""
         for session_id in session_ids:
@@ -122,12 +129,17 @@ class PromiseKeeper:
     def at_plug_in(self, state: FleetState, now_s: int, step_s: int) -> Offer:
         """What can be promised to each unit, and why not more [N].
 
-        With a stated departure the target is limited to what charging at once reaches until
-        then (whole steps); without one the time of the earliest completion is said instead.
+        With a stated departure or a ready-by (the earlier one) the target is limited to what
+        charging at once reaches until then (whole steps); without any the time of the earliest
+        completion is said instead.
         """
         tight, ready_s = self.with_needs(state)
-        by_s = np.where(ready_s != UNKNOWN_S, ready_s, tight.stated_depart_s)
-        stated = by_s != UNKNOWN_S
+        told_s, never_s = tight.stated_depart_s, np.iinfo(np.int64).max
+        by_s = np.minimum(
+            np.where(ready_s == UNKNOWN_S, never_s, ready_s),
+            np.where(told_s == UNKNOWN_S, never_s, told_s),
+        )
+        stated = by_s != never_s
         begin_s = -(-np.maximum(now_s, tight.arrive_s) // step_s) * step_s
         gain_kwh = tight.charge_max_kw * tight.charge_efficiency * step_s / SECONDS_PER_HOUR
         left = np.maximum(by_s // step_s - begin_s // step_s, 0)

@@ -20,6 +20,8 @@ from pendel.units import FloatArray
 
 UNSEEN_S = 1e9
 """Age of a reading that never came [s]."""
+DEFAULT_TARGET_SOC, DEFAULT_MINIMUM_SOC = 0.8, 0.2
+"""What is promised to a driver who says nothing (contract, server)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,8 @@ def open_sessions(spec: AreaSpec, state: State) -> list[SessionView]:
 
 
 def fleet_state(spec: AreaSpec, views: Sequence[SessionView], meters: Meters) -> FleetState:
-    """Columns of the connected cars [N], energies and powers from the newest readings."""
+    """Columns of the connected cars [N], energies and powers from the newest readings. Targets and
+    minimums are those of a driver who says nothing: wishes come on top (`promising.tightened`)."""
     index = {site: i for i, site in enumerate(spec.site_id)}
     events = [view.event for view in views]
 
@@ -110,8 +113,8 @@ def fleet_state(spec: AreaSpec, views: Sequence[SessionView], meters: Meters) ->
         terminal_eur_kwh=floats([e.terminal_eur_kwh for e in events]),
         power_kw=floats([meters.kw(view.device_id) for view in views]),
         reading_age_s=floats([meters.age_s(view.device_id) for view in views]),
-        charge_now=np.array([bool(v.needs and v.needs.charge_now) for v in views], dtype=np.bool_),
-        paused=np.array([bool(v.needs and v.needs.paused) for v in views], dtype=np.bool_),
+        charge_now=np.zeros(len(views), dtype=np.bool_),
+        paused=np.zeros(len(views), dtype=np.bool_),
     )
 
 
@@ -247,8 +250,11 @@ def _energy_kwh(view: SessionView, meters: Meters) -> float:
 
 
 def _target_kwh(view: SessionView) -> float:
-    return view.event.energy_kwh if view.promise is None else view.promise.asked_kwh
+    return DEFAULT_TARGET_SOC * view.event.capacity_kwh
 
 
 def _minimum_kwh(view: SessionView) -> float:
-    return 0.0 if view.promise is None else view.promise.energy_min_kwh
+    """The usual minimum, but not more than the driver's own target."""
+    own = None if view.needs is None else view.needs.target_kwh
+    usual = DEFAULT_MINIMUM_SOC * view.event.capacity_kwh
+    return usual if own is None else min(usual, own)

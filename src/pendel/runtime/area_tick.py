@@ -6,7 +6,7 @@ Everything is durable before it takes effect. A part that fails is replaced by t
 for this round, and the tick says so in its `health`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -25,10 +25,10 @@ from pendel.runtime.journal import Batch, Journal
 from pendel.runtime.metering import StepMeters
 from pendel.runtime.plan_records import record_plans
 from pendel.runtime.pricing import PriceBook
-from pendel.runtime.promising import terms
+from pendel.runtime.promising import terms, tightened, wishes_of
 from pendel.runtime.reasons import Moment, Order, causes, reason
 from pendel.runtime.sending import CHANGED_KW, to_send
-from pendel.runtime.state import PV_SUFFIX, SessionView, State, merged
+from pendel.runtime.state import PV_SUFFIX, PriceTable, SessionView, State
 from pendel.units import POWER_MAX_KW, FloatArray
 
 HEALTHY = "ok"
@@ -37,6 +37,10 @@ FALLBACK = "safe fallback"
 
 class Decider(Protocol):
     """What the loop needs of `control.controller.Controller`."""
+
+    def told(self, wishes: Mapping[str, Sequence[Needs]]) -> None:
+        """What is asked of each session, by session_id; a changed one is planned anew."""
+        ...
 
     def refresh(self, state: FleetState, knowledge: Knowledge) -> None:
         """Bring wishes up to date; plans where that is due."""
@@ -141,14 +145,15 @@ class Area:
         meters = Meters(now_utc, {r.device_id: r for r in self.ports.meter.readings(now_utc)})
         self.meters_now = meters
         views = open_sessions(self.spec, state)
-        columns = fleet_state(self.spec, views, meters)
+        wishes = {view.event.session_id: wishes_of(view, self.spec, now_utc) for view in views}
+        columns = tightened(fleet_state(self.spec, views, meters), wishes)
         limits = site_limits(self.spec, state, now_utc)
         rows = self.book.rows(self.spec)
         known = knowledge(
             self.spec, state, meters, limits, rows, self.begin_s, state.peaks(now_utc), self._known
         )
         self._known = known
-        decision = self._decide(views, columns, known, state, now_utc, notes)
+        decision = self._decide(views, wishes, columns, known, state, now_utc, notes)
         stale = int((columns.reading_age_s > 2.0 * self.spec.step_s).sum())
         notes += [f"{stale} stale readings"] if stale else []
         notes += [self.book.trouble] if self.book.trouble else []
@@ -163,6 +168,17 @@ class Area:
         self._store(batch, state, views, columns, decision, moment, meters)
         journal.commit(batch)
         return [record for record in batch.records if isinstance(record, Setpoint)]
+
+    def close_books(self, journal: Journal, now_utc: datetime) -> None:
+        """Meters and deliveries of the boundary at which a run ends; decides nothing."""
+        meters = Meters(now_utc, {r.device_id: r for r in self.ports.meter.readings(now_utc)})
+        self.meters_now, batch = meters, journal.batch(now_utc)
+        limits = site_limits(self.spec, journal.state, now_utc)
+        rows = self.book.rows(self.spec)
+        prices = [journal.state.prices.get(rows.names[row], PriceTable()) for row in rows.row]
+        self.meters.record(batch, self.spec, journal.state, meters, limits)
+        self.deliveries.record(batch, self.spec, meters, [table.signal_id for table in prices])
+        journal.commit(batch)
 
     def _plans(self, state: State) -> list[str]:
         plans = [state.plans.get(site) for site in self.spec.site_id]
@@ -182,22 +198,13 @@ class Area:
                 self._teach(plugged, event)
             return
         stored = batch.adopt(event)
-        wishes: Needs | None = None
+        view, causes = SessionView(stored), [stored.id]
         for wish in events:
             if isinstance(wish, Needs) and wish.session_id == event.session_id:
-                wishes = merged(wishes, batch.adopt(wish, (stored.id,)))
-        told = terms(stored, stored.energy_kwh, wishes, event.at_utc, self.spec.timezone)
-        batch.add(
-            Promise,
-            causes=(stored.id,) if wishes is None else (stored.id, wishes.id),
-            session_id=stored.session_id,
-            ready_by_utc=told.ready_by_utc,
-            target_kwh=told.target_kwh,
-            asked_kwh=told.asked_kwh,
-            energy_min_kwh=told.energy_min_kwh,
-            confidence=self.spec.confidence,
-            reason=told.reason,
-        )
+                view.wish(batch.adopt(wish, (stored.id,)))
+        causes += [wish.id for wish in view.wishes.values()]
+        told = terms(view, self.spec, stored.energy_kwh, event.at_utc)
+        batch.add(Promise, causes=tuple(causes), session_id=stored.session_id, **told.fields)
 
     def _teach(self, view: SessionView, left: SessionEvent) -> None:
         """A fault in learning must not keep the departure out of the log."""
@@ -209,6 +216,7 @@ class Area:
     def _decide(
         self,
         views: Sequence[SessionView],
+        wishes: Mapping[str, Sequence[Needs]],
         columns: FleetState,
         known: Knowledge,
         state: State,
@@ -217,6 +225,7 @@ class Area:
     ) -> Decision:
         """The controller's decision, or the safe fallback where it fails."""
         try:
+            self.decider.told(wishes)
             self.decider.refresh(columns, known)
             for unit, view in enumerate(views):
                 hand = standing_hand(state, view.device_id, now_utc)

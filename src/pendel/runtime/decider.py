@@ -1,6 +1,7 @@
 """The controller of simulations, as the live loop uses it: with an operator's hand, and with its
 schedules written down as plans."""
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 import numpy as np
@@ -9,7 +10,7 @@ from pendel.control.controller import Controller
 from pendel.control.dispatch import SERVICE, Network, network_of
 from pendel.control.planning import Ended
 from pendel.control.state import Decision, FleetState, Knowledge
-from pendel.records import Mode, SessionEvent
+from pendel.records import Mode, Needs, SessionEvent
 from pendel.runtime.area import AreaSpec
 from pendel.runtime.state import SessionView, could_be_kept
 from pendel.scenario.columns import UNKNOWN_S, Feeders
@@ -23,6 +24,10 @@ class LiveController:
         self.controller = Controller(
             spec.mode, spec.confidence, spec.step_s, spec.timezone, network
         )
+
+    def told(self, wishes: Mapping[str, Sequence[Needs]]) -> None:
+        """What is asked of each session; a changed one is planned anew."""
+        self.controller.restate(wishes)
 
     def refresh(self, state: FleetState, knowledge: Knowledge) -> None:
         """Bring wishes up to date; plans where that is due."""

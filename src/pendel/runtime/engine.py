@@ -15,8 +15,8 @@ from pendel.errors import InputError, NotFoundError, Problem, StoreError
 from pendel.records import AnyRecord, Limit, Needs, Promise, Setpoint, Signal
 from pendel.runtime.area_tick import HEALTHY, Area
 from pendel.runtime.journal import Journal
-from pendel.runtime.promising import terms, tightened
-from pendel.runtime.state import LIMIT_DELETED, OPERATOR, UNHEARD, SessionView, State, merged
+from pendel.runtime.promising import terms
+from pendel.runtime.state import LIMIT_DELETED, OPERATOR, UNHEARD, SessionView, State
 
 LOG = logging.getLogger("pendel.runtime")
 LIMITS_MAX = 10_000
@@ -87,6 +87,22 @@ class Runtime:
             self._notify()
             return ordered
 
+    def close_books(self, now_utc: datetime) -> None:
+        """Read the meters of a boundary without deciding anything: a run that ends there has its
+        last quarter hour measured and delivered. Who comes or goes then belongs to the next run.
+        A store that fails is told in `health`."""
+        with self._lock:
+            self.now_utc, self.store_trouble = now_utc, ""
+            for area in self.areas:
+                try:
+                    area.close_books(self.journal, now_utc)
+                except StoreError as error:
+                    self.store_trouble = str(error)
+                except Exception as error:  # one area's fault must not stop the others
+                    LOG.exception("closing the books of %s failed", area.spec.name)
+                    area.health = f"closing failed ({type(error).__name__}: {error})"
+            self._notify()
+
     @property
     def health(self) -> str:
         """ "ok" or what is wrong, in words."""
@@ -120,21 +136,14 @@ class Runtime:
             now_utc, view = self._now(), self.session(wishes.session_id)
             _check_needs(wishes, view, now_utc)
             batch = self.journal.batch(now_utc)
-            stored = batch.adopt(tightened(wishes, view.promise), (view.event.id,))
+            stored = batch.adopt(wishes, (view.event.id,))
             area = self.area_of(view.event.site_id)
-            energy = self.energy_kwh(view)
-            needs = merged(view.needs, stored)
-            told = terms(view.event, energy, needs, now_utc, area.spec.timezone)
+            coming = SessionView(view.event, dict(view.wishes))
+            coming.wish(stored)
+            told = terms(coming, area.spec, self.energy_kwh(view), now_utc)
+            causes = (view.event.id, *(wish.id for wish in coming.wishes.values()))
             promise = batch.add(
-                Promise,
-                causes=(view.event.id, stored.id),
-                session_id=wishes.session_id,
-                ready_by_utc=told.ready_by_utc,
-                target_kwh=told.target_kwh,
-                asked_kwh=told.asked_kwh,
-                energy_min_kwh=told.energy_min_kwh,
-                confidence=area.spec.confidence,
-                reason=told.reason,
+                Promise, causes=causes, session_id=wishes.session_id, **told.fields
             )
             self.journal.commit(batch)
             self._round_now(area)

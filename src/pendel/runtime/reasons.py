@@ -92,7 +92,7 @@ def causes(
 
 
 def _safety(order: Order, view: SessionView, moment: Moment) -> str:
-    if view.needs is not None and view.needs.paused:
+    if view.paused:
         return "the driver paused it"
     if not moment.known.grid_up[order.site]:
         return "the grid is down"
@@ -114,12 +114,16 @@ def _limit(order: Order, moment: Moment) -> str:
 
 
 def _promise(view: SessionView, moment: Moment) -> str:
-    if view.needs is not None and view.needs.charge_now:
-        return "the driver wants to charge now"
+    if view.charge_now:
+        return "the driver wants to charge now" if _own(view) else "somebody wants it to charge now"
     if view.promise is None:
         return "to be ready in time"
     ready = view.promise.ready_by_utc.astimezone(ZoneInfo(moment.timezone))
     return f"to be ready by {ready:%a %H:%M} with {view.promise.asked_kwh:.0f} kWh"
+
+
+def _own(view: SessionView) -> bool:
+    return view.needs is not None and view.needs.charge_now
 
 
 def _plan(order: Order, view: SessionView, moment: Moment) -> str:

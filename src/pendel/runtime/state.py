@@ -5,11 +5,13 @@ process applies the same `apply` to each record after it has become durable.
 """
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
 from typing import Any
+
+from msgspec import structs
 
 from pendel.records import (
     AnyRecord,
@@ -34,6 +36,9 @@ HISTORY_S = 28 * SECONDS_PER_DAY
 """How far back meters and prices are remembered for forecasts."""
 LIMIT_DELETED = "limit_deleted"
 OPERATOR = "operator"
+DRIVER = "driver"
+OWN_VOICES = frozenset({DRIVER, "car"})
+"""Who speaks for the driver: what the car asks for was typed into the car."""
 UNHEARD = "operator_unheard"
 PRICE = "price"
 LOAD_SUFFIX, PV_SUFFIX, GRID_SUFFIX = "#load", "#pv", "#grid"
@@ -43,10 +48,13 @@ CARS_SUFFIX = "#cars"
 
 @dataclass(slots=True)
 class SessionView:
-    """One car at its station: what came in, what was promised, ordered and measured last."""
+    """One car at its station: what came in, what was promised, ordered and measured last.
+
+    wishes: what is asked, per voice (`voice_of`); the driver restates his own, all others only
+    tighten theirs."""
 
     event: SessionEvent
-    needs: Needs | None = None
+    wishes: dict[str, Needs] = field(default_factory=dict)
     promise: Promise | None = None
     ended: SessionEvent | None = None
     kept: bool | None = None
@@ -55,6 +63,29 @@ class SessionView:
     def device_id(self) -> str:
         """The device the car hangs on."""
         return self.event.device_id or self.event.session_id
+
+    @property
+    def needs(self) -> Needs | None:
+        """What the driver (or his car) asked for, or None."""
+        return self.wishes.get(DRIVER)
+
+    @property
+    def charge_now(self) -> bool:
+        """Whether anybody wants full power at once."""
+        return any(wish.charge_now for wish in self.wishes.values())
+
+    @property
+    def paused(self) -> bool:
+        """Whether the driver stopped it; nobody else can."""
+        return self.needs is not None and self.needs.paused
+
+    def wish(self, record: Needs) -> None:
+        """Take in a wish: fields that are not stated stay as they were."""
+        voice = voice_of(record.source)
+        before = self.wishes.get(voice)
+        if before is not None:
+            record = merged(before, record) if voice == DRIVER else hardened(before, record)
+        self.wishes[voice] = record
 
 
 @dataclass(slots=True)
@@ -198,11 +229,11 @@ class State:
             self.promises_kept += ending.kept
 
     def _need(self, record: Needs) -> None:
-        """Later wishes fill in or replace single fields of earlier ones."""
+        """Later wishes of a voice fill in or replace single fields of earlier ones."""
         session = self.sessions.get(record.session_id)
         if session is None:
             return
-        session.needs = merged(session.needs, record)
+        session.wish(record)
 
     def _read(self, record: Reading) -> None:
         before = self.readings.get(record.device_id)
@@ -236,23 +267,40 @@ def could_be_kept(plugged: SessionEvent, promise: Promise, left: SessionEvent) -
     return min(highest, plugged.capacity_kwh) >= promise.asked_kwh - 1e-9
 
 
-def merged(before: Needs | None, after: Needs) -> Needs:
+def voice_of(source: str) -> str:
+    """Under which name a wish counts: driver and car are one, everybody else is himself."""
+    return DRIVER if source in OWN_VOICES else source
+
+
+def merged(before: Needs, after: Needs) -> Needs:
     """One Needs that holds every field stated so far, the later one winning."""
-    if before is None:
-        return after
-    return Needs(
-        id=after.id,
-        at_utc=after.at_utc,
+
+    def newer(name: str) -> Any:
+        value = getattr(after, name)
+        return getattr(before, name) if value is None else value
+
+    return structs.replace(
+        after,
         causes=(*after.causes, before.id),
-        session_id=after.session_id,
-        target_kwh=before.target_kwh if after.target_kwh is None else after.target_kwh,
-        energy_min_kwh=(
-            before.energy_min_kwh if after.energy_min_kwh is None else after.energy_min_kwh
-        ),
-        ready_by_utc=before.ready_by_utc if after.ready_by_utc is None else after.ready_by_utc,
-        charge_now=after.charge_now,
-        paused=after.paused,
-        source=after.source,
+        target_kwh=newer("target_kwh"),
+        energy_min_kwh=newer("energy_min_kwh"),
+        ready_by_utc=newer("ready_by_utc"),
+    )
+
+
+def hardened(before: Needs, after: Needs) -> Needs:
+    """Like `merged`, the stricter one winning: what was promised to a driver is not taken back."""
+
+    def most(name: str, pick: Callable[[list[Any]], Any]) -> Any:
+        stated = [v for v in (getattr(before, name), getattr(after, name)) if v is not None]
+        return pick(stated) if stated else None
+
+    return structs.replace(
+        after,
+        causes=(*after.causes, before.id),
+        target_kwh=most("target_kwh", max),
+        energy_min_kwh=most("energy_min_kwh", max),
+        ready_by_utc=most("ready_by_utc", min),
     )
 
 

@@ -278,7 +278,6 @@ class VirtualWorld:
         session_id = stay.session_id if cycle == 0 else f"{stay.session_id}~{cycle}"
         self.cars[stay.device_id] = Car(stay, session_id, stay.energy_kwh)
         shift = cycle * self.length
-        stated = stay.stated_utc
         return [
             self._event(stay, session_id, "plugged", when, stay.energy_kwh, shift),
             Needs(
@@ -287,7 +286,6 @@ class VirtualWorld:
                 session_id=session_id,
                 target_kwh=stay.target_kwh,
                 energy_min_kwh=stay.energy_min_kwh,
-                ready_by_utc=None if stated is None else stated + shift,
                 source="driver",
             ),
         ]

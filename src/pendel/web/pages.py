@@ -185,12 +185,13 @@ def _session_page(
         ready = (
             "" if told is None else told.ready_by_utc.astimezone(zone).strftime("%Y-%m-%dT%H:%M")
         )
-        charge_now = bool(view.needs and view.needs.charge_now)
+        charge_now, paused = view.charge_now, view.paused
     data = {
         "row": row,
         "zone": area.spec.timezone,
         "ready_local": ready,
         "charge_now": charge_now,
+        "paused": paused,
         "use_kwh": use.discharged_kwh,
         "use_hours": use.hours,
         "problems": problems,
