@@ -10,6 +10,7 @@ from pendel.runtime.area_tick import Area, Station
 from pendel.runtime.engine import Runtime
 from pendel.runtime.risk import outlook
 from pendel.runtime.state import SessionView, State
+from pendel.runtime.warranting import budget_left, left_of
 from pendel.runtime.words import power_text
 
 PLAN_STEPS_SHOWN = 192
@@ -110,8 +111,20 @@ def session(runtime: Runtime, view: SessionView) -> dict[str, Any]:
             "deviation": _deviation(state, view),
         },
         "plan": plan_of(state.plans.get(event.site_id), view.device_id, now_utc),
+        "warranty": _warranty(area, state, view, now_utc),
         "reasons": [] if setpoint is None else [setpoint.reason],
     }
+
+
+def _warranty(
+    area: Area, state: State, view: SessionView, now_utc: datetime
+) -> dict[str, Any] | None:
+    """What the car's maker still allows to be discharged; None without a budget."""
+    left = budget_left(area.spec, state, view, area.meters_now or Meters(now_utc))
+    if left is None:
+        return None
+    values = {f"{name}_left": value for name, value in left_of(left).items()}
+    return {**values, "spent": view.event.vehicle_id in state.spent}
 
 
 def _deviation(state: State, view: SessionView) -> str | None:

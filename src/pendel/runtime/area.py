@@ -13,6 +13,7 @@ import numpy as np
 
 from pendel.control.limits import FUSE, SiteLimit, in_force, limit_of_site
 from pendel.control.state import FleetState, Knowledge
+from pendel.control.warranty import WarrantyBudget
 from pendel.records import Mode, Reading
 from pendel.runtime.state import HISTORY_S, LOAD_SUFFIX, PV_SUFFIX, SessionView, State
 from pendel.scenario.columns import UNKNOWN_S
@@ -30,7 +31,8 @@ class AreaSpec:
 
     mode, confidence, step_s, timezone: as of the controller. export_permitted: False = nothing is
     fed into the grid (V2H stays possible). shared_import_limit_kw: of what is above all sites;
-    limits_above: there are feeders or a portfolio with limits.
+    limits_above: there are feeders or a portfolio with limits; budgets: what makers allow to be
+    discharged, per vehicle_id.
     """
 
     name: str
@@ -46,6 +48,7 @@ class AreaSpec:
     simulated: bool = False
     shared_import_limit_kw: float = float("inf")
     limits_above: bool = False
+    budgets: Mapping[str, WarrantyBudget] = field(default_factory=dict)
 
     @property
     def import_limit_total_kw(self) -> float:

@@ -29,6 +29,7 @@ from pendel.runtime.promising import terms, tightened, wishes_of
 from pendel.runtime.reasons import Moment, Order, causes, reason
 from pendel.runtime.sending import CHANGED_KW, to_send
 from pendel.runtime.state import PV_SUFFIX, PriceTable, SessionView, State
+from pendel.runtime.warranting import allowances, limited, tell
 from pendel.units import POWER_MAX_KW, FloatArray
 
 HEALTHY = "ok"
@@ -147,6 +148,8 @@ class Area:
         views = open_sessions(self.spec, state)
         wishes = {view.event.session_id: wishes_of(view, self.spec, now_utc) for view in views}
         columns = tightened(fleet_state(self.spec, views, meters), wishes)
+        allowed = allowances(self.spec, state, views, meters)
+        columns = limited(columns, allowed, self.spec)
         limits = site_limits(self.spec, state, now_utc)
         rows = self.book.rows(self.spec)
         known = knowledge(
@@ -162,9 +165,9 @@ class Area:
         price_id = [state.prices[rows.names[row]].signal_id for row in rows.row]
         cars_kw = np.bincount(columns.site, decision.power_kw, minlength=len(known.load_kw))
         net_kw = known.load_kw - known.pv_kw + decision.curtail_kw + cars_kw
-        moment = Moment(
-            known, limits, price_id, self._plans(state), self.spec.timezone, net_kw.tolist()
-        )
+        told = tell(batch, state, views, allowed)
+        plans, zone = self._plans(state), self.spec.timezone
+        moment = Moment(known, limits, price_id, plans, zone, net_kw.tolist(), told)
         self._store(batch, state, views, columns, decision, moment, meters)
         journal.commit(batch)
         return [record for record in batch.records if isinstance(record, Setpoint)]

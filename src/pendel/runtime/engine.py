@@ -6,7 +6,7 @@ the loop (`runtime.loop`). Nobody else changes the state.
 
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 
@@ -26,10 +26,12 @@ HAND_SECONDS_MAX = 86_400.0
 class Runtime:
     """One process: a store, its state, its areas."""
 
-    def __init__(self, store: Store) -> None:
-        """Replay the store. Raises ChainError, StoreError."""
+    def __init__(self, store: Store, timezones: Mapping[str, str] | None = None) -> None:
+        """Replay the store; timezones: of the sites, for what counts per month (else UTC).
+
+        Raises ChainError, StoreError."""
         self.store = store
-        self.journal = Journal(store)
+        self.journal = Journal(store, timezones)
         self.areas: list[Area] = []
         self.version = 0
         self.store_trouble = ""
@@ -142,9 +144,7 @@ class Runtime:
             coming.wish(stored)
             told = terms(coming, area.spec, self.energy_kwh(view), now_utc)
             causes = (view.event.id, *(wish.id for wish in coming.wishes.values()))
-            promise = batch.add(
-                Promise, causes=causes, session_id=wishes.session_id, **told.fields
-            )
+            promise = batch.add(Promise, causes=causes, session_id=wishes.session_id, **told.fields)
             self.journal.commit(batch)
             self._round_now(area)
             return promise

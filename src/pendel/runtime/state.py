@@ -5,7 +5,7 @@ process applies the same `apply` to each record after it has become durable.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
@@ -13,6 +13,7 @@ from typing import Any
 
 from msgspec import structs
 
+from pendel.control.warranty import UseBook
 from pendel.records import (
     AnyRecord,
     Deviation,
@@ -30,6 +31,8 @@ from pendel.units import PROMISE_TOLERANCE_KWH, SECONDS_PER_DAY, SECONDS_PER_HOU
 
 ENDED_KEPT = 500
 """Ended sessions that are remembered, newest first; older ones are in the log only."""
+LEAST_KWH = 1e-6
+"""Less than this is no discharging [kWh]."""
 DELIVERED_GAP_MAX_S = 3_600.0
 """Between two readings further apart than this nothing is counted as delivered."""
 HISTORY_S = 28 * SECONDS_PER_DAY
@@ -41,6 +44,7 @@ OWN_VOICES = frozenset({DRIVER, "car"})
 """Who speaks for the driver: what the car asks for was typed into the car."""
 UNHEARD = "operator_unheard"
 PRICE = "price"
+WARRANTY = "warranty"
 LOAD_SUFFIX, PV_SUFFIX, GRID_SUFFIX = "#load", "#pv", "#grid"
 CARS_SUFFIX = "#cars"
 """Meters of a site are devices named site_id + suffix; mean powers of whole steps in the log."""
@@ -89,14 +93,6 @@ class SessionView:
 
 
 @dataclass(slots=True)
-class Use:
-    """How much of its warranty budget a vehicle used in a month."""
-
-    discharged_kwh: float = 0.0
-    hours: float = 0.0
-
-
-@dataclass(slots=True)
 class PriceTable:
     """Prices published so far for a row of sites: (import, export) in EUR/kWh by begin of step.
 
@@ -109,7 +105,13 @@ class PriceTable:
 
 @dataclass(slots=True)
 class State:
-    """Everything known, by id. Sessions in here are open; `ended` keeps the last ones."""
+    """Everything known, by id. Sessions in here are open; `ended` keeps the last ones.
+
+    timezones: of the sites, for calendar months (UTC where not named); spent: vehicles whose
+    warranty budget is used up, with the signal that says so.
+    """
+
+    timezones: Mapping[str, str] = field(default_factory=dict)
 
     sessions: dict[str, SessionView] = field(default_factory=dict)
     ended: deque[SessionView] = field(default_factory=lambda: deque(maxlen=ENDED_KEPT))
@@ -121,7 +123,8 @@ class State:
     hands: dict[str, Signal] = field(default_factory=dict)
     signals: dict[str, Signal] = field(default_factory=dict)
     deviations: dict[str, Deviation] = field(default_factory=dict)
-    use: dict[tuple[str, str], Use] = field(default_factory=dict)
+    use: UseBook = field(default_factory=UseBook)
+    spent: dict[str, str] = field(default_factory=dict)
     past_kw: dict[str, dict[int, float]] = field(default_factory=dict)
     prices: dict[str, PriceTable] = field(default_factory=dict)
     peak_kw: dict[tuple[str, str], float] = field(default_factory=dict)
@@ -188,6 +191,11 @@ class State:
             self.setpoints.pop(device_id, None)
         elif record.topic == PRICE:
             self._price(record)
+        elif record.topic == WARRANTY:
+            vehicle_id = str(record.detail.get("vehicle_id", ""))
+            self.spent.pop(vehicle_id, None)
+            if record.detail.get("spent") == "yes":
+                self.spent[vehicle_id] = record.id
 
     def _price(self, record: Signal) -> None:
         """detail: sites (names, joined), begin_s, step_s, import_eur_kwh[], export_eur_kwh[]."""
@@ -214,6 +222,7 @@ class State:
         if ending is None:
             return
         ending.ended = record
+        self._count_last(ending, record)
         self.sessions_ended += 1
         device_id = ending.device_id
         if self.session_of_device.get(device_id) == record.session_id:
@@ -248,15 +257,39 @@ class State:
             self.peak_kw[key] = max(self.peak_kw.get(key, 0.0), record.power_kw)
             return
         session = self.sessions.get(self.session_of_device.get(record.device_id, ""))
-        if before is None or session is None or before.power_kw >= 0.0:
+        if before is not None and session is not None and before.at_utc >= session.event.at_utc:
+            self._count(session.event, before, *given_back(before, record))
+
+    def _count_last(self, view: SessionView, left: SessionEvent) -> None:
+        """What was given back between the last reading and unplugging, by the energy stored."""
+        last = self.readings.get(view.device_id)
+        if last is None or last.energy_kwh is None or last.at_utc < view.event.at_utc:
             return
-        seconds = (record.at_utc - before.at_utc).total_seconds()
-        if not 0.0 < seconds <= DELIVERED_GAP_MAX_S or before.at_utc < session.event.at_utc:
-            return
-        vehicle = session.event.vehicle_id or session.event.session_id
-        use = self.use.setdefault((vehicle, f"{before.at_utc:%Y-%m}"), Use())
-        use.discharged_kwh -= before.power_kw * seconds / SECONDS_PER_HOUR
-        use.hours += seconds / SECONDS_PER_HOUR
+        lost_kwh = last.energy_kwh - left.energy_kwh
+        seconds = (left.at_utc - last.at_utc).total_seconds()
+        if lost_kwh > LEAST_KWH and seconds > 0.0:
+            given_kwh = lost_kwh * view.event.discharge_efficiency
+            self._count(view.event, last, given_kwh, seconds / SECONDS_PER_HOUR)
+
+    def _count(self, event: SessionEvent, since: Reading, given_kwh: float, hours: float) -> None:
+        if hours > 0.0:
+            zone = self.timezones.get(event.site_id, "UTC")
+            vehicle = event.vehicle_id or event.session_id
+            self.use.add(vehicle, given_kwh, hours, since.at_utc.timestamp(), zone)
+
+
+def given_back(before: Reading, after: Reading) -> tuple[float, float]:
+    """(AC energy [kWh], hours) a car discharged between two readings: by its registers, where it
+    has none by its power."""
+    seconds = (after.at_utc - before.at_utc).total_seconds()
+    if not 0.0 < seconds <= DELIVERED_GAP_MAX_S:
+        return 0.0, 0.0
+    hours = seconds / SECONDS_PER_HOUR
+    if before.export_kwh is not None and after.export_kwh is not None:
+        given_kwh = after.export_kwh - before.export_kwh
+        if given_kwh >= 0.0:
+            return (given_kwh, hours) if given_kwh > LEAST_KWH else (0.0, 0.0)
+    return (-before.power_kw * hours, hours) if before.power_kw < 0.0 else (0.0, 0.0)
 
 
 def could_be_kept(plugged: SessionEvent, promise: Promise, left: SessionEvent) -> bool:
@@ -312,9 +345,9 @@ def _forget(by_time: dict[int, Any], before_s: int) -> None:
         del by_time[begin_s]
 
 
-def fold(records: Iterable[AnyRecord]) -> State:
+def fold(records: Iterable[AnyRecord], timezones: Mapping[str, str] | None = None) -> State:
     """The state after all these records, from nothing."""
-    state = State()
+    state = State(timezones or {})
     for record in records:
         state.apply(record)
     return state
