@@ -8,6 +8,7 @@ import numpy as np
 
 from pendel.adapters.memory_log import MemoryEventLog
 from pendel.adapters.store_url import Store
+from pendel.control.plan_result import PlanCost
 from pendel.control.state import Decision, FleetState, Knowledge
 from pendel.records import Needs, SessionEvent
 from pendel.runtime.area_tick import Area, Ports, Station
@@ -123,6 +124,9 @@ class Modest:
 
     def floors_kwh(self) -> FloatArray:
         return np.zeros(0)
+
+    def plan_costs(self) -> Mapping[int, PlanCost]:
+        return {}
 
     def schedules(self, state: FleetState, now_s: int) -> FloatArray | None:
         return np.tile(fallback_power_of(state)[:, None], (1, 4)) if len(state) else None

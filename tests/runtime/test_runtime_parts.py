@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 from small_world import START, small
 
 from pendel.clock import SimulatedClock
@@ -236,6 +237,10 @@ def test_every_record_of_a_run_has_words() -> None:
     )  # fmt: skip
     assert "at least 1.50 EUR were needed" in words(plan)
     assert "3.0 kWh short" in words(plan)
+    swept = structs.replace(plan, objective_eur=None, bound_eur=None, method="sweep")
+    assert "what it costs as a whole is not computed" in words(swept)
+    shared = structs.replace(plan, bound_eur=None, sites=12)
+    assert "2.00 EUR for 12 sites together, no bound is proven" in words(shared)
 
 
 @pytest.mark.parametrize(

@@ -158,6 +158,10 @@ def plan_of(plan: PlanRecord | None, device_id: str, now_utc: datetime) -> dict[
     begin_s = plan.begin_utc.timestamp() + passed * plan.step_s
     return {
         "plan_id": plan.id,
+        "method": plan.method,
+        "objective_eur": plan.objective_eur,
+        "bound_eur": plan.bound_eur,
+        "sites": plan.sites,
         "begin_utc": format_utc(datetime.fromtimestamp(begin_s, plan.begin_utc.tzinfo)),
         "step_s": plan.step_s,
         "power_kw": powers,

@@ -5,6 +5,7 @@ import numpy as np
 from pendel.control.dispatch import Network
 from pendel.control.outlook import Outlook
 from pendel.control.plan import plan
+from pendel.control.plan_result import Plan
 from pendel.control.problem import PlanProblem, Units
 from pendel.control.state import FleetState, Knowledge
 from pendel.records import Mode
@@ -50,13 +51,13 @@ def plan_exactly(
     mode: Mode,
     presence: FloatArray,
     floor_kwh: FloatArray,
-) -> FloatArray:
-    """Powers [M, K] of the units of a group, planned together with their sites."""
+) -> Plan:
+    """The plan of the units [M] of a group, made together with their sites."""
     sites, local = np.unique(state.site[group], return_inverse=True)
     problem = problem_of_group(
         state, group, sites, local, knowledge, outlook, network, mode, presence, floor_kwh
     )
-    return plan(problem).power_kw
+    return plan(problem)
 
 
 def problem_of_group(

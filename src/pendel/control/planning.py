@@ -20,6 +20,7 @@ from pendel.control.departures import DepartureModel
 from pendel.control.dispatch import Network
 from pendel.control.lone import lone_sites, plan_lone, room_of
 from pendel.control.outlook import Expectations, Outlook
+from pendel.control.plan_result import PlanCost
 from pendel.control.promise import PromiseKeeper, select
 from pendel.control.slots import NEVER, Slots
 from pendel.control.state import FleetState, Knowledge
@@ -45,6 +46,8 @@ AGE_STEPS_MAX = 96
 LONE_UNITS_MAX = 160
 """Cars that the stochastic policy steers at most; more are planned by the sweep."""
 LONE_DEVIATION_KWH = 0.01
+POLICY, SWEEP = "policy", "sweep"
+"""Names of the ways to plan that know no cost of the whole plan."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +87,7 @@ class Planning:
         self.network = network
         self.end_s = end_s
         self.slots = Slots(HORIZON_STEPS_MAX, len(network.feeder))
+        self.costs: dict[int, PlanCost] = {}
         self._expectations = Expectations()
         self._known_until_s = 0
         self._news_at = 0
@@ -179,10 +183,14 @@ class Planning:
     ) -> None:
         presence, floor = self._promises(state, group, knowledge, outlook, careful=True)
         valued = replace(state, terminal_eur_kwh=self._end_values(state, knowledge, outlook))
-        power = plan_exactly(
+        plan = plan_exactly(
             valued, group, knowledge, outlook, self.network, self.mode, presence, floor
         )
-        self.slots.put(group, power, step)
+        self.slots.put(group, plan.power_kw, step)
+        sites = np.unique(state.site[group]).tolist()
+        lacking = float(plan.shortfall_kwh.sum())
+        cost = PlanCost(plan.method, plan.objective_eur, plan.bound_eur, lacking, len(sites))
+        self.costs.update(dict.fromkeys(sites, cost))
         self.slots.put_floors(group, floor, step)
 
     def _due_lone(self, state: FleetState, lone: BoolArray, step: int) -> IntArray:
@@ -211,6 +219,7 @@ class Planning:
         if len(units) == 0:
             return
         few = select(state, units)
+        self.costs.update(dict.fromkeys(few.site.tolist(), PlanCost(POLICY)))
         presence = self.departures.presence(few, knowledge.now_s, self.step_s, outlook.steps)
         columns = (step + np.arange(outlook.steps)) % self.slots.ring
         others = self.slots.cars_kw[:, columns]
@@ -251,6 +260,7 @@ class Planning:
         from pendel.control.sweep_kernels import sweep
 
         slots, steps = self.slots, outlook.steps
+        self.costs.update(dict.fromkeys(state.site[todo].tolist(), PlanCost(SWEEP)))
         presence, floor = self._promises(state, todo, knowledge, outlook, careful=False)
         base = outlook.load_kw - outlook.pv_kw
         low = np.repeat(-knowledge.export_limit_kw[:, None], steps, axis=1)

@@ -14,6 +14,7 @@ from typing import Protocol
 import numpy as np
 
 from pendel.control.limits import FUSE
+from pendel.control.plan_result import PlanCost
 from pendel.control.state import RANKS, Decision, FleetState, Knowledge
 from pendel.ports import ChargerPort, MeterPort, PlugPort, PriceSource
 from pendel.records import Limit, Needs, Promise, Rank, SessionEvent, Setpoint, Signal, Tick
@@ -57,6 +58,10 @@ class Decider(Protocol):
 
     def floors_kwh(self) -> FloatArray:
         """Energy [N] the promises need at the end of this step (NaN = nothing)."""
+        ...
+
+    def plan_costs(self) -> Mapping[int, PlanCost]:
+        """By index of the site what its last plan costs, as far as it is known."""
         ...
 
     def schedules(self, state: FleetState, now_s: int) -> FloatArray | None:
@@ -256,7 +261,9 @@ class Area:
         deviations(batch, state, views, meters)
         planned_kw = self._schedules(columns, moment.known.now_s)
         if planned_kw is not None:
-            plans = record_plans(batch, self.spec, state, views, planned_kw, moment)
+            plans = record_plans(
+                batch, self.spec, state, views, planned_kw, moment, self.decider.plan_costs()
+            )
             moment = replace(moment, plan_id=plans)
         changed = np.flatnonzero(
             to_send(

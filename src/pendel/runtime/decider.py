@@ -8,6 +8,7 @@ import numpy as np
 
 from pendel.control.controller import Controller
 from pendel.control.dispatch import SERVICE, Network, network_of
+from pendel.control.plan_result import PlanCost
 from pendel.control.planning import Ended
 from pendel.control.state import Decision, FleetState, Knowledge
 from pendel.records import Mode, Needs, SessionEvent
@@ -63,6 +64,10 @@ class LiveController:
     def floors_kwh(self) -> FloatArray:
         """Energy [N] the promises need at the end of this step (NaN = nothing)."""
         return self.controller.floors_kwh
+
+    def plan_costs(self) -> Mapping[int, PlanCost]:
+        """By index of the site what its last plan costs."""
+        return self.controller.planning.costs
 
     def schedules(self, state: FleetState, now_s: int) -> FloatArray | None:
         """Planned powers [N, K] from the current step on; None where nothing is planned."""

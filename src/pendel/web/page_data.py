@@ -8,12 +8,13 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from pendel.api.views import energy_kwh
+from pendel.records import PlanRecord
 from pendel.runtime.area import Meters, open_sessions
 from pendel.runtime.area_tick import HEALTHY, Area
 from pendel.runtime.engine import Runtime
 from pendel.runtime.risk import Risk, outlook
 from pendel.runtime.state import GRID_SUFFIX, LOAD_SUFFIX, PV_SUFFIX, SessionView, State
-from pendel.runtime.words import IDLE_KW, power_text
+from pendel.runtime.words import IDLE_KW, plan_cost_text, power_text
 from pendel.web.flow import Flow, flow_svg
 from pendel.web.plots import Layer, Panel, TimeFigure, time_figure
 
@@ -66,6 +67,7 @@ class AreaView:
     plan_svg: str
     plan_rows: list[tuple[str, str, str]]
     plan_id: str
+    plan_note: str
     price_id: str
     rows: list[SessionRow]
     stations: int
@@ -118,7 +120,7 @@ def area_view(area: Area, state: State, now_utc: datetime) -> AreaView:
     table = state.prices.get(next(iter(area.book.rows(spec).names), ""))
     step_s = int(now_utc.timestamp()) // spec.step_s * spec.step_s
     price = None if table is None else table.eur_kwh.get(step_s)
-    site_plans = [state.plans[site].id for site in spec.site_id if site in state.plans]
+    site_plans = [state.plans[site] for site in spec.site_id if site in state.plans]
     stored = sum(energy_kwh(view, meters) for view in views)
     capacity = sum(view.event.capacity_kwh for view in views)
     return AreaView(
@@ -131,7 +133,8 @@ def area_view(area: Area, state: State, now_utc: datetime) -> AreaView:
         flow_rows=[(name, f"{power:+.1f}") for name, power in flow.rows],
         plan_svg=time_figure(figure),
         plan_rows=rows,
-        plan_id=site_plans[0] if site_plans else "",
+        plan_id=site_plans[0].id if site_plans else "",
+        plan_note=_plan_note(site_plans),
         price_id="" if table is None else table.signal_id,
         rows=session_rows(views, state, meters, now_utc, zone),
         stations=len(area.stations),
@@ -144,6 +147,22 @@ def area_view(area: Area, state: State, now_utc: datetime) -> AreaView:
         stored_pct=round(100 * stored / capacity) if capacity > 0.0 else 0,
         spare_kwh=f"{_spare_kwh(views, meters):,.0f}",
     )
+
+
+METHOD_WORDS = {
+    "policy": "car by car, each under its uncertain departure",
+    "sweep": "car by car, each in what the others leave",
+    "greedy": "on the safe path",
+}
+
+
+def _plan_note(plans: list[PlanRecord]) -> str:
+    """How the newest plan of the area was made and what it costs, as far as that is known."""
+    if not plans:
+        return ""
+    newest = max(plans, key=lambda plan: (plan.at_utc, plan.objective_eur is not None))
+    how = METHOD_WORDS.get(newest.method, f"exactly ({newest.method})")
+    return f"Planned {how}: {plan_cost_text(newest)}."
 
 
 def _spare_kwh(views: list[SessionView], meters: Meters) -> float:
