@@ -18,7 +18,15 @@ from pendel.control.plan_result import PlanCost
 from pendel.control.state import RANKS, Decision, FleetState, Knowledge
 from pendel.ports import ChargerPort, MeterPort, PlugPort, PriceSource
 from pendel.records import Limit, Needs, Promise, Rank, SessionEvent, Setpoint, Signal, Tick
-from pendel.runtime.area import AreaSpec, Meters, fleet_state, knowledge, open_sessions, site_limits
+from pendel.runtime.area import (
+    AreaSpec,
+    Meters,
+    fleet_state,
+    knowledge,
+    open_sessions,
+    site_limits,
+    storage_views,
+)
 from pendel.runtime.checks import deviations
 from pendel.runtime.delivering import DeliveryBook
 from pendel.runtime.fallback_decision import fallback_decision
@@ -150,8 +158,9 @@ class Area:
         notes: list[str] = []
         meters = Meters(now_utc, {r.device_id: r for r in self.ports.meter.readings(now_utc)})
         self.meters_now = meters
-        views = open_sessions(self.spec, state)
-        wishes = {view.event.session_id: wishes_of(view, self.spec, now_utc) for view in views}
+        cars = open_sessions(self.spec, state)
+        wishes = {view.event.session_id: wishes_of(view, self.spec, now_utc) for view in cars}
+        views = [*cars, *storage_views(self.spec)]
         columns = tightened(fleet_state(self.spec, views, meters), wishes)
         allowed = allowances(self.spec, state, views, meters)
         columns = limited(columns, allowed, self.spec)

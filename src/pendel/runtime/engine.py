@@ -16,7 +16,7 @@ from pendel.records import AnyRecord, Limit, Needs, Promise, Setpoint, Signal
 from pendel.runtime.area_tick import HEALTHY, Area
 from pendel.runtime.journal import Journal
 from pendel.runtime.promising import terms
-from pendel.runtime.state import LIMIT_DELETED, OPERATOR, UNHEARD, SessionView, State
+from pendel.runtime.state import LIMIT_DELETED, OPERATOR, OUTAGE, UNHEARD, SessionView, State
 
 LOG = logging.getLogger("pendel.runtime")
 LIMITS_MAX = 10_000
@@ -180,6 +180,16 @@ class Runtime:
             batch.add(Signal, causes=(limit_id,), topic=LIMIT_DELETED, published_utc=now_utc)
             self.journal.commit(batch)
             self._round_now(self.area_of(site_id))
+
+    def outage(self, site_id: str, down: bool, who: str) -> Signal:
+        """The grid of a site is down, or back: while it is down cars and batteries rest and
+        nothing is fed in. Raises NotFoundError, StoreError."""
+        with self._lock:
+            area = self.area_of(site_id)
+            grid = "down" if down else "up"
+            signal = self.note(OUTAGE, {"site_id": site_id, "grid": grid, "who": who})
+            self._round_now(area)
+            return signal
 
     def hand(
         self, device_id: str, power_kw: float, duration_s: float, who: str

@@ -9,6 +9,7 @@ import numpy as np
 from pendel.control.limits import SiteLimit
 from pendel.control.state import Knowledge
 from pendel.records import Rank, Signal
+from pendel.runtime.area import STORAGE
 from pendel.runtime.state import SessionView
 from pendel.runtime.warranting import Allowance
 from pendel.runtime.words import IDLE_KW
@@ -79,6 +80,8 @@ def reason(order: Order, view: SessionView, moment: Moment, hand: Signal | None)
         case Rank.PLAN:
             return _plan(order, view, moment)
         case Rank.COMFORT:
+            if view.event.phase == STORAGE:
+                return "takes up the sun and serves the house, nothing is planned"
             return "charges at once, nothing is planned"
 
 

@@ -45,6 +45,7 @@ OWN_VOICES = frozenset({DRIVER, "car"})
 UNHEARD = "operator_unheard"
 PRICE = "price"
 WARRANTY = "warranty"
+OUTAGE = "outage"
 LOAD_SUFFIX, PV_SUFFIX, GRID_SUFFIX = "#load", "#pv", "#grid"
 CARS_SUFFIX = "#cars"
 """Meters of a site are devices named site_id + suffix; mean powers of whole steps in the log."""
@@ -108,7 +109,8 @@ class State:
     """Everything known, by id. Sessions in here are open; `ended` keeps the last ones.
 
     timezones: of the sites, for calendar months (UTC where not named); spent: vehicles whose
-    warranty budget is used up, with the signal that says so.
+    warranty budget is used up, with the signal that says so; outages: sites without grid, with
+    the signal that says so.
     """
 
     timezones: Mapping[str, str] = field(default_factory=dict)
@@ -128,6 +130,7 @@ class State:
     past_kw: dict[str, dict[int, float]] = field(default_factory=dict)
     prices: dict[str, PriceTable] = field(default_factory=dict)
     peak_kw: dict[tuple[str, str], float] = field(default_factory=dict)
+    outages: dict[str, str] = field(default_factory=dict)
     last_tick: Tick | None = None
     counts: dict[str, int] = field(default_factory=dict)
     sessions_ended: int = 0
@@ -191,6 +194,11 @@ class State:
             self.setpoints.pop(device_id, None)
         elif record.topic == PRICE:
             self._price(record)
+        elif record.topic == OUTAGE:
+            site_id = str(record.detail.get("site_id", ""))
+            self.outages.pop(site_id, None)
+            if record.detail.get("grid") == "down":
+                self.outages[site_id] = record.id
         elif record.topic == WARRANTY:
             vehicle_id = str(record.detail.get("vehicle_id", ""))
             self.spent.pop(vehicle_id, None)
