@@ -10,12 +10,12 @@ from pendel.adapters.memory_log import MemoryEventLog
 from pendel.adapters.store_url import Store
 from pendel.control.plan_result import PlanCost
 from pendel.control.state import Decision, FleetState, Knowledge
-from pendel.records import Needs, SessionEvent
+from pendel.records import Needs
 from pendel.runtime.area_tick import Area, Ports, Station
 from pendel.runtime.decider import no_feeders
 from pendel.runtime.engine import Runtime
 from pendel.runtime.fallback_decision import fallback_decision
-from pendel.runtime.state import SessionView
+from pendel.runtime.state import Lesson
 from pendel.scenario.columns import (
     Horizon,
     Prices,
@@ -131,8 +131,14 @@ class Modest:
     def schedules(self, state: FleetState, now_s: int) -> FloatArray | None:
         return np.tile(fallback_power_of(state)[:, None], (1, 4)) if len(state) else None
 
-    def ended(self, site: int, view: SessionView, left: SessionEvent) -> None:
-        self.learned.append(left.session_id)
+    def learn(self, sites: Sequence[int], lessons: Sequence[Lesson]) -> None:
+        self.learned += [lesson.session_id for lesson in lessons]
+
+    def memory(self) -> dict[str, float | list[float]]:
+        return {}
+
+    def recall(self, memory: Mapping[str, object], seen: Sequence[str]) -> None:
+        pass
 
 
 def fallback_power_of(state: FleetState) -> FloatArray:

@@ -276,6 +276,30 @@ class PromiseKeeper:
         share = (balance - LEDGER_RESERVE) / scale
         return allowed * min(max(share, RISK_SHARE_LEAST), 1.0) / self.calibration()
 
+    def memory(self) -> dict[str, float | list[float]]:
+        """What was learned of risk, as plain numbers, for who must know it again later."""
+        return {
+            "counted": float(self.counted),
+            "broken": float(self.broken),
+            "spent": self._spent,
+            "met": float(len(self._seen)),
+            "ladder_sum": self._ladder_sum.tolist(),
+            "ladder_weight": self._ladder_weight,
+        }
+
+    def recall(self, memory: Mapping[str, object], seen: Sequence[str]) -> None:
+        """Know again what `memory` told; what it does not hold stays. seen: units met before."""
+        numbers = {k: float(v) for k, v in memory.items() if isinstance(v, float | int)}
+        self.counted = int(numbers.get("counted", self.counted))
+        self.broken = int(numbers.get("broken", self.broken))
+        self._spent = numbers.get("spent", self._spent)
+        ladder = memory.get("ladder_sum")
+        if isinstance(ladder, list) and len(ladder) == len(LADDER_EUR):
+            self._ladder_sum = np.array(ladder, dtype=np.float64)
+            self._ladder_weight = numbers.get("ladder_weight", 0.0)
+        if numbers.get("met", 0.0) > 0.0:
+            self._seen.update(seen)
+
     def calibration(self) -> float:
         """Promises broken over those the model expected to break, shrunk to 1, at least 0.5."""
         return max((CALIBRATION + self.broken) / (CALIBRATION + self._spent), 0.5)

@@ -6,7 +6,7 @@ Everything is durable before it takes effect. A part that fails is replaced by t
 for this round, and the tick says so in its `health`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -31,6 +31,7 @@ from pendel.runtime.checks import deviations
 from pendel.runtime.delivering import DeliveryBook
 from pendel.runtime.fallback_decision import fallback_decision
 from pendel.runtime.journal import Batch, Journal
+from pendel.runtime.learning import Learner, learn_again, learn_now
 from pendel.runtime.metering import StepMeters
 from pendel.runtime.plan_records import record_plans
 from pendel.runtime.pricing import PriceBook
@@ -45,7 +46,7 @@ HEALTHY = "ok"
 FALLBACK = "safe fallback"
 
 
-class Decider(Protocol):
+class Decider(Learner, Protocol):
     """What the loop needs of `control.controller.Controller`."""
 
     def told(self, wishes: Mapping[str, Sequence[Needs]]) -> None:
@@ -74,10 +75,6 @@ class Decider(Protocol):
 
     def schedules(self, state: FleetState, now_s: int) -> FloatArray | None:
         """Planned powers [N, K] from the current step on; None where nothing is planned."""
-        ...
-
-    def ended(self, site: int, view: SessionView, left: SessionEvent) -> None:
-        """A session ended: learn from its departure."""
         ...
 
 
@@ -138,17 +135,21 @@ class Area:
                     export_limit_kw=most_out,
                 )
         journal.commit(batch)
-        for view in journal.state.ended:
-            if view.event.site_id in spec.site_id and view.ended is not None:
-                self._teach(view, view.ended)
+        self._learn(lambda: learn_again(self.decider, spec, journal.state))
 
     def intake(self, journal: Journal, now_utc: datetime) -> None:
         """Plugs, wishes, promises and prices of now become part of the state."""
         batch = journal.batch(now_utc)
         events = self.ports.plug.plug_events(now_utc)
+        ended: list[tuple[SessionView, SessionEvent]] = []
         for event in events:
-            if isinstance(event, SessionEvent):
-                self._plug(batch, journal.state, event, events)
+            if isinstance(event, SessionEvent) and event.phase == "plugged":
+                self._plug(batch, event, events)
+            elif isinstance(event, SessionEvent):
+                plugged = journal.state.sessions.get(event.session_id)
+                left = batch.adopt(event, () if plugged is None else (plugged.event.id,))
+                ended += [] if plugged is None else [(plugged, left)]
+        self._learn(lambda: learn_now(self.decider, self.spec, batch, ended))
         self.book.publish(batch, self.spec, self.ports.prices, journal.state, now_utc)
         journal.commit(batch)
 
@@ -202,18 +203,8 @@ class Area:
         return ["" if plan is None else plan.id for plan in plans]
 
     def _plug(
-        self,
-        batch: Batch,
-        state: State,
-        event: SessionEvent,
-        events: Sequence[SessionEvent | Needs],
+        self, batch: Batch, event: SessionEvent, events: Sequence[SessionEvent | Needs]
     ) -> None:
-        if event.phase != "plugged":
-            plugged = state.sessions.get(event.session_id)
-            batch.adopt(event, () if plugged is None else (plugged.event.id,))
-            if plugged is not None:
-                self._teach(plugged, event)
-            return
         stored = batch.adopt(event)
         view, causes = SessionView(stored), [stored.id]
         for wish in events:
@@ -223,10 +214,10 @@ class Area:
         told = terms(view, self.spec, stored.energy_kwh, event.at_utc)
         batch.add(Promise, causes=tuple(causes), session_id=stored.session_id, **told.fields)
 
-    def _teach(self, view: SessionView, left: SessionEvent) -> None:
-        """A fault in learning must not keep the departure out of the log."""
+    def _learn(self, lesson: Callable[[], None]) -> None:
+        """A fault in learning must not keep a departure out of the log."""
         try:
-            self.decider.ended(self.spec.site_id.index(left.site_id), view, left)
+            lesson()
         except Exception as error:  # what is learned is a help, never a condition
             self.health = f"learning failed ({type(error).__name__}: {error})"
 

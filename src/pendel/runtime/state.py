@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 from msgspec import structs
 
@@ -27,10 +27,13 @@ from pendel.records import (
     Signal,
     Tick,
 )
+from pendel.scenario.columns import UNKNOWN_S
 from pendel.units import PROMISE_TOLERANCE_KWH, SECONDS_PER_DAY, SECONDS_PER_HOUR
 
 ENDED_KEPT = 500
 """Ended sessions that are remembered, newest first; older ones are in the log only."""
+LESSONS_KEPT = 100_000
+"""And so many as what they teach: a restarted process learns from them again."""
 LEAST_KWH = 1e-6
 """Less than this is no discharging [kWh]."""
 DELIVERED_GAP_MAX_S = 3_600.0
@@ -46,6 +49,7 @@ UNHEARD = "operator_unheard"
 PRICE = "price"
 WARRANTY = "warranty"
 OUTAGE = "outage"
+LEARNED = "learned"
 LOAD_SUFFIX, PV_SUFFIX, GRID_SUFFIX = "#load", "#pv", "#grid"
 CARS_SUFFIX = "#cars"
 """Meters of a site are devices named site_id + suffix; mean powers of whole steps in the log."""
@@ -93,6 +97,20 @@ class SessionView:
         self.wishes[voice] = record
 
 
+class Lesson(NamedTuple):
+    """What an ended session teaches; times epoch s (UNKNOWN_S = not stated), lacked_kwh: asked
+    minus there at leaving; counted: charging at once would have kept the promise."""
+
+    site_id: str
+    vehicle_id: str
+    session_id: str
+    arrive_s: int
+    stated_depart_s: int
+    depart_s: int
+    lacked_kwh: float
+    counted: bool
+
+
 @dataclass(slots=True)
 class PriceTable:
     """Prices published so far for a row of sites: (import, export) in EUR/kWh by begin of step.
@@ -110,13 +128,16 @@ class State:
 
     timezones: of the sites, for calendar months (UTC where not named); spent: vehicles whose
     warranty budget is used up, with the signal that says so; outages: sites without grid, with
-    the signal that says so.
+    the signal that says so; learned: per area what its controller knew of risk after the last
+    departure.
     """
 
     timezones: Mapping[str, str] = field(default_factory=dict)
 
     sessions: dict[str, SessionView] = field(default_factory=dict)
     ended: deque[SessionView] = field(default_factory=lambda: deque(maxlen=ENDED_KEPT))
+    lessons: deque[Lesson] = field(default_factory=lambda: deque(maxlen=LESSONS_KEPT))
+    learned: dict[str, Signal] = field(default_factory=dict)
     session_of_device: dict[str, str] = field(default_factory=dict)
     limits: dict[str, Limit] = field(default_factory=dict)
     plans: dict[str, PlanRecord] = field(default_factory=dict)
@@ -194,6 +215,8 @@ class State:
             self.setpoints.pop(device_id, None)
         elif record.topic == PRICE:
             self._price(record)
+        elif record.topic == LEARNED:
+            self.learned[str(record.detail.get("area", ""))] = record
         elif record.topic == OUTAGE:
             site_id = str(record.detail.get("site_id", ""))
             self.outages.pop(site_id, None)
@@ -239,6 +262,7 @@ class State:
         self.deviations.pop(device_id, None)
         self.setpoints.pop(device_id, None)
         self.ended.append(ending)
+        self.lessons.append(lesson_of(ending, record))
         if ending.promise is not None and could_be_kept(ending.event, ending.promise, record):
             lacking_kwh = ending.promise.asked_kwh - record.energy_kwh
             ending.kept = lacking_kwh <= PROMISE_TOLERANCE_KWH
@@ -306,6 +330,21 @@ def could_be_kept(plugged: SessionEvent, promise: Promise, left: SessionEvent) -
     hours = (left.at_utc - plugged.at_utc).total_seconds() / SECONDS_PER_HOUR
     highest = plugged.energy_kwh + hours * plugged.charge_max_kw * plugged.charge_efficiency
     return min(highest, plugged.capacity_kwh) >= promise.asked_kwh - 1e-9
+
+
+def lesson_of(view: SessionView, left: SessionEvent) -> Lesson:
+    """What the end of a session teaches."""
+    plugged, promise, stated = view.event, view.promise, view.event.stated_depart_utc
+    return Lesson(
+        site_id=plugged.site_id,
+        vehicle_id=plugged.vehicle_id,
+        session_id=plugged.session_id,
+        arrive_s=int(plugged.at_utc.timestamp()),
+        stated_depart_s=UNKNOWN_S if stated is None else int(stated.timestamp()),
+        depart_s=int(left.at_utc.timestamp()),
+        lacked_kwh=-left.energy_kwh if promise is None else promise.asked_kwh - left.energy_kwh,
+        counted=promise is not None and could_be_kept(plugged, promise, left),
+    )
 
 
 def voice_of(source: str) -> str:
