@@ -114,6 +114,8 @@ def test_the_car_speaks_for_the_driver_and_is_overruled_by_him() -> None:
     car = Needs(id="a", at_utc=START, session_id="s", target_kwh=45.0, source="car")
     driver = Needs(id="b", at_utc=START, session_id="s", target_kwh=20.0)
     assert told_to(event(), 10.0, car).asked_kwh == 45.0
+    modest = structs.replace(car, target_kwh=25.0)  # less than the usual 80 %
+    assert told_to(event(), 10.0, modest).asked_kwh == 25.0
     told = told_to(event(), 10.0, car, driver)
     assert (told.asked_kwh, told.energy_min_kwh) == (20.0, 10.0)
 

@@ -35,10 +35,10 @@ from pendel.runtime.learning import Learner, learn_again, learn_now
 from pendel.runtime.metering import StepMeters
 from pendel.runtime.plan_records import record_plans
 from pendel.runtime.pricing import PriceBook
-from pendel.runtime.promising import terms, tightened, wishes_of
+from pendel.runtime.promising import needed_kwh, terms, tightened, wishes_of
 from pendel.runtime.reasons import Moment, Order, causes, reason
 from pendel.runtime.sending import CHANGED_KW, to_send
-from pendel.runtime.state import PV_SUFFIX, PriceTable, SessionView, State
+from pendel.runtime.state import PV_SUFFIX, PriceTable, SessionView, State, others_wishes
 from pendel.runtime.warranting import allowances, limited, tell
 from pendel.units import POWER_MAX_KW, FloatArray
 
@@ -57,7 +57,7 @@ class Decider(Learner, Protocol):
         """Bring wishes up to date; plans where that is due."""
         ...
 
-    def hold(self, unit: int, power_kw: float) -> None:
+    def hold(self, unit: int, power_kw: float, floor_kwh: float | None = None) -> None:
         """An operator's hand: this unit's wish is power_kw until the next refresh."""
         ...
 
@@ -144,7 +144,7 @@ class Area:
         ended: list[tuple[SessionView, SessionEvent]] = []
         for event in events:
             if isinstance(event, SessionEvent) and event.phase == "plugged":
-                self._plug(batch, event, events)
+                self._plug(batch, event, events, journal.state.sessions.get(event.session_id))
             elif isinstance(event, SessionEvent):
                 plugged = journal.state.sessions.get(event.session_id)
                 left = batch.adopt(event, () if plugged is None else (plugged.event.id,))
@@ -203,10 +203,14 @@ class Area:
         return ["" if plan is None else plan.id for plan in plans]
 
     def _plug(
-        self, batch: Batch, event: SessionEvent, events: Sequence[SessionEvent | Needs]
+        self,
+        batch: Batch,
+        event: SessionEvent,
+        events: Sequence[SessionEvent | Needs],
+        before: SessionView | None,
     ) -> None:
         stored = batch.adopt(event)
-        view, causes = SessionView(stored), [stored.id]
+        view, causes = SessionView(stored, others_wishes(before)), [stored.id]
         for wish in events:
             if isinstance(wish, Needs) and wish.session_id == event.session_id:
                 view.wish(batch.adopt(wish, (stored.id,)))
@@ -239,7 +243,8 @@ class Area:
                 hand = standing_hand(state, view.device_id, now_utc)
                 if hand is not None:
                     power = hand.detail.get("power_kw")
-                    self.decider.hold(unit, power if isinstance(power, float) else 0.0)
+                    floor_kwh = needed_kwh(view, now_utc, self.spec.step_s)
+                    self.decider.hold(unit, power if isinstance(power, float) else 0.0, floor_kwh)
             return self.decider.dispatch(columns, known)
         except Exception as error:  # the loop must go on: whatever it is, fall back and say so
             notes.append(f"{FALLBACK}: the controller failed ({type(error).__name__}: {error})")

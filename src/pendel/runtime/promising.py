@@ -12,6 +12,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
+from msgspec import structs
 
 from pendel.clock import as_utc
 from pendel.control.promise import PromiseKeeper
@@ -19,6 +20,7 @@ from pendel.control.state import FleetState
 from pendel.records import Needs
 from pendel.runtime.area import AreaSpec, Meters, fleet_state
 from pendel.runtime.state import SessionView
+from pendel.units import SECONDS_PER_HOUR
 
 DEFAULT_READY_HOUR = 7
 NOBODY = "usual"
@@ -55,7 +57,7 @@ def next_morning(now_utc: datetime, timezone: str) -> datetime:
 def wishes_of(view: SessionView, spec: AreaSpec, now_utc: datetime) -> list[Needs]:
     """All that is asked of a session; where nobody says when, the usual morning (that of the
     promise where one was told)."""
-    wishes = list(view.wishes.values())
+    wishes = [structs.replace(wish, source=voice) for voice, wish in view.wishes.items()]
     if view.event.stated_depart_utc or any(wish.ready_by_utc for wish in wishes):
         return wishes
     told = view.promise
@@ -101,3 +103,14 @@ def terms(view: SessionView, spec: AreaSpec, energy_kwh: float, now_utc: datetim
         confidence=spec.confidence,
         reason=reason,
     )
+
+
+def needed_kwh(view: SessionView, now_utc: datetime, step_s: int) -> float | None:
+    """Energy a car must hold at the end of this step so that charging at once from then on still
+    keeps its promise [kWh]; None without a promise. An operator's hand may go down to it."""
+    if view.promise is None:
+        return None
+    event, promise = view.event, view.promise
+    left_s = (promise.ready_by_utc - now_utc).total_seconds() - step_s
+    reach_kwh = max(left_s, 0.0) / SECONDS_PER_HOUR * event.charge_max_kw * event.charge_efficiency
+    return max(promise.target_kwh - reach_kwh, 0.0)

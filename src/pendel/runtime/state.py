@@ -5,13 +5,11 @@ process applies the same `apply` to each record after it has become durable.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
 from typing import Any, NamedTuple
-
-from msgspec import structs
 
 from pendel.control.warranty import UseBook
 from pendel.records import (
@@ -27,6 +25,7 @@ from pendel.records import (
     Signal,
     Tick,
 )
+from pendel.runtime.voices import DRIVER, hardened, merged, voice_of
 from pendel.scenario.columns import UNKNOWN_S
 from pendel.units import PROMISE_TOLERANCE_KWH, SECONDS_PER_DAY, SECONDS_PER_HOUR
 
@@ -42,9 +41,6 @@ HISTORY_S = 28 * SECONDS_PER_DAY
 """How far back meters and prices are remembered for forecasts."""
 LIMIT_DELETED = "limit_deleted"
 OPERATOR = "operator"
-DRIVER = "driver"
-OWN_VOICES = frozenset({DRIVER, "car"})
-"""Who speaks for the driver: what the car asks for was typed into the car."""
 UNHEARD = "operator_unheard"
 PRICE = "price"
 WARRANTY = "warranty"
@@ -245,7 +241,7 @@ class State:
 
     def _plug(self, record: SessionEvent) -> None:
         if record.phase == "plugged":
-            view = SessionView(record)
+            view = SessionView(record, others_wishes(self.sessions.get(record.session_id)))
             self.sessions[record.session_id] = view
             self.session_of_device[view.device_id] = record.session_id
             return
@@ -347,41 +343,9 @@ def lesson_of(view: SessionView, left: SessionEvent) -> Lesson:
     )
 
 
-def voice_of(source: str) -> str:
-    """Under which name a wish counts: driver and car are one, everybody else is himself."""
-    return DRIVER if source in OWN_VOICES else source
-
-
-def merged(before: Needs, after: Needs) -> Needs:
-    """One Needs that holds every field stated so far, the later one winning."""
-
-    def newer(name: str) -> Any:
-        value = getattr(after, name)
-        return getattr(before, name) if value is None else value
-
-    return structs.replace(
-        after,
-        causes=(*after.causes, before.id),
-        target_kwh=newer("target_kwh"),
-        energy_min_kwh=newer("energy_min_kwh"),
-        ready_by_utc=newer("ready_by_utc"),
-    )
-
-
-def hardened(before: Needs, after: Needs) -> Needs:
-    """Like `merged`, the stricter one winning: what was promised to a driver is not taken back."""
-
-    def most(name: str, pick: Callable[[list[Any]], Any]) -> Any:
-        stated = [v for v in (getattr(before, name), getattr(after, name)) if v is not None]
-        return pick(stated) if stated else None
-
-    return structs.replace(
-        after,
-        causes=(*after.causes, before.id),
-        target_kwh=most("target_kwh", max),
-        energy_min_kwh=most("energy_min_kwh", max),
-        ready_by_utc=most("ready_by_utc", min),
-    )
+def others_wishes(view: SessionView | None) -> dict[str, Needs]:
+    """What others than the driver asked of a session: it stays when the car says more of itself."""
+    return {} if view is None else {k: v for k, v in view.wishes.items() if k != DRIVER}
 
 
 def _forget(by_time: dict[int, Any], before_s: int) -> None:
