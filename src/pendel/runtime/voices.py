@@ -1,4 +1,4 @@
-"""Who asks for what: wishes of one voice put together, the driver's freely, others' only stricter."""
+"""Wishes of one voice put together: the driver's freely, those of others only stricter."""
 
 from collections.abc import Callable
 from typing import Any
