@@ -129,17 +129,20 @@ class PlanRecord(Record, frozen=True, tag="plan"):
     """A verified plan of one site: what each device should do per step.
 
     power_kw: per device id the planned AC power per step [kW], steps of step_s from begin_utc.
+    objective_eur, bound_eur: what it costs over its horizon and a proven lower bound of that; None
+    where the method knows none. sites: how many sites planned together the amounts are for.
     """
 
     site_id: str
     begin_utc: datetime
     step_s: int
-    objective_eur: float
-    bound_eur: float
+    objective_eur: float | None
+    bound_eur: float | None
     shortfall_kwh: float
     method: str
     power_kw: dict[str, list[float]] = msgspec.field(default_factory=dict)
     unmet: dict[str, str] = msgspec.field(default_factory=dict)
+    sites: int = 1
 
 
 class Setpoint(Record, frozen=True, tag="setpoint"):

@@ -1,5 +1,6 @@
 """A tiny scenario and a stand-in controller for tests of the runtime: no kernels, no planning."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -7,13 +8,14 @@ import numpy as np
 
 from pendel.adapters.memory_log import MemoryEventLog
 from pendel.adapters.store_url import Store
+from pendel.control.plan_result import PlanCost
 from pendel.control.state import Decision, FleetState, Knowledge
-from pendel.records import SessionEvent
+from pendel.records import Needs
 from pendel.runtime.area_tick import Area, Ports, Station
 from pendel.runtime.decider import no_feeders
 from pendel.runtime.engine import Runtime
 from pendel.runtime.fallback_decision import fallback_decision
-from pendel.runtime.state import SessionView
+from pendel.runtime.state import Lesson
 from pendel.scenario.columns import (
     Horizon,
     Prices,
@@ -97,6 +99,10 @@ class Modest:
     fault: Exception | None = None
     learned: list[str] = field(default_factory=list)
     held: dict[int, float] = field(default_factory=dict)
+    wishes: Mapping[str, Sequence[Needs]] = field(default_factory=dict)
+
+    def told(self, wishes: Mapping[str, Sequence[Needs]]) -> None:
+        self.wishes = wishes
 
     def refresh(self, state: FleetState, knowledge: Knowledge) -> None:
         self.held = {}
@@ -119,11 +125,20 @@ class Modest:
     def floors_kwh(self) -> FloatArray:
         return np.zeros(0)
 
+    def plan_costs(self) -> Mapping[int, PlanCost]:
+        return {}
+
     def schedules(self, state: FleetState, now_s: int) -> FloatArray | None:
         return np.tile(fallback_power_of(state)[:, None], (1, 4)) if len(state) else None
 
-    def ended(self, site: int, view: SessionView, left: SessionEvent) -> None:
-        self.learned.append(left.session_id)
+    def learn(self, sites: Sequence[int], lessons: Sequence[Lesson]) -> None:
+        self.learned += [lesson.session_id for lesson in lessons]
+
+    def memory(self) -> dict[str, float | list[float]]:
+        return {}
+
+    def recall(self, memory: Mapping[str, object], seen: Sequence[str]) -> None:
+        pass
 
 
 def fallback_power_of(state: FleetState) -> FloatArray:

@@ -57,7 +57,7 @@ def test_what_cannot_be_kept_is_said_at_plug_in() -> None:
     hours = (12.0 - 2.5) / 4
     assert promise.target_kwh == pytest.approx(10.0 + hours * 11.0 * 0.9)
     assert promise.asked_kwh == 45.0
-    assert "reaches" in promise.reason
+    assert promise.reason.startswith("45.0 kWh cannot be reached, the best possible is 33.5: ")
 
 
 def test_departures_are_learned_and_kept_promises_counted() -> None:
@@ -174,10 +174,18 @@ def test_wishes_of_others_only_tighten() -> None:
     tight = run.runtime.state.sessions["s1"].promise
     assert tight is not None
     assert (tight.asked_kwh, tight.ready_by_utc) == (50.0, START + timedelta(hours=4))
-    wish("driver", 30.0, 5.0)
+    wish("operator", 45.0, 4.5)  # nobody takes back what was promised, not even who asked for it
+    kept = run.runtime.state.sessions["s1"].promise
+    assert kept is not None
+    assert (kept.asked_kwh, kept.ready_by_utc) == (50.0, START + timedelta(hours=4))
+    wish("driver", 30.0, 3.0)  # the driver restates his own, what others need stays
     own = run.runtime.state.sessions["s1"].promise
     assert own is not None
-    assert (own.asked_kwh, own.ready_by_utc) == (30.0, START + timedelta(hours=5))
+    assert (own.asked_kwh, own.ready_by_utc) == (50.0, START + timedelta(hours=3))
+    wish("driver", 55.0, 6.0)
+    more = run.runtime.state.sessions["s1"].promise
+    assert more is not None
+    assert (more.asked_kwh, more.ready_by_utc) == (55.0, START + timedelta(hours=4))
 
 
 def test_impossible_wishes_are_all_named() -> None:

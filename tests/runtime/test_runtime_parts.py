@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 from small_world import START, small
 
 from pendel.clock import SimulatedClock
@@ -16,7 +17,7 @@ from pendel.records import Limit, Needs, PlanRecord, Promise, Rank, SessionEvent
 from pendel.runtime.area import Meters, fleet_state, knowledge, open_sessions, site_limits
 from pendel.runtime.fallback_decision import fallback_decision
 from pendel.runtime.loop import Loop, Stop, stop_on_signals
-from pendel.runtime.promising import next_morning, terms, tightened
+from pendel.runtime.promising import Terms, next_morning, terms, tightened
 from pendel.runtime.reasons import Moment, Order, causes, reason
 from pendel.runtime.risk import Risk, outlook
 from pendel.runtime.state import SessionView
@@ -53,8 +54,15 @@ def test_the_next_morning_is_seven_local(now: str, morning: str) -> None:
     assert next_morning(when, "Europe/Berlin") == datetime.fromisoformat(morning)
 
 
+def told_to(plugged: SessionEvent, energy_kwh: float, *wishes: Needs) -> Terms:
+    view = SessionView(plugged)
+    for wish in wishes:
+        view.wish(wish)
+    return terms(view, small().area.spec, energy_kwh, START)
+
+
 def test_without_a_word_it_is_eighty_percent_by_seven_never_below_twenty() -> None:
-    told = terms(event(), 10.0, None, START, "Europe/Berlin")
+    told = told_to(event(), 10.0)
     assert (told.target_kwh, told.asked_kwh, told.energy_min_kwh) == (40.0, 40.0, 10.0)
     assert told.ready_by_utc == datetime(2026, 3, 3, 6, 0, tzinfo=UTC)
     assert told.reason == ""
@@ -75,8 +83,8 @@ def test_a_promise_is_reachable_and_at_most_what_was_asked(
         id="n", at_utc=START, session_id="s", target_kwh=target, energy_min_kwh=minimum,
         ready_by_utc=ready,
     )  # fmt: skip
-    told = terms(event(energy_kwh=energy), energy, needs, START, "Europe/Berlin")
-    left = max((ready - START).total_seconds() / 3600, 0.0)
+    told = told_to(event(energy_kwh=energy), energy, needs)
+    left = max((ready - START).total_seconds() // 1 / 3600, 0.0)
     highest = min(energy + left * 9.0, 50.0)
     assert told.target_kwh == pytest.approx(min(target, max(highest, energy)))
     assert told.asked_kwh == target
@@ -84,18 +92,32 @@ def test_a_promise_is_reachable_and_at_most_what_was_asked(
 
 
 def test_nobody_else_loosens_or_pauses() -> None:
-    promise = Promise(
-        id="p", at_utc=START, session_id="s", ready_by_utc=START + timedelta(hours=5),
-        target_kwh=30.0, asked_kwh=30.0, energy_min_kwh=8.0, confidence=0.99,
-    )  # fmt: skip
-    wish = Needs(
-        id="n", at_utc=START, session_id="s", target_kwh=1.0, energy_min_kwh=0.0,
-        ready_by_utc=START + timedelta(hours=9), paused=True, source="operator",
-    )  # fmt: skip
-    tight = tightened(wish, promise)
-    assert (tight.target_kwh, tight.energy_min_kwh) == (30.0, 8.0)
-    assert tight.ready_by_utc == promise.ready_by_utc
-    assert not tight.paused
+    def wish(source: str, target: float, least: float, hours: float, paused: bool) -> Needs:
+        return Needs(
+            id=f"n-{source}", at_utc=START, session_id="s", target_kwh=target,
+            energy_min_kwh=least, ready_by_utc=START + timedelta(hours=hours), paused=paused,
+            source=source,
+        )  # fmt: skip
+
+    own = wish("driver", 30.0, 8.0, 5.0, False)
+    told = told_to(event(), 10.0, own, wish("operator", 1.0, 0.0, 9.0, True))
+    assert told == told_to(event(), 10.0, own)
+    assert told.ready_by_utc == START + timedelta(hours=5)
+    assert (told.target_kwh, told.energy_min_kwh) == (30.0, 8.0)
+    state = columns_of(30)[0]
+    asked = {"s1": [wish("operator", 1.0, 0.0, 9.0, True)], "s3": [wish("driver", 1, 0, 9, True)]}
+    assert tightened(state, asked).paused.tolist() == [False, True]
+    assert state.paused.tolist() == [False, False]
+
+
+def test_the_car_speaks_for_the_driver_and_is_overruled_by_him() -> None:
+    car = Needs(id="a", at_utc=START, session_id="s", target_kwh=45.0, source="car")
+    driver = Needs(id="b", at_utc=START, session_id="s", target_kwh=20.0)
+    assert told_to(event(), 10.0, car).asked_kwh == 45.0
+    modest = structs.replace(car, target_kwh=25.0)  # less than the usual 80 %
+    assert told_to(event(), 10.0, modest).asked_kwh == 25.0
+    told = told_to(event(), 10.0, car, driver)
+    assert (told.asked_kwh, told.energy_min_kwh) == (20.0, 10.0)
 
 
 @pytest.mark.parametrize(
@@ -217,6 +239,10 @@ def test_every_record_of_a_run_has_words() -> None:
     )  # fmt: skip
     assert "at least 1.50 EUR were needed" in words(plan)
     assert "3.0 kWh short" in words(plan)
+    swept = structs.replace(plan, objective_eur=None, bound_eur=None, method="sweep")
+    assert "what it costs as a whole is not computed" in words(swept)
+    shared = structs.replace(plan, bound_eur=None, sites=12)
+    assert "2.00 EUR for 12 sites together, no bound is proven" in words(shared)
 
 
 @pytest.mark.parametrize(

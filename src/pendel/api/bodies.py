@@ -19,7 +19,8 @@ class PromiseBody(msgspec.Struct, forbid_unknown_fields=True):
     ready_by_utc: When | None = None
     target_soc: Share | None = None
     minimum_soc: Share | None = None
-    charge_now: bool = False
+    charge_now: bool | None = None
+    paused: bool | None = None
 
 
 class LimitBody(msgspec.Struct, forbid_unknown_fields=True):

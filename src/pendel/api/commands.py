@@ -58,6 +58,10 @@ def set_promise(runtime: Runtime, caller: Caller, session_id: str, wish: Promise
     """Turn shares of the battery into a wish. Raises HttpError, InputError, StoreError."""
     view = visible_session(runtime, caller, session_id)
     capacity = view.event.capacity_kwh
+    source = "driver" if caller.role in OWN_WISH else str(caller.role)
+    before = view.wishes.get(source)
+    if source != "driver" and wish.paused:
+        raise HttpError(403, "only the driver can pause")
     runtime.set_needs(
         Needs(
             id="",
@@ -66,8 +70,11 @@ def set_promise(runtime: Runtime, caller: Caller, session_id: str, wish: Promise
             target_kwh=None if wish.target_soc is None else wish.target_soc * capacity,
             energy_min_kwh=None if wish.minimum_soc is None else wish.minimum_soc * capacity,
             ready_by_utc=None if wish.ready_by_utc is None else as_utc(wish.ready_by_utc),
-            charge_now=wish.charge_now,
-            source="driver" if caller.role in OWN_WISH else str(caller.role),
+            charge_now=wish.charge_now
+            if wish.charge_now is not None
+            else before is not None and before.charge_now,
+            paused=wish.paused if wish.paused is not None else before is not None and before.paused,
+            source=source,
         )
     )
 

@@ -10,6 +10,7 @@ from pendel.runtime.area_tick import Area, Station
 from pendel.runtime.engine import Runtime
 from pendel.runtime.risk import outlook
 from pendel.runtime.state import SessionView, State
+from pendel.runtime.warranting import budget_left, left_of
 from pendel.runtime.words import power_text
 
 PLAN_STEPS_SHOWN = 192
@@ -110,8 +111,20 @@ def session(runtime: Runtime, view: SessionView) -> dict[str, Any]:
             "deviation": _deviation(state, view),
         },
         "plan": plan_of(state.plans.get(event.site_id), view.device_id, now_utc),
+        "warranty": _warranty(area, state, view, now_utc),
         "reasons": [] if setpoint is None else [setpoint.reason],
     }
+
+
+def _warranty(
+    area: Area, state: State, view: SessionView, now_utc: datetime
+) -> dict[str, Any] | None:
+    """What the car's maker still allows to be discharged; None without a budget."""
+    left = budget_left(area.spec, state, view, area.meters_now or Meters(now_utc))
+    if left is None:
+        return None
+    values = {f"{name}_left": value for name, value in left_of(left).items()}
+    return {**values, "spent": view.event.vehicle_id in state.spent}
 
 
 def _deviation(state: State, view: SessionView) -> str | None:
@@ -129,7 +142,8 @@ def promise(view: SessionView, told: Promise) -> dict[str, Any]:
         "target_kwh": round(told.target_kwh, 3),
         "asked_kwh": round(told.asked_kwh, 3),
         "minimum_soc": round(told.energy_min_kwh / capacity, 4),
-        "charge_now": bool(view.needs and view.needs.charge_now),
+        "charge_now": view.charge_now,
+        "paused": view.paused,
         "confidence": told.confidence,
         "reason": told.reason,
     }
@@ -144,6 +158,10 @@ def plan_of(plan: PlanRecord | None, device_id: str, now_utc: datetime) -> dict[
     begin_s = plan.begin_utc.timestamp() + passed * plan.step_s
     return {
         "plan_id": plan.id,
+        "method": plan.method,
+        "objective_eur": plan.objective_eur,
+        "bound_eur": plan.bound_eur,
+        "sites": plan.sites,
         "begin_utc": format_utc(datetime.fromtimestamp(begin_s, plan.begin_utc.tzinfo)),
         "step_s": plan.step_s,
         "power_kw": powers,

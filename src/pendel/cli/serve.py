@@ -11,6 +11,7 @@ from pendel.cli.outcome import Outcome
 
 if TYPE_CHECKING:
     from pendel.config.server import ServerConfig
+    from pendel.control.warranty import WarrantyBudget
     from pendel.records import Mode
     from pendel.runtime.area_tick import Area
     from pendel.runtime.bridges.ocpp_bridge import OcppBridge
@@ -37,7 +38,8 @@ def run(args: argparse.Namespace) -> Outcome:
     config = load_server_config(args.config)
     stop = Stop()
     with stop_on_signals(stop):
-        runtime = Runtime(open_store(config.store, args.config.parent))
+        zones = {site.site_id: site.timezone for site in config.site}
+        runtime = Runtime(open_store(config.store, args.config.parent), zones)
         try:
             runtime.areas += areas_of(config, datetime.now(UTC))
             return _serve(config, runtime, stop)
@@ -136,6 +138,7 @@ def areas_of(config: "ServerConfig", now_utc: datetime) -> list["Area"]:
             export_permitted=(permitted,),
             timezone=site.timezone,
             mode=_widest(modes),
+            budgets=_budgets(config),
         )
         silence = Silence()
         areas.append(
@@ -148,6 +151,21 @@ def areas_of(config: "ServerConfig", now_utc: datetime) -> list["Area"]:
             )
         )
     return areas
+
+
+def _budgets(config: "ServerConfig") -> "dict[str, WarrantyBudget]":
+    """What makers allow to be discharged, by vehicle_id; a cap that is absent is none."""
+    import msgspec
+
+    from pendel.control.warranty import WarrantyBudget
+
+    found = {}
+    for vehicle in config.vehicle:
+        if vehicle.warranty_budget is not None:
+            caps = msgspec.structs.asdict(vehicle.warranty_budget)
+            stated = {name: cap for name, cap in caps.items() if cap is not None}
+            found[vehicle.vehicle_id] = WarrantyBudget(**stated)
+    return found
 
 
 def _widest(modes: "set[Mode]") -> "Mode":

@@ -5,7 +5,7 @@ apart: it plans on the readings from before a step and dispatches on those withi
 loop does, which ticks every few seconds while a plan lasts a quarter hour.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -23,7 +23,7 @@ from pendel.control.dispatch import (
 from pendel.control.fallback import charge_at_once, fallback_power
 from pendel.control.planning import Ended, Planning
 from pendel.control.state import Decision, FleetState, Knowledge
-from pendel.records import Mode
+from pendel.records import Mode, Needs
 from pendel.units import SECONDS_PER_HOUR, FloatArray, IntArray
 
 __all__ = ["Controller", "Ended"]
@@ -114,6 +114,10 @@ class Controller:
             rank=ranks(result, wanted, state, base),
             curtail_kw=result.curtail_kw,
         )
+
+    def restate(self, wishes: Mapping[str, Sequence[Needs]]) -> None:
+        """All that is asked of each session by session_id; changed ones are planned anew."""
+        self.planning.restate(wishes)
 
     def ended(self, sessions: Ended) -> None:
         """Sessions have ended: departures and kept promises are learned from."""

@@ -7,6 +7,7 @@ import numpy as np
 from pendel.control.dispatch import Network
 from pendel.control.outlook import Outlook
 from pendel.control.plan import PlanOptions, plan
+from pendel.control.plan_result import Plan
 from pendel.control.problem import PlanProblem, Units
 from pendel.control.state import FleetState, Knowledge
 from pendel.records import Mode
@@ -56,8 +57,8 @@ def plan_exactly(
     floor_kwh: FloatArray,
     last_kw: FloatArray,
     clock_s: Callable[[], float] | None,
-) -> FloatArray:
-    """Powers [M, K] of the units of a group, planned together with their sites.
+) -> Plan:
+    """The plan of the units [M] of a group, made together with their sites.
 
     last_kw [M, K]: the plan until now, followed on where the limit of LIVE_LIMIT_S seconds on
     clock_s (None: no limit in time) ends the search and nothing better was found.
@@ -67,7 +68,7 @@ def plan_exactly(
         state, group, sites, local, knowledge, outlook, network, mode, presence, floor_kwh
     )
     if clock_s is None:
-        return plan(problem, PlanOptions(binary_rounds=0, warm_kw=last_kw)).power_kw
+        return plan(problem, PlanOptions(binary_rounds=0, warm_kw=last_kw))
     begin_s, clock = clock_s(), clock_s
     options = PlanOptions(
         time_limit_s=LIVE_LIMIT_S,
@@ -75,7 +76,7 @@ def plan_exactly(
         warm_kw=last_kw,
         binary_rounds=0,
     )
-    return plan(problem, options).power_kw
+    return plan(problem, options)
 
 
 def problem_of_group(

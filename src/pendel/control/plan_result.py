@@ -42,6 +42,21 @@ class Violations:
 
 
 @dataclass(frozen=True, slots=True)
+class PlanCost:
+    """What the last plan of a site costs over its horizon, as far as it is known [EUR].
+
+    None where the plan was not made by solving the problem of the contract: the sweep and the
+    policy know neither. sites: how many sites the amounts are for, planned together.
+    """
+
+    method: str
+    objective_eur: float | None = None
+    bound_eur: float | None = None
+    shortfall_kwh: float = 0.0
+    sites: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """A plan of a PlanProblem. Shapes: N units, S sites, T steps, K reserve blocks.
 

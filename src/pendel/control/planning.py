@@ -5,7 +5,7 @@ plan expected it, when it does not follow orders, and when its plan has aged. Sm
 are solved exactly; many units are planned one after the other against their site's rest (`sweep`).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,11 +20,12 @@ from pendel.control.departures import DepartureModel
 from pendel.control.dispatch import Network
 from pendel.control.lone import lone_sites, plan_lone, room_of
 from pendel.control.outlook import Expectations, Outlook
-from pendel.control.promise import PromiseKeeper, select
+from pendel.control.plan_result import PlanCost
+from pendel.control.promise import PromiseKeeper
 from pendel.control.slots import NEVER, Slots
-from pendel.control.state import FleetState, Knowledge
+from pendel.control.state import FleetState, Knowledge, select
 from pendel.control.sweep_check import faulty_schedules
-from pendel.records import Mode
+from pendel.records import Mode, Needs
 from pendel.scenario.columns import StrArray
 from pendel.units import (
     PROMISE_TOLERANCE_KWH,
@@ -45,6 +46,8 @@ AGE_STEPS_MAX = 96
 LONE_UNITS_MAX = 160
 """Cars that the stochastic policy steers at most; more are planned by the sweep."""
 LONE_DEVIATION_KWH = 0.01
+POLICY, SWEEP = "policy", "sweep"
+"""Names of the ways to plan that know no cost of the whole plan."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +89,12 @@ class Planning:
         self.network = network
         self.end_s = end_s
         self.slots = Slots(HORIZON_STEPS_MAX, len(network.feeder))
+        self.costs: dict[int, PlanCost] = {}
         self._expectations = Expectations()
         self._known_until_s = 0
         self._news_at = 0
         self._seen_step: int | None = None
+        self._renewed = False
 
     def refresh(
         self, state: FleetState, knowledge: Knowledge
@@ -100,7 +105,8 @@ class Planning:
         self._pass_time(step)
         new = self.slots.match(state)
         off = self.slots.watch(state) if fresh_step else new[:0]
-        if fresh_step or len(new) or len(off):
+        if fresh_step or len(new) or len(off) or self._renewed:
+            self._renewed = False
             state = self._as_it_follows(state)
             outlook = self._expectations.outlook(knowledge, self._steps_ahead(knowledge.now_s))
             if outlook is not None:
@@ -108,6 +114,12 @@ class Planning:
                 self._plan(state, knowledge, outlook, step)
         wish, floor = self.slots.at(step)
         return wish, floor, ~self.slots.aged(step, AGE_STEPS_MAX - 1)
+
+    def restate(self, wishes: Mapping[str, Sequence[Needs]]) -> None:
+        """All that is asked of each session by session_id; where that has changed, the next
+        refresh plans anew, also within a step."""
+        changed = self.keeper.restate(wishes)
+        self._renewed = self.slots.forget_plans(changed) > 0 or self._renewed
 
     def ordered(self, power_kw: FloatArray, wish_kw: FloatArray, state: FleetState) -> None:
         """Remember what was ordered [N], to compare the next reading with, and what cars said
@@ -175,11 +187,15 @@ class Planning:
         valued = replace(state, terminal_eur_kwh=self._end_values(state, knowledge, outlook))
         columns = (step + np.arange(outlook.steps)) % self.slots.ring
         last_kw = self.slots.schedule_kw[self.slots.row[group]][:, columns]
-        power = plan_exactly(
+        plan = plan_exactly(
             valued, group, knowledge, outlook, self.network, self.mode, presence, floor,
             last_kw, self.clock_s,
         )  # fmt: skip
-        self.slots.put(group, power, step)
+        self.slots.put(group, plan.power_kw, step)
+        sites = np.unique(state.site[group]).tolist()
+        lacking = float(plan.shortfall_kwh.sum())
+        cost = PlanCost(plan.method, plan.objective_eur, plan.bound_eur, lacking, len(sites))
+        self.costs.update(dict.fromkeys(sites, cost))
         self.slots.put_floors(group, floor, step)
 
     def _due_lone(self, state: FleetState, lone: BoolArray, step: int) -> IntArray:
@@ -208,6 +224,7 @@ class Planning:
         if len(units) == 0:
             return
         few = select(state, units)
+        self.costs.update(dict.fromkeys(few.site.tolist(), PlanCost(POLICY)))
         presence = self.departures.presence(few, knowledge.now_s, self.step_s, outlook.steps)
         columns = (step + np.arange(outlook.steps)) % self.slots.ring
         others = self.slots.cars_kw[:, columns]
@@ -248,6 +265,7 @@ class Planning:
         from pendel.control.sweep_kernels import sweep
 
         slots, steps = self.slots, outlook.steps
+        self.costs.update(dict.fromkeys(state.site[todo].tolist(), PlanCost(SWEEP)))
         presence, floor = self._promises(state, todo, knowledge, outlook, careful=False)
         base = outlook.load_kw - outlook.pv_kw
         low = np.repeat(-knowledge.export_limit_kw[:, None], steps, axis=1)

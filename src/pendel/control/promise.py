@@ -13,7 +13,7 @@ Needs come from the driver, the fleet or the site. The driver may restate his ow
 tighten (more energy, earlier, a higher minimum) and never loosen. See docs/concepts/promise.md.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -86,6 +86,13 @@ class PromiseKeeper:
         """Take in needs of one source for one session; a source's newer needs replace its own."""
         self._needs.setdefault(needs.session_id, {})[needs.source] = needs
 
+    def restate(self, wishes: Mapping[str, Sequence[Needs]]) -> list[str]:
+        """Replace everything that is asked, by session_id; returns the sessions whose needs are
+        not those of before. The live loop knows all needs from its log at every moment."""
+        now = {name: {needs.source: needs for needs in own} for name, own in wishes.items() if own}
+        before, self._needs = self._needs, now
+        return [name for name in {**before, **now} if before.get(name) != now.get(name)]
+
     def forget(self, session_ids: Sequence[str]) -> None:
         """Drop what is remembered of sessions that ended."""
         for session_id in session_ids:
@@ -131,12 +138,17 @@ class PromiseKeeper:
     def at_plug_in(self, state: FleetState, now_s: int, step_s: int) -> Offer:
         """What can be promised to each unit, and why not more [N].
 
-        With a stated departure the target is limited to what charging at once reaches until
-        then (whole steps); without one the time of the earliest completion is said instead.
+        With a stated departure or a ready-by (the earlier one) the target is limited to what
+        charging at once reaches until then (whole steps); without any the time of the earliest
+        completion is said instead.
         """
         tight, ready_s = self.with_needs(state)
-        by_s = np.where(ready_s != UNKNOWN_S, ready_s, tight.stated_depart_s)
-        stated = by_s != UNKNOWN_S
+        told_s, never_s = tight.stated_depart_s, np.iinfo(np.int64).max
+        by_s = np.minimum(
+            np.where(ready_s == UNKNOWN_S, never_s, ready_s),
+            np.where(told_s == UNKNOWN_S, never_s, told_s),
+        )
+        stated = by_s != never_s
         begin_s = -(-np.maximum(now_s, tight.arrive_s) // step_s) * step_s
         gain_kwh = tight.charge_max_kw * tight.charge_efficiency * step_s / SECONDS_PER_HOUR
         left = np.maximum(by_s // step_s - begin_s // step_s, 0)
@@ -280,6 +292,30 @@ class PromiseKeeper:
         """Promises that may still break, in the ledger."""
         return LEDGER_AIM * (1.0 - self.confidence) * self.counted - self.broken
 
+    def memory(self) -> dict[str, float | list[float]]:
+        """What was learned of risk, as plain numbers, for who must know it again later."""
+        return {
+            "counted": float(self.counted),
+            "broken": float(self.broken),
+            "spent": self._spent,
+            "met": float(len(self._seen)),
+            "ladder_sum": self._ladder_sum.tolist(),
+            "ladder_weight": self._ladder_weight,
+        }
+
+    def recall(self, memory: Mapping[str, object], seen: Sequence[str]) -> None:
+        """Know again what `memory` told; what it does not hold stays. seen: units met before."""
+        numbers = {k: float(v) for k, v in memory.items() if isinstance(v, float | int)}
+        self.counted = int(numbers.get("counted", self.counted))
+        self.broken = int(numbers.get("broken", self.broken))
+        self._spent = numbers.get("spent", self._spent)
+        ladder = memory.get("ladder_sum")
+        if isinstance(ladder, list) and len(ladder) == len(LADDER_EUR):
+            self._ladder_sum = np.array(ladder, dtype=np.float64)
+            self._ladder_weight = numbers.get("ladder_weight", 0.0)
+        if numbers.get("met", 0.0) > 0.0:
+            self._seen.update(seen)
+
     def calibration(self) -> float:
         """Promises broken over those the model expected to break, shrunk to 1, at least 0.5."""
         return max((CALIBRATION + self.broken) / (CALIBRATION + self._spent), 0.5)
@@ -365,8 +401,3 @@ class PromiseKeeper:
                     few, seen, import_eur_kwh, export_eur_kwh, price_row[rows], now_s, step_s
                 )
             )
-
-
-def select(state: FleetState, rows: IntArray) -> FleetState:
-    """The given rows of all columns of a state."""
-    return FleetState(**{name: getattr(state, name)[rows] for name in FleetState.__slots__})

@@ -4,6 +4,8 @@ Slots are rows of ring buffers over absolute steps (step t in column t % ring), 
 copied as time goes by; a unit keeps its slot from plug to unplug.
 """
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from pendel.control.state import FleetState
@@ -191,6 +193,12 @@ class Slots:
         """(planned power, floor) [N] of the connected units in an absolute step."""
         column = step % self.ring
         return self.schedule_kw[self.row, column], self.floor_kwh[self.row, column]
+
+    def forget_plans(self, names: Iterable[str]) -> int:
+        """Units whose plan stands no more, by name; unknown ones are passed over. How many."""
+        rows = [self._row_of[name] for name in names if name in self._row_of]
+        self.planned_at[rows] = NEVER
+        return len(rows)
 
     def aged(self, step: int, at_most: int) -> BoolArray:
         """Which units [N] have a plan older than at_most steps."""

@@ -46,6 +46,11 @@ class FleetState:
         return len(self.capacity_kwh)
 
 
+def select(state: FleetState, rows: IntArray) -> FleetState:
+    """The given rows of all columns of a state."""
+    return FleetState(**{name: getattr(state, name)[rows] for name in FleetState.__slots__})
+
+
 @dataclass(slots=True)
 class Knowledge:
     """What is knowable at now_s about the sites [S] and the coming steps.

@@ -6,20 +6,42 @@ exactly as the simulation fills them from a scenario; nothing in them comes from
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 
 from pendel.control.limits import FUSE, SiteLimit, in_force, limit_of_site
 from pendel.control.state import FleetState, Knowledge
-from pendel.records import Mode, Reading
+from pendel.control.warranty import WarrantyBudget
+from pendel.records import Mode, Reading, SessionEvent
 from pendel.runtime.state import HISTORY_S, LOAD_SUFFIX, PV_SUFFIX, SessionView, State
 from pendel.scenario.columns import UNKNOWN_S
 from pendel.units import FloatArray
 
+STORAGE = "storage"
+"""Phase of what stands in for a stationary battery."""
+ALWAYS_UTC = datetime(1970, 1, 1, tzinfo=UTC)
 UNSEEN_S = 1e9
 """Age of a reading that never came [s]."""
+DEFAULT_TARGET_SOC, DEFAULT_MINIMUM_SOC = 0.8, 0.2
+"""What is promised to a driver who says nothing (contract, server)."""
+
+
+@dataclass(frozen=True, slots=True)
+class StorageSpec:
+    """A stationary battery of a site: energies kWh, powers kW (amounts); its device is named
+    storage_id. energy_kwh: what it is taken to hold before its first reading."""
+
+    storage_id: str
+    site_id: str
+    capacity_kwh: float
+    energy_kwh: float
+    charge_max_kw: float
+    discharge_max_kw: float
+    charge_efficiency: float = 1.0
+    discharge_efficiency: float = 1.0
+    wear_eur_kwh: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +50,8 @@ class AreaSpec:
 
     mode, confidence, step_s, timezone: as of the controller. export_permitted: False = nothing is
     fed into the grid (V2H stays possible). shared_import_limit_kw: of what is above all sites;
-    limits_above: there are feeders or a portfolio with limits.
+    limits_above: there are feeders or a portfolio with limits; budgets: what makers allow to be
+    discharged, per vehicle_id; storages: stationary batteries.
     """
 
     name: str
@@ -44,6 +67,8 @@ class AreaSpec:
     simulated: bool = False
     shared_import_limit_kw: float = float("inf")
     limits_above: bool = False
+    budgets: Mapping[str, WarrantyBudget] = field(default_factory=dict)
+    storages: tuple[StorageSpec, ...] = ()
 
     @property
     def import_limit_total_kw(self) -> float:
@@ -82,8 +107,35 @@ def open_sessions(spec: AreaSpec, state: State) -> list[SessionView]:
     return [view for view in state.sessions.values() if view.event.site_id in sites]
 
 
+def storage_views(spec: AreaSpec) -> list[SessionView]:
+    """The stationary batteries, in the form the loop knows cars in: always there, nothing
+    promised. They stand in no log; what they hold is read."""
+    return [
+        SessionView(
+            SessionEvent(
+                id="",
+                at_utc=ALWAYS_UTC,
+                session_id=storage.storage_id,
+                site_id=storage.site_id,
+                phase=STORAGE,
+                capacity_kwh=storage.capacity_kwh,
+                energy_kwh=storage.energy_kwh,
+                charge_max_kw=storage.charge_max_kw,
+                discharge_max_kw=storage.discharge_max_kw,
+                charge_efficiency=storage.charge_efficiency,
+                discharge_efficiency=storage.discharge_efficiency,
+                wear_eur_kwh=storage.wear_eur_kwh,
+                simulated=spec.simulated,
+            )
+        )
+        for storage in spec.storages
+    ]
+
+
 def fleet_state(spec: AreaSpec, views: Sequence[SessionView], meters: Meters) -> FleetState:
-    """Columns of the connected cars [N], energies and powers from the newest readings."""
+    """Columns of the connected cars and batteries [N], energies and powers from the newest
+    readings. Targets and minimums are those of a driver who says nothing: wishes come on top
+    (`promising.tightened`)."""
     index = {site: i for i, site in enumerate(spec.site_id)}
     events = [view.event for view in views]
 
@@ -94,7 +146,7 @@ def fleet_state(spec: AreaSpec, views: Sequence[SessionView], meters: Meters) ->
         unit_id=np.array([e.session_id for e in events], dtype=np.str_),
         vehicle_id=np.array([e.vehicle_id for e in events], dtype=np.str_),
         site=np.array([index[e.site_id] for e in events], dtype=np.int64),
-        is_session=np.ones(len(events), dtype=np.bool_),
+        is_session=np.array([e.phase != STORAGE for e in events], dtype=np.bool_),
         arrive_s=np.array([int(e.at_utc.timestamp()) for e in events], dtype=np.int64),
         stated_depart_s=np.array([_stated_s(view) for view in views], dtype=np.int64),
         capacity_kwh=floats([e.capacity_kwh for e in events]),
@@ -110,13 +162,14 @@ def fleet_state(spec: AreaSpec, views: Sequence[SessionView], meters: Meters) ->
         terminal_eur_kwh=floats([e.terminal_eur_kwh for e in events]),
         power_kw=floats([meters.kw(view.device_id) for view in views]),
         reading_age_s=floats([meters.age_s(view.device_id) for view in views]),
-        charge_now=np.array([bool(v.needs and v.needs.charge_now) for v in views], dtype=np.bool_),
-        paused=np.array([bool(v.needs and v.needs.paused) for v in views], dtype=np.bool_),
+        charge_now=np.zeros(len(views), dtype=np.bool_),
+        paused=np.zeros(len(views), dtype=np.bool_),
     )
 
 
 def site_limits(spec: AreaSpec, state: State, now_utc: datetime) -> list[SiteLimit]:
-    """The limits in force per site, each with the records that bind."""
+    """The limits in force per site, each with the records that bind. Nothing is fed into a grid
+    that is down."""
     orders = [limit for limit in state.limits.values() if in_force(limit, now_utc)]
     fuse_id = {limit.site_id: limit.id for limit in orders if limit.source == FUSE}
     found = []
@@ -129,6 +182,14 @@ def site_limits(spec: AreaSpec, state: State, now_utc: datetime) -> list[SiteLim
             now_utc,
             export_permitted=spec.export_permitted[index],
         )
+        if site in state.outages:
+            outage_id = state.outages[site]
+            limit = replace(
+                limit,
+                export_limit_kw=0.0,
+                export_source="the outage",
+                causes=(outage_id, *limit.causes),
+            )
         if FUSE in (limit.import_source, limit.export_source) and site in fuse_id:
             limit = replace(limit, causes=(*limit.causes, fuse_id[site]))
         found.append(limit)
@@ -158,7 +219,7 @@ def knowledge(
     tick; within one step its long columns are used again."""
     now_s = int(meters.now_utc.timestamp())
     step_now_s = now_s - now_s % spec.step_s
-    current = _current(spec, meters, limits, peak_kw)
+    current = _current(spec, state, meters, limits, peak_kw)
     if previous is not None and previous.now_s // spec.step_s == now_s // spec.step_s:
         return replace(previous, now_s=now_s, **current)
     past_steps = range(max(begin_s, step_now_s - HISTORY_S), step_now_s, spec.step_s)
@@ -184,7 +245,11 @@ def knowledge(
 
 
 def _current(
-    spec: AreaSpec, meters: Meters, limits: Sequence[SiteLimit], peak_kw: Mapping[str, float]
+    spec: AreaSpec,
+    state: State,
+    meters: Meters,
+    limits: Sequence[SiteLimit],
+    peak_kw: Mapping[str, float],
 ) -> dict[str, Any]:
     """The part of the knowledge that may change with every tick [S]."""
     loads = [site + LOAD_SUFFIX for site in spec.site_id]
@@ -194,7 +259,7 @@ def _current(
         "import_limit_kw": np.array([limit.import_limit_kw for limit in limits]),
         "export_limit_kw": np.array([limit.export_limit_kw for limit in limits]),
         "peak_so_far_kw": np.array([peak_kw.get(site, 0.0) for site in spec.site_id]),
-        "grid_up": np.ones(len(spec.site_id), dtype=np.bool_),
+        "grid_up": np.array([site not in state.outages for site in spec.site_id]),
         "reading_age_s": np.array([meters.age_s(device) for device in loads]),
     }
 
@@ -247,8 +312,14 @@ def _energy_kwh(view: SessionView, meters: Meters) -> float:
 
 
 def _target_kwh(view: SessionView) -> float:
-    return view.event.energy_kwh if view.promise is None else view.promise.asked_kwh
+    share = 0.0 if view.event.phase == STORAGE else DEFAULT_TARGET_SOC
+    return share * view.event.capacity_kwh
 
 
 def _minimum_kwh(view: SessionView) -> float:
-    return 0.0 if view.promise is None else view.promise.energy_min_kwh
+    """The usual minimum, but not more than the driver's own target."""
+    if view.event.phase == STORAGE:
+        return 0.0
+    own = None if view.needs is None else view.needs.target_kwh
+    usual = DEFAULT_MINIMUM_SOC * view.event.capacity_kwh
+    return usual if own is None else min(usual, own)

@@ -6,7 +6,7 @@ Everything is durable before it takes effect. A part that fails is replaced by t
 for this round, and the tick says so in its `health`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -14,29 +14,44 @@ from typing import Protocol
 import numpy as np
 
 from pendel.control.limits import FUSE
+from pendel.control.plan_result import PlanCost
 from pendel.control.state import RANKS, Decision, FleetState, Knowledge
 from pendel.ports import ChargerPort, MeterPort, PlugPort, PriceSource
 from pendel.records import Limit, Needs, Promise, Rank, SessionEvent, Setpoint, Signal, Tick
-from pendel.runtime.area import AreaSpec, Meters, fleet_state, knowledge, open_sessions, site_limits
+from pendel.runtime.area import (
+    AreaSpec,
+    Meters,
+    fleet_state,
+    knowledge,
+    open_sessions,
+    site_limits,
+    storage_views,
+)
 from pendel.runtime.checks import deviations
 from pendel.runtime.delivering import DeliveryBook
 from pendel.runtime.fallback_decision import fallback_decision
 from pendel.runtime.journal import Batch, Journal
+from pendel.runtime.learning import Learner, learn_again, learn_now
 from pendel.runtime.metering import StepMeters
 from pendel.runtime.plan_records import record_plans
 from pendel.runtime.pricing import PriceBook
-from pendel.runtime.promising import needed_kwh, terms
+from pendel.runtime.promising import needed_kwh, terms, tightened, wishes_of
 from pendel.runtime.reasons import Moment, Order, causes, reason
 from pendel.runtime.sending import CHANGED_KW, to_send
-from pendel.runtime.state import PV_SUFFIX, SessionView, State, merged
+from pendel.runtime.state import PV_SUFFIX, PriceTable, SessionView, State, others_wishes
+from pendel.runtime.warranting import allowances, limited, tell
 from pendel.units import POWER_MAX_KW, FloatArray
 
 HEALTHY = "ok"
 FALLBACK = "safe fallback"
 
 
-class Decider(Protocol):
+class Decider(Learner, Protocol):
     """What the loop needs of `control.controller.Controller`."""
+
+    def told(self, wishes: Mapping[str, Sequence[Needs]]) -> None:
+        """What is asked of each session, by session_id; a changed one is planned anew."""
+        ...
 
     def refresh(self, state: FleetState, knowledge: Knowledge) -> None:
         """Bring wishes up to date; plans where that is due."""
@@ -54,12 +69,12 @@ class Decider(Protocol):
         """Energy [N] the promises need at the end of this step (NaN = nothing)."""
         ...
 
-    def schedules(self, state: FleetState, now_s: int) -> FloatArray | None:
-        """Planned powers [N, K] from the current step on; None where nothing is planned."""
+    def plan_costs(self) -> Mapping[int, PlanCost]:
+        """By index of the site what its last plan costs, as far as it is known."""
         ...
 
-    def ended(self, site: int, view: SessionView, left: SessionEvent) -> None:
-        """A session ended: learn from its departure."""
+    def schedules(self, state: FleetState, now_s: int) -> FloatArray | None:
+        """Planned powers [N, K] from the current step on; None where nothing is planned."""
         ...
 
 
@@ -120,17 +135,21 @@ class Area:
                     export_limit_kw=most_out,
                 )
         journal.commit(batch)
-        for view in journal.state.ended:
-            if view.event.site_id in spec.site_id and view.ended is not None:
-                self._teach(view, view.ended)
+        self._learn(lambda: learn_again(self.decider, spec, journal.state))
 
     def intake(self, journal: Journal, now_utc: datetime) -> None:
         """Plugs, wishes, promises and prices of now become part of the state."""
         batch = journal.batch(now_utc)
         events = self.ports.plug.plug_events(now_utc)
+        ended: list[tuple[SessionView, SessionEvent]] = []
         for event in events:
-            if isinstance(event, SessionEvent):
-                self._plug(batch, journal.state, event, events)
+            if isinstance(event, SessionEvent) and event.phase == "plugged":
+                self._plug(batch, event, events, journal.state.sessions.get(event.session_id))
+            elif isinstance(event, SessionEvent):
+                plugged = journal.state.sessions.get(event.session_id)
+                left = batch.adopt(event, () if plugged is None else (plugged.event.id,))
+                ended += [] if plugged is None else [(plugged, left)]
+        self._learn(lambda: learn_now(self.decider, self.spec, batch, ended))
         self.book.publish(batch, self.spec, self.ports.prices, journal.state, now_utc)
         journal.commit(batch)
 
@@ -140,15 +159,19 @@ class Area:
         notes: list[str] = []
         meters = Meters(now_utc, {r.device_id: r for r in self.ports.meter.readings(now_utc)})
         self.meters_now = meters
-        views = open_sessions(self.spec, state)
-        columns = fleet_state(self.spec, views, meters)
+        cars = open_sessions(self.spec, state)
+        wishes = {view.event.session_id: wishes_of(view, self.spec, now_utc) for view in cars}
+        views = [*cars, *storage_views(self.spec)]
+        columns = tightened(fleet_state(self.spec, views, meters), wishes)
+        allowed = allowances(self.spec, state, views, meters)
+        columns = limited(columns, allowed, self.spec)
         limits = site_limits(self.spec, state, now_utc)
         rows = self.book.rows(self.spec)
         known = knowledge(
             self.spec, state, meters, limits, rows, self.begin_s, state.peaks(now_utc), self._known
         )
         self._known = known
-        decision = self._decide(views, columns, known, state, now_utc, notes)
+        decision = self._decide(views, wishes, columns, known, state, now_utc, notes)
         stale = int((columns.reading_age_s > 2.0 * self.spec.step_s).sum())
         notes += [f"{stale} stale readings"] if stale else []
         notes += [self.book.trouble] if self.book.trouble else []
@@ -157,12 +180,23 @@ class Area:
         price_id = [state.prices[rows.names[row]].signal_id for row in rows.row]
         cars_kw = np.bincount(columns.site, decision.power_kw, minlength=len(known.load_kw))
         net_kw = known.load_kw - known.pv_kw + decision.curtail_kw + cars_kw
-        moment = Moment(
-            known, limits, price_id, self._plans(state), self.spec.timezone, net_kw.tolist()
-        )
+        told = tell(batch, state, views, allowed)
+        plans, zone = self._plans(state), self.spec.timezone
+        moment = Moment(known, limits, price_id, plans, zone, net_kw.tolist(), told)
         self._store(batch, state, views, columns, decision, moment, meters)
         journal.commit(batch)
         return [record for record in batch.records if isinstance(record, Setpoint)]
+
+    def close_books(self, journal: Journal, now_utc: datetime) -> None:
+        """Meters and deliveries of the boundary at which a run ends; decides nothing."""
+        meters = Meters(now_utc, {r.device_id: r for r in self.ports.meter.readings(now_utc)})
+        self.meters_now, batch = meters, journal.batch(now_utc)
+        limits = site_limits(self.spec, journal.state, now_utc)
+        rows = self.book.rows(self.spec)
+        prices = [journal.state.prices.get(rows.names[row], PriceTable()) for row in rows.row]
+        self.meters.record(batch, self.spec, journal.state, meters, limits)
+        self.deliveries.record(batch, self.spec, meters, [table.signal_id for table in prices])
+        journal.commit(batch)
 
     def _plans(self, state: State) -> list[str]:
         plans = [state.plans.get(site) for site in self.spec.site_id]
@@ -171,44 +205,30 @@ class Area:
     def _plug(
         self,
         batch: Batch,
-        state: State,
         event: SessionEvent,
         events: Sequence[SessionEvent | Needs],
+        before: SessionView | None,
     ) -> None:
-        if event.phase != "plugged":
-            plugged = state.sessions.get(event.session_id)
-            batch.adopt(event, () if plugged is None else (plugged.event.id,))
-            if plugged is not None:
-                self._teach(plugged, event)
-            return
         stored = batch.adopt(event)
-        wishes: Needs | None = None
+        view, causes = SessionView(stored, others_wishes(before)), [stored.id]
         for wish in events:
             if isinstance(wish, Needs) and wish.session_id == event.session_id:
-                wishes = merged(wishes, batch.adopt(wish, (stored.id,)))
-        told = terms(stored, stored.energy_kwh, wishes, event.at_utc, self.spec.timezone)
-        batch.add(
-            Promise,
-            causes=(stored.id,) if wishes is None else (stored.id, wishes.id),
-            session_id=stored.session_id,
-            ready_by_utc=told.ready_by_utc,
-            target_kwh=told.target_kwh,
-            asked_kwh=told.asked_kwh,
-            energy_min_kwh=told.energy_min_kwh,
-            confidence=self.spec.confidence,
-            reason=told.reason,
-        )
+                view.wish(batch.adopt(wish, (stored.id,)))
+        causes += [wish.id for wish in view.wishes.values()]
+        told = terms(view, self.spec, stored.energy_kwh, event.at_utc)
+        batch.add(Promise, causes=tuple(causes), session_id=stored.session_id, **told.fields)
 
-    def _teach(self, view: SessionView, left: SessionEvent) -> None:
-        """A fault in learning must not keep the departure out of the log."""
+    def _learn(self, lesson: Callable[[], None]) -> None:
+        """A fault in learning must not keep a departure out of the log."""
         try:
-            self.decider.ended(self.spec.site_id.index(left.site_id), view, left)
+            lesson()
         except Exception as error:  # what is learned is a help, never a condition
             self.health = f"learning failed ({type(error).__name__}: {error})"
 
     def _decide(
         self,
         views: Sequence[SessionView],
+        wishes: Mapping[str, Sequence[Needs]],
         columns: FleetState,
         known: Knowledge,
         state: State,
@@ -217,6 +237,7 @@ class Area:
     ) -> Decision:
         """The controller's decision, or the safe fallback where it fails."""
         try:
+            self.decider.told(wishes)
             self.decider.refresh(columns, known)
             for unit, view in enumerate(views):
                 hand = standing_hand(state, view.device_id, now_utc)
@@ -245,7 +266,9 @@ class Area:
         deviations(batch, state, views, meters)
         planned_kw = self._schedules(columns, moment.known.now_s)
         if planned_kw is not None:
-            plans = record_plans(batch, self.spec, state, views, planned_kw, moment)
+            plans = record_plans(
+                batch, self.spec, state, views, planned_kw, moment, self.decider.plan_costs()
+            )
             moment = replace(moment, plan_id=plans)
         changed = np.flatnonzero(
             to_send(

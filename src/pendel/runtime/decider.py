@@ -2,19 +2,20 @@
 schedules written down as plans."""
 
 import time
-from datetime import datetime
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from pendel.control.controller import Controller
 from pendel.control.dispatch import SERVICE, Network, network_of
+from pendel.control.plan_result import PlanCost
 from pendel.control.planning import Ended
 from pendel.control.state import Decision, FleetState, Knowledge
-from pendel.records import Mode, SessionEvent
+from pendel.records import Mode, Needs
 from pendel.runtime.area import AreaSpec
-from pendel.runtime.state import SessionView, could_be_kept
-from pendel.scenario.columns import UNKNOWN_S, Feeders
-from pendel.units import FloatArray, IntArray
+from pendel.runtime.state import Lesson
+from pendel.scenario.columns import Feeders
+from pendel.units import FloatArray
 
 
 class LiveController:
@@ -30,6 +31,10 @@ class LiveController:
             clock_s=time.monotonic,
         )
 
+    def told(self, wishes: Mapping[str, Sequence[Needs]]) -> None:
+        """What is asked of each session; a changed one is planned anew."""
+        self.controller.restate(wishes)
+
     def refresh(self, state: FleetState, knowledge: Knowledge) -> None:
         """Bring wishes up to date; plans where that is due."""
         self.controller.refresh(state, knowledge)
@@ -43,28 +48,40 @@ class LiveController:
         """Setpoints inside every limit."""
         return self.controller.dispatch(state, knowledge)
 
-    def ended(self, site: int, view: SessionView, left: SessionEvent) -> None:
-        """A session ended: its departure and its promise are learned from."""
-        plugged, promise = view.event, view.promise
-        stated = plugged.stated_depart_utc
-        target_kwh = 0.0 if promise is None else promise.asked_kwh
-        counted = promise is not None and could_be_kept(plugged, promise, left)
+    def learn(self, sites: Sequence[int], lessons: Sequence[Lesson]) -> None:
+        """Sessions ended, oldest first: their departures and promises are learned from."""
+        columns = list(zip(*lessons, strict=True))
+        if not columns:
+            return
+        _, vehicle, session, arrive, stated, depart, lacked, counted = columns
         self.controller.ended(
             Ended(
-                site=np.array([site], dtype=np.int64),
-                vehicle_id=np.array([plugged.vehicle_id], dtype=np.str_),
-                unit_id=np.array([plugged.session_id], dtype=np.str_),
-                arrive_s=_epoch(plugged.at_utc),
-                stated_depart_s=_epoch(stated),
-                depart_s=_epoch(left.at_utc),
-                lacked_kwh=np.array([target_kwh - left.energy_kwh]),
-                counted=np.array([counted], dtype=np.bool_),
+                site=np.array(sites, dtype=np.int64),
+                vehicle_id=np.array(vehicle, dtype=np.str_),
+                unit_id=np.array(session, dtype=np.str_),
+                arrive_s=np.array(arrive, dtype=np.int64),
+                stated_depart_s=np.array(stated, dtype=np.int64),
+                depart_s=np.array(depart, dtype=np.int64),
+                lacked_kwh=np.array(lacked, dtype=np.float64),
+                counted=np.array(counted, dtype=np.bool_),
             )
         )
+
+    def memory(self) -> dict[str, float | list[float]]:
+        """What is known of risk beyond the lessons, to be written down."""
+        return self.controller.planning.keeper.memory()
+
+    def recall(self, memory: Mapping[str, object], seen: Sequence[str]) -> None:
+        """Take up what was written down; seen: sessions that were met before that."""
+        self.controller.planning.keeper.recall(memory, seen)
 
     def floors_kwh(self) -> FloatArray:
         """Energy [N] the promises need at the end of this step (NaN = nothing)."""
         return self.controller.floors_kwh
+
+    def plan_costs(self) -> Mapping[int, PlanCost]:
+        """By index of the site what its last plan costs."""
+        return self.controller.planning.costs
 
     def schedules(self, state: FleetState, now_s: int) -> FloatArray | None:
         """Planned powers [N, K] from the current step on; None where nothing is planned."""
@@ -76,12 +93,6 @@ class LiveController:
         columns = (now_s // self.controller.step_s + np.arange(slots.ring)) % slots.ring
         planned: FloatArray = slots.schedule_kw[slots.row[:, None], columns]
         return planned
-
-
-def _epoch(when_utc: datetime | None) -> IntArray:
-    """One time as epoch seconds [1]."""
-    seconds = UNKNOWN_S if when_utc is None else int(when_utc.timestamp())
-    return np.array([seconds], dtype=np.int64)
 
 
 def no_feeders() -> Feeders:

@@ -6,7 +6,7 @@ the loop (`runtime.loop`). Nobody else changes the state.
 
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 
@@ -15,8 +15,8 @@ from pendel.errors import InputError, NotFoundError, Problem, StoreError
 from pendel.records import AnyRecord, Limit, Needs, Promise, Setpoint, Signal
 from pendel.runtime.area_tick import HEALTHY, Area
 from pendel.runtime.journal import Journal
-from pendel.runtime.promising import terms, tightened
-from pendel.runtime.state import LIMIT_DELETED, OPERATOR, UNHEARD, SessionView, State, merged
+from pendel.runtime.promising import terms
+from pendel.runtime.state import LIMIT_DELETED, OPERATOR, OUTAGE, UNHEARD, SessionView, State
 
 LOG = logging.getLogger("pendel.runtime")
 LIMITS_MAX = 10_000
@@ -26,10 +26,12 @@ HAND_SECONDS_MAX = 86_400.0
 class Runtime:
     """One process: a store, its state, its areas."""
 
-    def __init__(self, store: Store) -> None:
-        """Replay the store. Raises ChainError, StoreError."""
+    def __init__(self, store: Store, timezones: Mapping[str, str] | None = None) -> None:
+        """Replay the store; timezones: of the sites, for what counts per month (else UTC).
+
+        Raises ChainError, StoreError."""
         self.store = store
-        self.journal = Journal(store)
+        self.journal = Journal(store, timezones)
         self.areas: list[Area] = []
         self.version = 0
         self.store_trouble = ""
@@ -87,6 +89,22 @@ class Runtime:
             self._notify()
             return ordered
 
+    def close_books(self, now_utc: datetime) -> None:
+        """Read the meters of a boundary without deciding anything: a run that ends there has its
+        last quarter hour measured and delivered. Who comes or goes then belongs to the next run.
+        A store that fails is told in `health`."""
+        with self._lock:
+            self.now_utc, self.store_trouble = now_utc, ""
+            for area in self.areas:
+                try:
+                    area.close_books(self.journal, now_utc)
+                except StoreError as error:
+                    self.store_trouble = str(error)
+                except Exception as error:  # one area's fault must not stop the others
+                    LOG.exception("closing the books of %s failed", area.spec.name)
+                    area.health = f"closing failed ({type(error).__name__}: {error})"
+            self._notify()
+
     @property
     def health(self) -> str:
         """ "ok" or what is wrong, in words."""
@@ -120,22 +138,13 @@ class Runtime:
             now_utc, view = self._now(), self.session(wishes.session_id)
             _check_needs(wishes, view, now_utc)
             batch = self.journal.batch(now_utc)
-            stored = batch.adopt(tightened(wishes, view.promise), (view.event.id,))
+            stored = batch.adopt(wishes, (view.event.id,))
             area = self.area_of(view.event.site_id)
-            energy = self.energy_kwh(view)
-            needs = merged(view.needs, stored)
-            told = terms(view.event, energy, needs, now_utc, area.spec.timezone)
-            promise = batch.add(
-                Promise,
-                causes=(view.event.id, stored.id),
-                session_id=wishes.session_id,
-                ready_by_utc=told.ready_by_utc,
-                target_kwh=told.target_kwh,
-                asked_kwh=told.asked_kwh,
-                energy_min_kwh=told.energy_min_kwh,
-                confidence=area.spec.confidence,
-                reason=told.reason,
-            )
+            coming = SessionView(view.event, dict(view.wishes))
+            coming.wish(stored)
+            told = terms(coming, area.spec, self.energy_kwh(view), now_utc)
+            causes = (view.event.id, *(wish.id for wish in coming.wishes.values()))
+            promise = batch.add(Promise, causes=causes, session_id=wishes.session_id, **told.fields)
             self.journal.commit(batch)
             self._round_now(area)
             return promise
@@ -171,6 +180,16 @@ class Runtime:
             batch.add(Signal, causes=(limit_id,), topic=LIMIT_DELETED, published_utc=now_utc)
             self.journal.commit(batch)
             self._round_now(self.area_of(site_id))
+
+    def outage(self, site_id: str, down: bool, who: str) -> Signal:
+        """The grid of a site is down, or back: while it is down cars and batteries rest and
+        nothing is fed in. Raises NotFoundError, StoreError."""
+        with self._lock:
+            area = self.area_of(site_id)
+            grid = "down" if down else "up"
+            signal = self.note(OUTAGE, {"site_id": site_id, "grid": grid, "who": who})
+            self._round_now(area)
+            return signal
 
     def hand(
         self, device_id: str, power_kw: float, duration_s: float, who: str

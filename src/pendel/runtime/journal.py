@@ -4,6 +4,7 @@ Ids are `kind-number` with the number of the event in the log, so that they are 
 and short enough to be typed after `pendel explain`.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Protocol, TypeVar, cast
 
@@ -51,10 +52,10 @@ class Batch:
 class Journal:
     """The log and the state that is its fold. Not safe to share without the runtime's lock."""
 
-    def __init__(self, log: CountedLog) -> None:
-        """Replay the log. Raises ChainError, StoreError."""
+    def __init__(self, log: CountedLog, timezones: Mapping[str, str] | None = None) -> None:
+        """Replay the log; timezones: of the sites. Raises ChainError, StoreError."""
         self.log = log
-        self.state = State()
+        self.state = State(timezones or {})
         for _, record in log.replay():
             self.state.apply(record)
 

@@ -75,22 +75,26 @@ class Loop:
     failures: int = 0
 
     def run(self, until_utc: datetime | None = None) -> None:
-        """Tick until stopped or until_utc (exclusive)."""
+        """Tick until stopped or until_utc (exclusive), then close the books of that moment."""
         while not self.stop.asked:
             now_utc = self.clock.now_utc()
             if until_utc is not None and now_utc >= until_utc:
+                self.runtime.close_books(until_utc)
                 return
             self.once(now_utc)
             self._wait(self._sooner(now_utc, now_utc + timedelta(seconds=self.tick_s)), until_utc)
 
     def run_fast(self, until_utc: datetime, step_s: int) -> None:
-        """Tick at every step boundary and event up to until_utc (exclusive) without waiting."""
+        """Tick at every step boundary and event up to until_utc (exclusive) without waiting, then
+        close the books of that moment."""
         now_utc = self.clock.now_utc()
         while not self.stop.asked and now_utc < until_utc:
             self.once(now_utc)
             boundary = floor_to_step(now_utc, step_s) + timedelta(seconds=step_s)
             now_utc = self._sooner(now_utc, boundary)
             self.clock.sleep_until(now_utc)
+        if not self.stop.asked:
+            self.runtime.close_books(until_utc)
 
     def _sooner(self, now_utc: datetime, planned_utc: datetime) -> datetime:
         """The planned time of the next tick, or that of an event before it."""

@@ -1,20 +1,20 @@
 """The controller's schedules written down as plans, one per site, when they have changed."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 import numpy as np
 
-from pendel.control.state import Knowledge
+from pendel.control.plan_result import PlanCost
 from pendel.records import PlanRecord
 from pendel.runtime.area import AreaSpec
 from pendel.runtime.journal import Batch
 from pendel.runtime.reasons import Moment
 from pendel.runtime.state import SessionView, State
-from pendel.units import SECONDS_PER_HOUR, FloatArray
+from pendel.units import FloatArray
 
 CHANGED_KW = 0.1
-METHOD = "rolling horizon"
+UNKNOWN = PlanCost("rolling horizon")
 
 
 def record_plans(
@@ -24,10 +24,12 @@ def record_plans(
     views: Sequence[SessionView],
     planned_kw: FloatArray,
     moment: Moment,
+    costs: Mapping[int, PlanCost],
 ) -> list[str]:
     """Add a plan for each site whose schedule is not the one written down last.
 
-    planned_kw [N, K]: from the current step on. Returns the id of the plan in force per site
+    planned_kw [N, K]: from the current step on; costs: by index of the site.
+    Returns the id of the plan in force per site
     ("" = none).
     """
     known, step_s = moment.known, spec.step_s
@@ -43,7 +45,7 @@ def record_plans(
         if standing is None and not units:
             in_force.append("")
             continue
-        cost_eur = _cost_eur(planned_kw[units], known, index, step_s / SECONDS_PER_HOUR)
+        cost = costs.get(index, UNKNOWN)
         plan = batch.add(
             PlanRecord,
             causes=tuple(
@@ -52,11 +54,12 @@ def record_plans(
             site_id=site,
             begin_utc=datetime.fromtimestamp(begin_s, UTC),
             step_s=step_s,
-            objective_eur=cost_eur,
-            bound_eur=float("-inf"),
-            shortfall_kwh=0.0,
-            method=METHOD,
+            objective_eur=cost.objective_eur,
+            bound_eur=cost.bound_eur,
+            shortfall_kwh=cost.shortfall_kwh,
+            method=cost.method,
             power_kw=schedule,
+            sites=cost.sites,
         )
         in_force.append(plan.id)
     return in_force
@@ -82,13 +85,3 @@ def _changed(standing: PlanRecord, schedule: dict[str, list[float]], begin_s: in
         if length and np.abs(there[0] - there[1]).max() >= CHANGED_KW:
             return True
     return False
-
-
-def _cost_eur(planned_kw: FloatArray, known: Knowledge, site: int, step_h: float) -> float:
-    """What the cars' planned energy costs at the prices published so far [EUR]."""
-    row = known.price_row[site]
-    count = min(planned_kw.shape[1], known.import_eur_kwh.shape[1])
-    total = planned_kw[:, :count].sum(axis=0)
-    bought = np.maximum(total, 0.0) @ known.import_eur_kwh[row, :count]
-    sold = np.maximum(-total, 0.0) @ known.export_eur_kwh[row, :count]
-    return float(step_h * (bought - sold))

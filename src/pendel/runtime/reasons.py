@@ -1,7 +1,7 @@
 """Why a device does what it does: one sentence for people and the records behind it."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -9,7 +9,9 @@ import numpy as np
 from pendel.control.limits import SiteLimit
 from pendel.control.state import Knowledge
 from pendel.records import Rank, Signal
+from pendel.runtime.area import STORAGE
 from pendel.runtime.state import SessionView
+from pendel.runtime.warranting import Allowance
 from pendel.runtime.words import IDLE_KW
 from pendel.units import SECONDS_PER_HOUR, FloatArray
 
@@ -18,6 +20,8 @@ PRESSING_KWH = 0.01
 CHEAPEST_SHARE = 0.02
 AT_LIMIT_SHARE = 0.002
 HORIZON_STEPS = 96
+ELSEWHERE = frozenset({Rank.GRID_LIMIT, Rank.PROMISE})
+"""Ranks that say themselves why a car waits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +29,8 @@ class Moment:
     """What the reasons of one tick have in common.
 
     price_id, plan_id: per site the id of the publication and of the plan followed ("" = none);
-    net_kw: per site what was decided for its grid connection (import positive).
+    net_kw: per site what was decided for its grid connection (import positive); budgets: per
+    session with a warranty budget what that allows.
     """
 
     known: Knowledge
@@ -34,6 +39,7 @@ class Moment:
     plan_id: Sequence[str]
     timezone: str
     net_kw: Sequence[float]
+    budgets: Mapping[str, Allowance] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +64,10 @@ class Order:
 
 def reason(order: Order, view: SessionView, moment: Moment, hand: Signal | None) -> str:
     """Why, in one sentence without a full stop."""
+    budget = moment.budgets.get(view.event.session_id)
+    waits = abs(order.power_kw) <= IDLE_KW and not view.paused
+    if budget is not None and budget.spent and waits and order.rank not in ELSEWHERE:
+        return budget.words
     match order.rank:
         case Rank.SAFETY:
             return _safety(order, view, moment)
@@ -70,6 +80,8 @@ def reason(order: Order, view: SessionView, moment: Moment, hand: Signal | None)
         case Rank.PLAN:
             return _plan(order, view, moment)
         case Rank.COMFORT:
+            if view.event.phase == STORAGE:
+                return "takes up the sun and serves the house, nothing is planned"
             return "charges at once, nothing is planned"
 
 
@@ -87,17 +99,22 @@ def causes(
         Rank.PROMISE: (promise_id,),
         Rank.SERVICE: (hand_id,),
     }.get(order.rank, ())
-    rest = (tick_id, hand_id, plan_id, promise_id, *limit_ids, price_id)
+    budget = moment.budgets.get(view.event.session_id)
+    budget_id = "" if budget is None else budget.signal_id
+    rest = (tick_id, hand_id, budget_id, plan_id, promise_id, *limit_ids, price_id)
     return tuple(dict.fromkeys(name for name in (*first, *rest) if name))
 
 
 def _safety(order: Order, view: SessionView, moment: Moment) -> str:
-    if view.needs is not None and view.needs.paused:
+    if view.paused:
         return "the driver paused it"
     if not moment.known.grid_up[order.site]:
         return "the grid is down"
     if order.age_s > 2.0 * moment.known.step_s:
         return "its reading is stale, so it charges with care and does not discharge"
+    budget = moment.budgets.get(view.event.session_id)
+    if budget is not None and order.requested_kw < order.power_kw < 0.0:
+        return budget.words
     if order.energy_kwh >= view.event.capacity_kwh - FULL_KWH:
         return "the battery is full"
     return "the battery and the charger allow no more"
@@ -114,12 +131,16 @@ def _limit(order: Order, moment: Moment) -> str:
 
 
 def _promise(view: SessionView, moment: Moment) -> str:
-    if view.needs is not None and view.needs.charge_now:
-        return "the driver wants to charge now"
+    if view.charge_now:
+        return "the driver wants to charge now" if _own(view) else "somebody wants it to charge now"
     if view.promise is None:
         return "to be ready in time"
     ready = view.promise.ready_by_utc.astimezone(ZoneInfo(moment.timezone))
     return f"to be ready by {ready:%a %H:%M} with {view.promise.asked_kwh:.0f} kWh"
+
+
+def _own(view: SessionView) -> bool:
+    return view.needs is not None and view.needs.charge_now
 
 
 def _plan(order: Order, view: SessionView, moment: Moment) -> str:

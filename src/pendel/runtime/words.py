@@ -113,14 +113,22 @@ def _setpoint(record: Setpoint) -> str:
 
 
 def _plan(record: PlanRecord) -> str:
-    bound = (
-        f", at least {record.bound_eur:.2f} EUR were needed" if isfinite(record.bound_eur) else ""
-    )
     lacking = f", {record.shortfall_kwh:.1f} kWh short" if record.shortfall_kwh > 0.05 else ""
     return (
-        f"plan of {record.site_id} from {clock_text(record.begin_utc)} by {record.method}: "
-        f"{record.objective_eur:.2f} EUR for {len(record.power_kw)} devices{bound}{lacking}"
+        f"plan of {record.site_id} from {clock_text(record.begin_utc)} by {record.method} for "
+        f"{len(record.power_kw)} devices: {plan_cost_text(record)}{lacking}"
     )
+
+
+def plan_cost_text(record: PlanRecord) -> str:
+    """What a plan costs and how near that is to the least possible, as far as it is known."""
+    if record.objective_eur is None:
+        return "what it costs as a whole is not computed"
+    together = f" for {record.sites} sites together" if record.sites > 1 else ""
+    text = f"{record.objective_eur:.2f} EUR{together}"
+    if record.bound_eur is None or not isfinite(record.bound_eur):
+        return f"{text}, no bound is proven"
+    return f"{text}, at least {record.bound_eur:.2f} EUR were needed"
 
 
 def _promise(record: Promise) -> str:

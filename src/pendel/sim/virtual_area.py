@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pendel.records import Mode
-from pendel.runtime.area import AreaSpec
+from pendel.runtime.area import AreaSpec, StorageSpec
 from pendel.runtime.area_tick import Area, Ports, Station
 from pendel.runtime.decider import live_controller
 from pendel.runtime.state import State
 from pendel.scenario.columns import Scenario
+from pendel.sim.virtual_schedule import storages_of
 from pendel.sim.virtual_station import VirtualWorld
 
 if TYPE_CHECKING:
@@ -40,6 +41,20 @@ def spec_of(scenario: Scenario, mode: Mode, confidence: float) -> AreaSpec:
         step_s=scenario.horizon.step_s,
         simulated=True,
         shared_import_limit_kw=shared_import_kw(scenario),
+        storages=tuple(
+            StorageSpec(
+                storage_id=stay.session_id,
+                site_id=stay.site_id,
+                capacity_kwh=stay.capacity_kwh,
+                energy_kwh=stay.energy_kwh,
+                charge_max_kw=stay.charge_max_kw,
+                discharge_max_kw=stay.discharge_max_kw,
+                charge_efficiency=stay.charge_efficiency,
+                discharge_efficiency=stay.discharge_efficiency,
+                wear_eur_kwh=stay.wear_eur_kwh,
+            )
+            for stay in storages_of(scenario)
+        ),
         limits_above=len(scenario.feeders) > 0
         or bool(np.isfinite(scenario.portfolio_import_limit_kw))
         or bool(np.isfinite(scenario.portfolio_export_limit_kw)),

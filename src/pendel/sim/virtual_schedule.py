@@ -75,3 +75,29 @@ def stays_of(scenario: Scenario) -> list[Stay]:
             )
         )
     return stays
+
+
+def storages_of(scenario: Scenario) -> list[Stay]:
+    """The stationary batteries as stays that never end; the device is named like the storage."""
+    storages, horizon = scenario.storages, scenario.horizon
+    return [
+        Stay(
+            session_id=str(storages.storage_id[n]),
+            vehicle_id="",
+            site_id=str(scenario.sites.site_id[int(storages.site[n])]),
+            device_id=str(storages.storage_id[n]),
+            arrive_utc=horizon.start_utc,
+            depart_utc=datetime.max.replace(tzinfo=UTC),
+            stated_utc=None,
+            capacity_kwh=float(storages.capacity_kwh[n]),
+            energy_kwh=float(storages.energy_start_kwh[n]),
+            target_kwh=0.0,
+            energy_min_kwh=0.0,
+            charge_max_kw=float(storages.charge_max_kw[n]),
+            discharge_max_kw=float(storages.discharge_max_kw[n]),
+            charge_efficiency=float(storages.charge_efficiency[n]),
+            discharge_efficiency=float(storages.discharge_efficiency[n]),
+            wear_eur_kwh=float(storages.wear_eur_kwh[n]),
+        )
+        for n in range(len(storages))
+    ]

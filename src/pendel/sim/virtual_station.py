@@ -16,7 +16,7 @@ from pendel.records import Needs, Reading, SessionEvent, Setpoint
 from pendel.runtime.state import CARS_SUFFIX, GRID_SUFFIX, LOAD_SUFFIX, PV_SUFFIX, State
 from pendel.scenario.columns import Scenario
 from pendel.scenario.publication import published_until_s
-from pendel.sim.virtual_schedule import Stay, stays_of
+from pendel.sim.virtual_schedule import Stay, stays_of, storages_of
 from pendel.units import SECONDS_PER_HOUR, stored_change_kwh
 
 
@@ -74,6 +74,7 @@ class VirtualWorld:
     scenario: Scenario
     now_utc: datetime
     cars: dict[str, Car] = field(default_factory=dict)
+    batteries: dict[str, Car] = field(default_factory=dict)
     sun_orders: dict[str, Setpoint] = field(default_factory=dict)
     _stays: list[Stay] = field(default_factory=list)
     _meters: dict[str, Registers] = field(default_factory=dict)
@@ -82,6 +83,8 @@ class VirtualWorld:
 
     def __post_init__(self) -> None:
         self._stays = stays_of(self.scenario)
+        for stay in storages_of(self.scenario):
+            self.batteries[stay.device_id] = Car(stay, stay.session_id, stay.energy_kwh)
         self._site_of = {str(s): i for i, s in enumerate(self.scenario.sites.site_id)}
         for site in self._site_of:
             for suffix in (LOAD_SUFFIX, PV_SUFFIX, GRID_SUFFIX, CARS_SUFFIX):
@@ -98,10 +101,18 @@ class VirtualWorld:
         """All (site, device "station_id/evse_id"), sorted."""
         return sorted({(stay.site_id, stay.device_id) for stay in self._stays})
 
+    @property
+    def units(self) -> dict[str, Car]:
+        """All that follows orders: the cars at their stations and the stationary batteries."""
+        return {**self.batteries, **self.cars}
+
     def resume(self, state: State, now_utc: datetime) -> None:
         """Go on where a log ends: cars that are plugged in hold what was last measured, moved on
-        at the power measured then. A log that knows none of these sites changes nothing."""
+        at the power measured then, and so do batteries. A log that knows none of these sites
+        changes nothing."""
         self.now_utc = now_utc
+        for device, battery in self.batteries.items():
+            _go_on(battery, state.readings.get(device), state.setpoints.get(device), now_utc)
         views = [*state.sessions.values(), *state.ended]
         if not any(view.event.site_id in self._site_of for view in views):
             return
@@ -114,18 +125,9 @@ class VirtualWorld:
                 continue
             car = Car(stay, view.event.session_id, view.event.energy_kwh)
             reading = state.readings.get(view.device_id)
-            if reading is not None and reading.at_utc >= view.event.at_utc:
-                car.energy_kwh = reading.energy_kwh or 0.0
-                car.import_kwh, car.export_kwh = (
-                    reading.import_kwh or 0.0,
-                    reading.export_kwh or 0.0,
-                )
-                car.ordered_kw = reading.power_kw
-                car.advance(max((now_utc - reading.at_utc).total_seconds(), 0.0))
-            order = state.setpoints.get(view.device_id)
-            car.ordered_kw = 0.0
-            if order is not None:
-                car.ordered_kw, car.order_until_utc = order.power_kw, order.until_utc
+            if reading is not None and reading.at_utc < view.event.at_utc:
+                reading = None
+            _go_on(car, reading, state.setpoints.get(view.device_id), now_utc)
             self.cars[view.device_id] = car
         for site in self._site_of:
             sun_order = state.setpoints.get(site + PV_SUFFIX)
@@ -154,7 +156,7 @@ class VirtualWorld:
             if setpoint.device_id.endswith(PV_SUFFIX):
                 self.sun_orders[setpoint.site_id] = setpoint
                 continue
-            car = self.cars.get(setpoint.device_id)
+            car = self.units.get(setpoint.device_id)
             if car is not None:
                 car.ordered_kw, car.order_until_utc = setpoint.power_kw, setpoint.until_utc
 
@@ -179,16 +181,17 @@ class VirtualWorld:
         self._advance(as_utc(now_utc))
         found = [
             self._reading(device, car.stay.site_id, car.power_kw, car, car.energy_kwh)
-            for device, car in self.cars.items()
+            for device, car in self.units.items()
         ]
         for site, index in self._site_of.items():
             load, pv = self._series(index)
             flowing = self._flowing_kw(site, pv)
             cars = sum(car.power_kw for car in self.cars.values() if car.stay.site_id == site)
+            stored = sum(b.power_kw for b in self.batteries.values() if b.stay.site_id == site)
             for suffix, power in (
                 (LOAD_SUFFIX, load),
                 (PV_SUFFIX, -pv),
-                (GRID_SUFFIX, load - flowing + cars),
+                (GRID_SUFFIX, load - flowing + cars + stored),
                 (CARS_SUFFIX, cars),
             ):
                 found.append(self._reading(site + suffix, site, power, self._meters[site + suffix]))
@@ -241,11 +244,11 @@ class VirtualWorld:
             ends = [now_utc, self._step_after(self.now_utc)]
             ends += [
                 car.order_until_utc
-                for car in self.cars.values()
+                for car in self.units.values()
                 if car.order_until_utc is not None and car.order_until_utc > self.now_utc
             ]
             self._flow(min(ends))
-        for car in self.cars.values():
+        for car in self.units.values():
             if car.order_until_utc is not None and car.order_until_utc <= now_utc:
                 car.ordered_kw = 0.0
 
@@ -253,12 +256,13 @@ class VirtualWorld:
         seconds = (until_utc - self.now_utc).total_seconds()
         hours = seconds / SECONDS_PER_HOUR
         taken = dict.fromkeys(self._site_of, 0.0)
-        for car in self.cars.values():
+        for device, car in self.units.items():
             if car.order_until_utc is not None and car.order_until_utc <= self.now_utc:
                 car.ordered_kw = 0.0
             energy_kwh = car.advance(seconds)
             taken[car.stay.site_id] += energy_kwh
-            self._meters[car.stay.site_id + CARS_SUFFIX].count(energy_kwh)
+            if device in self.cars:
+                self._meters[car.stay.site_id + CARS_SUFFIX].count(energy_kwh)
         for site, index in self._site_of.items():
             load, pv = self._series(index)
             pv = self._flowing_kw(site, pv)
@@ -278,7 +282,6 @@ class VirtualWorld:
         session_id = stay.session_id if cycle == 0 else f"{stay.session_id}~{cycle}"
         self.cars[stay.device_id] = Car(stay, session_id, stay.energy_kwh)
         shift = cycle * self.length
-        stated = stay.stated_utc
         return [
             self._event(stay, session_id, "plugged", when, stay.energy_kwh, shift),
             Needs(
@@ -287,7 +290,6 @@ class VirtualWorld:
                 session_id=session_id,
                 target_kwh=stay.target_kwh,
                 energy_min_kwh=stay.energy_min_kwh,
-                ready_by_utc=None if stated is None else stated + shift,
                 source="driver",
             ),
         ]
@@ -354,3 +356,16 @@ class VirtualWorld:
     def _step_after(self, when_utc: datetime) -> datetime:
         step_s = self.scenario.horizon.step_s
         return datetime.fromtimestamp((when_utc.timestamp() // step_s + 1) * step_s, UTC)
+
+
+def _go_on(unit: Car, reading: Reading | None, order: Setpoint | None, now_utc: datetime) -> None:
+    """Move a unit on from its last reading to now, then under the order that stands."""
+    if reading is not None:
+        unit.energy_kwh = reading.energy_kwh or 0.0
+        unit.import_kwh = reading.import_kwh or 0.0
+        unit.export_kwh = reading.export_kwh or 0.0
+        unit.ordered_kw = reading.power_kw
+        unit.advance(max((now_utc - reading.at_utc).total_seconds(), 0.0))
+    unit.ordered_kw = 0.0
+    if order is not None:
+        unit.ordered_kw, unit.order_until_utc = order.power_kw, order.until_utc

@@ -17,7 +17,8 @@ NOTHING_KW = 0.05
 @dataclass(frozen=True, slots=True)
 class Flow:
     """Powers of an area now [kW]: grid import positive, sun and load amounts, cars charging and
-    discharging as amounts. key: unique on the page."""
+    discharging as amounts; battery_kw: stationary batteries, charging positive, None = there are
+    none. key: unique on the page."""
 
     key: str
     title: str
@@ -26,12 +27,14 @@ class Flow:
     load_kw: float
     charging_kw: float
     discharging_kw: float
+    battery_kw: float | None = None
 
     @property
     def largest_kw(self) -> float:
         """The widest arrow."""
+        cars = (self.charging_kw, self.discharging_kw)
         return max(
-            abs(self.grid_kw), self.sun_kw, self.load_kw, self.charging_kw, self.discharging_kw, 1.0
+            abs(self.grid_kw), self.sun_kw, self.load_kw, *cars, abs(self.battery_kw or 0.0), 1.0
         )
 
     @property
@@ -41,8 +44,15 @@ class Flow:
         return (
             f"{abs(self.grid_kw):.1f} kW {grid} the grid, {self.sun_kw:.1f} kW from the sun, "
             f"{self.load_kw:.1f} kW used on site, cars charge with {self.charging_kw:.1f} kW and "
-            f"discharge with {self.discharging_kw:.1f} kW"
+            f"discharge with {self.discharging_kw:.1f} kW{self._battery_words}"
         )
+
+    @property
+    def _battery_words(self) -> str:
+        if self.battery_kw is None:
+            return ""
+        what = "charges" if self.battery_kw >= 0.0 else "discharges"
+        return f", the battery {what} with {abs(self.battery_kw):.1f} kW"
 
     @property
     def rows(self) -> list[tuple[str, float]]:
@@ -53,6 +63,7 @@ class Flow:
             ("Used on site", -self.load_kw),
             ("Cars charging", -self.charging_kw),
             ("Cars discharging", self.discharging_kw),
+            *([] if self.battery_kw is None else [("Battery", -self.battery_kw)]),
         ]
 
 
@@ -64,6 +75,9 @@ def flow_svg(flow: Flow) -> str:
         _arm(flow, HUB_X, 176.0, -flow.load_kw, "load", "Used on site", ""),
         _arm(flow, 318.0, 48.0, -flow.charging_kw, "cars", "Cars", "charging"),
         _arm(flow, 318.0, 166.0, flow.discharging_kw, "back", "Cars", "discharging"),
+        ""
+        if flow.battery_kw is None
+        else _arm(flow, 52.0, 176.0, -flow.battery_kw, "load", "Battery", ""),
         element("circle", cx=HUB_X, cy=HUB_Y, r=13.0, class_="hub"),
     ]
     body = element("title", flow.title, id=f"{flow.key}-t")

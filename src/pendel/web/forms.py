@@ -12,9 +12,11 @@ FORM = "form"
 
 
 def promise_from_form(fields: Mapping[str, str], zone: str) -> PromiseBody:
-    """ready_by (local), target_pct, minimum_pct, charge_now. Raises InputError."""
+    """ready_by (local), target_pct, minimum_pct, charge_now, paused. Raises InputError."""
     problems: list[Problem] = []
-    wish = PromiseBody(charge_now=fields.get("charge_now") == "yes")
+    wish = PromiseBody(
+        charge_now=fields.get("charge_now") == "yes", paused=fields.get("paused") == "yes"
+    )
     wish.target_soc = _share(fields, "target_pct", problems)
     wish.minimum_soc = _share(fields, "minimum_pct", problems)
     ready = fields.get("ready_by", "")

@@ -8,12 +8,13 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from pendel.api.views import energy_kwh
-from pendel.runtime.area import Meters, open_sessions
+from pendel.records import PlanRecord
+from pendel.runtime.area import Meters, open_sessions, storage_views
 from pendel.runtime.area_tick import HEALTHY, Area
 from pendel.runtime.engine import Runtime
 from pendel.runtime.risk import Risk, outlook
 from pendel.runtime.state import GRID_SUFFIX, LOAD_SUFFIX, PV_SUFFIX, SessionView, State
-from pendel.runtime.words import IDLE_KW, power_text
+from pendel.runtime.words import IDLE_KW, plan_cost_text, power_text
 from pendel.web.flow import Flow, flow_svg
 from pendel.web.plots import Layer, Panel, TimeFigure, time_figure
 
@@ -53,6 +54,19 @@ class SessionRow:
 
 
 @dataclass(frozen=True, slots=True)
+class BatteryRow:
+    """One stationary battery, ready to be printed."""
+
+    name: str
+    where: str
+    soc_pct: int
+    doing: str
+    doing_class: str
+    reason: str
+    setpoint_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class AreaView:
     """One area of the page."""
 
@@ -66,8 +80,10 @@ class AreaView:
     plan_svg: str
     plan_rows: list[tuple[str, str, str]]
     plan_id: str
+    plan_note: str
     price_id: str
     rows: list[SessionRow]
+    batteries: list[BatteryRow]
     stations: int
     power_kw: str
     limit_kw: str
@@ -118,7 +134,7 @@ def area_view(area: Area, state: State, now_utc: datetime) -> AreaView:
     table = state.prices.get(next(iter(area.book.rows(spec).names), ""))
     step_s = int(now_utc.timestamp()) // spec.step_s * spec.step_s
     price = None if table is None else table.eur_kwh.get(step_s)
-    site_plans = [state.plans[site].id for site in spec.site_id if site in state.plans]
+    site_plans = [state.plans[site] for site in spec.site_id if site in state.plans]
     stored = sum(energy_kwh(view, meters) for view in views)
     capacity = sum(view.event.capacity_kwh for view in views)
     return AreaView(
@@ -131,9 +147,11 @@ def area_view(area: Area, state: State, now_utc: datetime) -> AreaView:
         flow_rows=[(name, f"{power:+.1f}") for name, power in flow.rows],
         plan_svg=time_figure(figure),
         plan_rows=rows,
-        plan_id=site_plans[0] if site_plans else "",
+        plan_id=site_plans[0].id if site_plans else "",
+        plan_note=_plan_note(site_plans),
         price_id="" if table is None else table.signal_id,
         rows=session_rows(views, state, meters, now_utc, zone),
+        batteries=battery_rows(area, state, meters),
         stations=len(area.stations),
         power_kw=f"{flow.grid_kw:.1f}",
         limit_kw=f"{limit:.0f}",
@@ -144,6 +162,22 @@ def area_view(area: Area, state: State, now_utc: datetime) -> AreaView:
         stored_pct=round(100 * stored / capacity) if capacity > 0.0 else 0,
         spare_kwh=f"{_spare_kwh(views, meters):,.0f}",
     )
+
+
+METHOD_WORDS = {
+    "policy": "car by car, each under its uncertain departure",
+    "sweep": "car by car, each in what the others leave",
+    "greedy": "on the safe path",
+}
+
+
+def _plan_note(plans: list[PlanRecord]) -> str:
+    """How the newest plan of the area was made and what it costs, as far as that is known."""
+    if not plans:
+        return ""
+    newest = max(plans, key=lambda plan: (plan.at_utc, plan.objective_eur is not None))
+    how = METHOD_WORDS.get(newest.method, f"exactly ({newest.method})")
+    return f"Planned {how}: {plan_cost_text(newest)}."
 
 
 def _spare_kwh(views: list[SessionView], meters: Meters) -> float:
@@ -158,6 +192,7 @@ def _spare_kwh(views: list[SessionView], meters: Meters) -> float:
 def _flow(area: Area, meters: Meters, views: list[SessionView]) -> Flow:
     sites = area.spec.site_id
     cars = np.array([meters.kw(view.device_id) for view in views])
+    batteries = [meters.kw(storage.storage_id) for storage in area.spec.storages]
     return Flow(
         key=f"flow-{area.spec.name}",
         title=f"Energy flow of {area.spec.title} now",
@@ -166,6 +201,7 @@ def _flow(area: Area, meters: Meters, views: list[SessionView]) -> Flow:
         load_kw=sum(meters.kw(site + LOAD_SUFFIX) for site in sites),
         charging_kw=float(np.maximum(cars, 0.0).sum()),
         discharging_kw=float(np.maximum(-cars, 0.0).sum()),
+        battery_kw=sum(batteries) if batteries else None,
     )
 
 
@@ -176,6 +212,30 @@ def session_rows(
     seen = [(outlook(v, energy_kwh(v, meters), now_utc), v) for v in views]
     seen.sort(key=lambda pair: (*pair[0].rank, pair[1].event.session_id))
     return [_row(view, o.risk, o.spare_h, state, meters, now_utc, zone) for o, view in seen]
+
+
+def battery_rows(area: Area, state: State, meters: Meters) -> list[BatteryRow]:
+    """The stationary batteries of an area, in the order of its configuration."""
+    rows = []
+    for view in storage_views(area.spec):
+        event, setpoint = view.event, state.setpoints.get(view.device_id)
+        power = 0.0 if setpoint is None else setpoint.power_kw
+        rows.append(
+            BatteryRow(
+                name=event.session_id,
+                where=event.site_id,
+                soc_pct=round(100 * energy_kwh(view, meters) / max(event.capacity_kwh, 1e-9)),
+                doing=power_text(power),
+                doing_class=_doing_class(power),
+                reason="" if setpoint is None else setpoint.reason,
+                setpoint_id="" if setpoint is None else setpoint.id,
+            )
+        )
+    return rows
+
+
+def _doing_class(power_kw: float) -> str:
+    return "idle" if abs(power_kw) < IDLE_KW else "in" if power_kw > 0.0 else "out"
 
 
 def _row(
@@ -213,7 +273,7 @@ def _row(
         target_kwh="" if told is None else f"{told.target_kwh:.0f}",
         kept="no" if risk == Risk.LATE else "yes",
         doing=power_text(power),
-        doing_class="idle" if abs(power) < IDLE_KW else "in" if power > 0.0 else "out",
+        doing_class=_doing_class(power),
         reason=reason,
         setpoint_id="" if setpoint is None else setpoint.id,
         promise_id="" if told is None else told.id,

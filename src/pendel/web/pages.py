@@ -20,10 +20,11 @@ from pendel.api.auth import COOKIE, Caller, Right
 from pendel.api.commands import set_promise, visible_session
 from pendel.api.problems import HttpError
 from pendel.api.service import Service, demand, read_body, service_of
+from pendel.control.warranty import calendar
 from pendel.errors import InputError, NotFoundError
 from pendel.runtime.area import Meters
 from pendel.runtime.causes import as_data, chain
-from pendel.runtime.state import Use
+from pendel.runtime.warranting import budget_left, left_words
 from pendel.web.forms import promise_from_form
 from pendel.web.page_data import first_page, session_rows
 from pendel.web.plot_style import PLOT_CSS, VARIABLES_CSS
@@ -180,19 +181,23 @@ def _session_page(
         now_utc = runtime.now_utc or view.event.at_utc
         zone = ZoneInfo(area.spec.timezone)
         (row,) = session_rows([view], state, area.meters_now or Meters(now_utc), now_utc, zone)
-        use = state.use.get((row.vehicle, f"{now_utc:%Y-%m}"), Use())
+        use = state.use.of(row.vehicle, *calendar(now_utc.timestamp(), area.spec.timezone))
+        left = budget_left(area.spec, state, view, area.meters_now or Meters(now_utc))
         told = view.promise
         ready = (
             "" if told is None else told.ready_by_utc.astimezone(zone).strftime("%Y-%m-%dT%H:%M")
         )
-        charge_now = bool(view.needs and view.needs.charge_now)
+        charge_now, paused = view.charge_now, view.paused
     data = {
         "row": row,
         "zone": area.spec.timezone,
         "ready_local": ready,
         "charge_now": charge_now,
+        "paused": paused,
         "use_kwh": use.discharged_kwh,
         "use_hours": use.hours,
+        "budget": "" if left is None else left_words(left),
+        "budget_id": state.spent.get(view.event.vehicle_id, ""),
         "problems": problems,
         "simulated": runtime.simulated,
     }
