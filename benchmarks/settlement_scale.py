@@ -28,6 +28,7 @@ def write_day(folder: Path, sites: int) -> None:
     import duckdb
 
     with duckdb.connect(":memory:") as connection:
+        connection.execute("SET enable_progress_bar = false")
         connection.execute("SET threads = 2; SET memory_limit = '800MB'")
         for first in range(0, sites, SITES_PER_FILE):
             last = min(first + SITES_PER_FILE, sites)

@@ -214,6 +214,27 @@ class Deviation(Record, frozen=True, tag="deviation"):
     ended: bool = False
 
 
+class StationMessage(Record, frozen=True, tag="station_message"):
+    """A message of a charging station as it came, or an order to one with its answer.
+
+    payload, response: the JSON text of the wire (signed meter values included), so that the state
+    of the network is the fold of these records. transaction_id: the transaction it belongs to
+    ("" = none; in 1.6 the one the server gave). refused: what was put aside (quarantined) and
+    why; the text itself is kept. outgoing: an order of this server; status says what came of it.
+    """
+
+    station_id: str
+    ocpp_version: str
+    action: str
+    message_id: str
+    payload: str
+    transaction_id: str = ""
+    refused: tuple[str, ...] = ()
+    outgoing: bool = False
+    response: str = ""
+    status: str = ""
+
+
 AnyRecord = (
     Signal
     | Limit
@@ -227,4 +248,5 @@ AnyRecord = (
     | SessionEvent
     | Tick
     | Deviation
+    | StationMessage
 )

@@ -21,7 +21,7 @@ store = "sqlite:///data/server.db"
 [http]
 port = 0
 [ocpp]
-port = 1
+port = 0
 [[site]]
 site_id = "home"
 timezone = "Europe/Berlin"

@@ -103,7 +103,7 @@ class Modest:
         if self.fault is not None:
             raise self.fault
 
-    def hold(self, unit: int, power_kw: float) -> None:
+    def hold(self, unit: int, power_kw: float, floor_kwh: float | None = None) -> None:
         self.held[unit] = power_kw
 
     def dispatch(self, state: FleetState, knowledge: Knowledge) -> Decision:

@@ -69,6 +69,7 @@ class ScaleSettlement:
         import duckdb
 
         self._connection: Any = duckdb.connect(":memory:")
+        self._connection.execute("SET enable_progress_bar = false")
         self._connection.execute(f"SET memory_limit = '{int(memory_mb)}MB'")
         self._connection.execute(f"SET threads = {int(threads)}")
         self._connection.execute("SET preserve_insertion_order = false")

@@ -14,6 +14,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from pendel.api import commands, views
 from pendel.api.live import get_events
 from pendel.api.metrics import CONTENT_TYPE, metrics_text
+from pendel.api.network_commands import network_routes
+from pendel.api.network_views import completed
 from pendel.api.openapi import openapi_document
 from pendel.api.problems import HttpError, as_problem, problem_response
 from pendel.api.service import Service, caller_of, json_response, listed, service_of
@@ -77,6 +79,7 @@ def api_routes() -> list[Route]:
             methods=["POST"],
         ),
         Route(f"{base}/explain/{{record_id:path}}", get_explain),
+        *network_routes(),
     ]
 
 
@@ -142,9 +145,11 @@ async def get_openapi(request: Request) -> Response:
 
 async def get_stations(request: Request) -> Response:
     """GET /api/v1/stations."""
-    runtime = service_of(request).runtime
+    service = service_of(request)
+    runtime = service.runtime
     with runtime.reading():
-        return listed(request, views.stations(runtime, caller_of(request).sites), "station_id")
+        items = completed(views.stations(runtime, caller_of(request).sites), service.network)
+        return listed(request, items, "station_id")
 
 
 async def get_sessions(request: Request) -> Response:

@@ -39,6 +39,7 @@ class Right(StrEnum):
     PROMISE = "promise"
     LIMIT = "limit"
     SETPOINT = "setpoint"
+    COMMAND = "command"
 
 
 RIGHTS: dict[Role, frozenset[Right]] = {

@@ -6,9 +6,14 @@ import msgspec
 
 from pendel import __version__
 from pendel.api.bodies import LimitBody, PromiseBody, SetpointBody
+from pendel.api.network_commands import CommandBody
+from pendel.api.operation_modes import OperationModeBody
 
 BASE = "/api/v1"
-BODIES = (PromiseBody, LimitBody, SetpointBody)
+BODIES = (PromiseBody, LimitBody, SetpointBody, OperationModeBody, CommandBody)
+
+
+STATION = [{"name": "station_id", "in": "query", "schema": {"type": "string"}}]
 
 
 def openapi_document() -> dict[str, Any]:
@@ -69,6 +74,18 @@ def _paths() -> dict[str, Any]:
                 "202",
             )
         },
+        f"{BASE}/evses/{{station_id}}/{{evse_id}}/operation_mode": {
+            "put": _call(
+                "What a bidirectional EVSE does.",
+                of("station_id evse_id"),
+                OperationModeBody,
+                "202",
+            )
+        },
+        f"{BASE}/stations/{{station_id}}/commands": {
+            "post": _call("Any OCPP request to a station.", of("station_id"), CommandBody)
+        },
+        f"{BASE}/transactions": {"get": _call("Metered transactions.", [*STATION, *listing])},
         f"{BASE}/explain/{{record_id}}": {"get": _call("The chain of causes.", of("record_id"))},
     }
 

@@ -12,7 +12,9 @@ from starlette.responses import Response
 
 from pendel.api.auth import Caller, Gate, Right
 from pendel.api.problems import HttpError
+from pendel.runtime.bridges.ocpp_bridge import OcppBridge
 from pendel.runtime.engine import Runtime
+from pendel.runtime.network import ChargingNetwork
 
 BODY_BYTES_MAX = 64 * 1024
 PAGE_DEFAULT, PAGE_MAX = 100, 1_000
@@ -31,6 +33,8 @@ class Service:
     ready: dict[str, Callable[[], bool]] = field(default_factory=dict)
     ending: threading.Event = field(default_factory=threading.Event)
     streams: int = 0
+    network: ChargingNetwork | None = None
+    bridge: OcppBridge | None = None
     _replays: OrderedDict[tuple[str, str], tuple[bytes, Response]] = field(
         default_factory=OrderedDict
     )

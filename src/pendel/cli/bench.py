@@ -7,7 +7,7 @@ A benchmark is a file in `benchmarks/` of the source tree with a docstring and a
 
 import argparse
 import ast
-import importlib.util
+import importlib
 import os
 import platform
 import sys
@@ -68,12 +68,11 @@ def benchmark_folder() -> Path:
 
 
 def load_benchmark(path: Path) -> Any:
-    """Import a benchmark by its path."""
-    spec = importlib.util.spec_from_file_location(f"pendel_benchmark_{path.stem}", path)
-    if spec is None or spec.loader is None:
-        raise InputError([Problem(path.name, 0, "", "cannot be loaded")])
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    """Import a benchmark by its path, under its own name: benchmarks import each other, and the
+    processes that they start import them again."""
+    if str(path.parent) not in sys.path:
+        sys.path.insert(0, str(path.parent))
+    module = importlib.import_module(path.stem)
     if not callable(getattr(module, "measure", None)):
         raise InputError([Problem(path.name, 0, "measure", "function is missing")])
     return module

@@ -41,8 +41,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--port", type=int, default=8080, help="page (a taken one: the next free)")
     parser.add_argument(
-        "--ocpp-port", type=int, default=9000, help="kept for stations that speak OCPP; the "
-        "stations of this version live in the process and open no port"
+        "--ocpp-port", type=int, default=9000, help="where the stations speak OCPP 2.1 (a taken "
+        "one: the next free); with --fast they are part of the process and open no port"
     )  # fmt: skip
     parser.add_argument(
         "--out", type=Path, default=DEFAULT_OUT, metavar="DIR", help="store, report, summary.json"
@@ -68,6 +68,8 @@ def run(args: argparse.Namespace) -> Outcome:
                 demo.run_live(stop, args.speed, args.port)
             return demo.result(stop)
         finally:
+            if demo.fleet is not None:
+                demo.fleet.close()
             demo.run.runtime.close()
 
 
@@ -87,6 +89,7 @@ class Demo:
     now_utc: datetime
     until_utc: datetime | None
     asked_hours: float | None
+    fleet: Any = None
 
     def run_fast(self, stop: Any) -> None:
         """Tick at each quarter hour without waiting."""
@@ -231,9 +234,10 @@ def _open(args: argparse.Namespace) -> Demo:
         hours=0 if args.fast else LIVE_BEGINS_H
     )
     now_utc = run.resumed_utc or begin_utc
+    fleet = None if args.fast else _fleet(scenarios, now_utc, args.ocpp_port)
     worlds = []
     for scenario in scenarios:
-        area, world = virtual_area(scenario, now_utc, run.runtime.state)
+        area, world = virtual_area(scenario, now_utc, run.runtime.state, fleet=fleet)
         run.runtime.areas.append(area)
         worlds.append(world)
     run.runtime.start(now_utc)
@@ -245,7 +249,20 @@ def _open(args: argparse.Namespace) -> Demo:
     (args.out / "summary.json").unlink(missing_ok=True)
     (args.out / "report.html").unlink(missing_ok=True)
     until_utc = None if hours is None else begin_utc + timedelta(hours=hours)
-    return Demo(run, scenarios, worlds, args.out, begin_utc, now_utc, until_utc, hours)
+    return Demo(run, scenarios, worlds, args.out, begin_utc, now_utc, until_utc, hours, fleet)
+
+
+def _fleet(scenarios: list[Any], now_utc: datetime, port: int) -> Any:
+    """The stations on OCPP 2.1. Raises InputError where no port is free."""
+    from pendel.sim.ocpp_fleet import OcppFleet
+    from pendel.sim.ocpp_world import stations_of
+
+    try:
+        fleet = OcppFleet(stations_of(scenarios), now_utc.timestamp(), port)
+    except OSError as error:
+        raise InputError([Problem("demo", 0, "--ocpp-port", str(error), "a free port")]) from error
+    _say(f"{len(fleet.clients)} stations speak OCPP 2.1 on ws://127.0.0.1:{fleet.port}/ocpp")
+    return fleet
 
 
 def _check(args: argparse.Namespace) -> None:

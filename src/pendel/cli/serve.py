@@ -13,8 +13,10 @@ if TYPE_CHECKING:
     from pendel.config.server import ServerConfig
     from pendel.records import Mode
     from pendel.runtime.area_tick import Area
+    from pendel.runtime.bridges.ocpp_bridge import OcppBridge
     from pendel.runtime.engine import Runtime
     from pendel.runtime.loop import Stop
+    from pendel.runtime.network import ChargingNetwork
 
 TICK_S = 1.0
 
@@ -48,6 +50,7 @@ def _serve(config: "ServerConfig", runtime: "Runtime", stop: "Stop") -> Outcome:
     from pendel.api.service import Service
     from pendel.clock import RealClock
     from pendel.runtime.loop import Loop
+    from pendel.runtime.warm_up import warm_up
     from pendel.web.pages import create_web_app
     from pendel.web.server import HttpServer, bind
 
@@ -61,23 +64,49 @@ def _serve(config: "ServerConfig", runtime: "Runtime", stop: "Stop") -> Outcome:
         for token in config.token
     ]
     clock = RealClock()
-    runtime.start(clock.now_utc())
     loop = Loop(runtime, clock, TICK_S, stop)
     ready = {"store": lambda: not runtime.store_trouble, "control": lambda: loop.ticks > 0}
-    service = Service(runtime, Gate(tokens), ready=ready)
+    network, bridged = open_network(config, runtime)
+    runtime.start(clock.now_utc())
+    ready["ocpp"] = lambda: network.accepting
+    service = Service(runtime, Gate(tokens), ready=ready, network=network, bridge=bridged)
     server = HttpServer(create_web_app(service), service, bind(config.http.host, config.http.port))
     server.start()
     print(f"pendel serves {server.address}", file=sys.stderr, flush=True)
+    door = f"ws://{config.ocpp.host}:{network.port}/ocpp/ID"
+    print(f"stations connect to {door}", file=sys.stderr, flush=True)
     if not tokens:
         print("no [[token]] is configured: nobody can sign in", file=sys.stderr, flush=True)
     try:
+        if runtime.areas:
+            warm_up(runtime.areas[0].spec, clock.now_utc())
         loop.run()
     finally:
         server.stop()
+        network.stop()
     events = runtime.store.last_sequence
     return Outcome(
         data={"events": events, "address": server.address}, text=f"{events} events in the store"
     )
+
+
+def open_network(
+    config: "ServerConfig", runtime: "Runtime"
+) -> "tuple[ChargingNetwork, OcppBridge]":
+    """The OCPP side, listening. Raises InputError when the port is taken."""
+    from pendel.errors import InputError, Problem
+    from pendel.runtime.bridges.ocpp_bridge import bridge
+    from pendel.runtime.network import ChargingNetwork
+    from pendel.runtime.network_policy import ConfigPolicy
+
+    network = ChargingNetwork(ConfigPolicy(config), runtime.store, config.ocpp.lab)
+    bridged = bridge(runtime, network)
+    try:
+        network.start(config.ocpp.host, config.ocpp.port)
+    except OSError as error:
+        text = f"cannot listen on {config.ocpp.host}:{config.ocpp.port}: {error}"
+        raise InputError([Problem("ocpp", 0, "port", text, "a free port")]) from error
+    return network, bridged
 
 
 def areas_of(config: "ServerConfig", now_utc: datetime) -> list["Area"]:

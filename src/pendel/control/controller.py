@@ -125,11 +125,16 @@ class Controller:
         """Energy [N] the promises need at the end of this step, from the last refresh."""
         return self._floor_kwh
 
-    def hold(self, unit: int, power_kw: float, rank: int) -> None:
+    def hold(self, unit: int, power_kw: float, rank: int, floor_kwh: float | None = None) -> None:
         """Somebody's hand between refresh and dispatch: the wish of a unit is power_kw [kW], of a
-        rank (index into RANKS); limits and promises act on it as on any wish."""
+        rank (index into RANKS); limits and promises act on it as on any wish.
+
+        floor_kwh: the energy that what was promised needs at the end of this step; where the
+        plan's own, more careful floor is higher, it takes its place. None = that of the plan."""
         self._wish_kw[unit] = power_kw
         self._base[unit] = rank
+        if floor_kwh is not None and floor_kwh < self._floor_kwh[unit]:  # NaN: there is none
+            self._floor_kwh[unit] = floor_kwh
 
     @property
     def may_discharge(self) -> bool:

@@ -11,6 +11,8 @@ from pendel.scenario.columns import StrArray
 from pendel.units import BoolArray, FloatArray, IntArray
 
 NEVER = -(2**40)
+FULL_KWH = 0.1
+"""Room below which a battery is full: what it then takes says nothing of the car."""
 FOLLOWS_KW = 0.3
 """An order counts as followed within this much: meters and cars are not exact."""
 LEAST_TAKEN = 0.05
@@ -163,8 +165,9 @@ class Slots:
         """Compare fresh readings with the last orders; returns positions [M] of units that do not
         follow since now.
 
-        A car that takes less than ordered is believed: until it takes more, plans count on what it
-        took (`accepted_kw` [capacity]), relaxed by a tenth with every reading that follows.
+        A car that takes less than ordered, and is not full, is believed: until it takes more,
+        plans count on what it took (`accepted_kw` [capacity]), relaxed by a tenth with every
+        reading that follows.
         deviations [capacity] counts how often in a row it did not follow.
         """
         rows = self.row
@@ -173,7 +176,8 @@ class Slots:
         off = compared & (np.abs(state.power_kw - ordered) > FOLLOWS_KW)
         before = self.deviations[rows]
         self.deviations[rows] = np.where(off, before + 1, np.where(compared, 0, before))
-        less = off & (state.power_kw < ordered) & (ordered > 0.0)
+        room = state.energy_kwh < state.capacity_kwh - FULL_KWH
+        less = off & (state.power_kw < ordered) & (ordered > 0.0) & room
         taken = np.maximum(state.power_kw, LEAST_TAKEN * state.charge_max_kw)
         relaxed = np.where(
             compared & ~off, RELAXED * self.accepted_kw[rows], self.accepted_kw[rows]

@@ -25,7 +25,7 @@ from pendel.runtime.journal import Batch, Journal
 from pendel.runtime.metering import StepMeters
 from pendel.runtime.plan_records import record_plans
 from pendel.runtime.pricing import PriceBook
-from pendel.runtime.promising import terms
+from pendel.runtime.promising import needed_kwh, terms
 from pendel.runtime.reasons import Moment, Order, causes, reason
 from pendel.runtime.sending import CHANGED_KW, to_send
 from pendel.runtime.state import PV_SUFFIX, SessionView, State, merged
@@ -42,7 +42,7 @@ class Decider(Protocol):
         """Bring wishes up to date; plans where that is due."""
         ...
 
-    def hold(self, unit: int, power_kw: float) -> None:
+    def hold(self, unit: int, power_kw: float, floor_kwh: float | None = None) -> None:
         """An operator's hand: this unit's wish is power_kw until the next refresh."""
         ...
 
@@ -222,7 +222,8 @@ class Area:
                 hand = standing_hand(state, view.device_id, now_utc)
                 if hand is not None:
                     power = hand.detail.get("power_kw")
-                    self.decider.hold(unit, power if isinstance(power, float) else 0.0)
+                    floor_kwh = needed_kwh(view, now_utc, self.spec.step_s)
+                    self.decider.hold(unit, power if isinstance(power, float) else 0.0, floor_kwh)
             return self.decider.dispatch(columns, known)
         except Exception as error:  # the loop must go on: whatever it is, fall back and say so
             notes.append(f"{FALLBACK}: the controller failed ({type(error).__name__}: {error})")

@@ -34,9 +34,10 @@ class LiveController:
         """Bring wishes up to date; plans where that is due."""
         self.controller.refresh(state, knowledge)
 
-    def hold(self, unit: int, power_kw: float) -> None:
-        """An operator's hand: this unit's wish is power_kw until the next refresh."""
-        self.controller.hold(unit, power_kw, SERVICE)
+    def hold(self, unit: int, power_kw: float, floor_kwh: float | None = None) -> None:
+        """An operator's hand: this unit's wish is power_kw until the next refresh; floor_kwh: what
+        the promise needs at the end of this step."""
+        self.controller.hold(unit, power_kw, SERVICE, floor_kwh)
 
     def dispatch(self, state: FleetState, knowledge: Knowledge) -> Decision:
         """Setpoints inside every limit."""

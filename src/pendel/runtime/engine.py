@@ -178,6 +178,7 @@ class Runtime:
         """An operator's order for a device; returns the setpoint that came of it, or, where
         nothing hangs on the device, the record of the order alone. Raises StoreError."""
         with self._lock:
+            self._intake_of(device_id)
             session_id = self.state.session_of_device.get(device_id)
             if session_id is None:
                 asked: dict[str, float | str | list[float]] = {"device_id": device_id, "who": who}
@@ -226,6 +227,14 @@ class Runtime:
         stored = batch.add(Limit, **fields)
         self.journal.commit(batch)
         return stored
+
+    def _intake_of(self, device_id: str) -> None:
+        """Take in what happened at a device since the last tick: a car that was plugged in a
+        moment ago, or said just now that it may discharge, must hear an operator at once."""
+        station_id = device_id.partition("/")[0]
+        for area in self.areas:
+            if any(station.station_id == station_id for station in area.stations):
+                area.intake(self.journal, self._now())
 
     def _round_now(self, area: Area) -> None:
         """A command takes effect at once, not with the next tick."""

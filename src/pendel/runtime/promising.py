@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 from pendel.clock import as_utc
 from pendel.records import Needs, Promise, SessionEvent
+from pendel.runtime.state import SessionView
 from pendel.units import SECONDS_PER_HOUR
 
 DEFAULT_TARGET_SOC = 0.8
@@ -60,6 +61,17 @@ def terms(
             f"{highest:.1f} kWh, not {asked:.1f} kWh"
         )
     return Terms(ready_by, min(asked, highest), asked, minimum, reason)
+
+
+def needed_kwh(view: SessionView, now_utc: datetime, step_s: int) -> float | None:
+    """Energy a car must hold at the end of this step so that charging at once from then on still
+    keeps its promise [kWh]; None without a promise. An operator's hand may go down to it."""
+    if view.promise is None:
+        return None
+    event, promise = view.event, view.promise
+    left_s = (promise.ready_by_utc - now_utc).total_seconds() - step_s
+    reach_kwh = max(left_s, 0.0) / SECONDS_PER_HOUR * event.charge_max_kw * event.charge_efficiency
+    return max(promise.target_kwh - reach_kwh, 0.0)
 
 
 def tightened(needs: Needs, promise: Promise | None) -> Needs:

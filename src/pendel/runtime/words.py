@@ -17,6 +17,7 @@ from pendel.records import (
     SessionEvent,
     Setpoint,
     Signal,
+    StationMessage,
     Tick,
 )
 
@@ -83,6 +84,18 @@ def words(record: AnyRecord) -> str:
                 f"{record.device_id} from {clock_text(record.begin_utc)}: "
                 f"{record.import_kwh} kWh in, {record.export_kwh} kWh out"
             )
+        case StationMessage():
+            return _message(record)
+
+
+def _message(record: StationMessage) -> str:
+    name = record.action or "a message that could not be read"
+    if record.outgoing:
+        return f"{record.station_id} was sent {name}: {record.status}"
+    text = f"{record.station_id} sent {name}"
+    if record.transaction_id:
+        text += f" of transaction {record.transaction_id}"
+    return f"{text} (put aside: {'; '.join(record.refused)})" if record.refused else text
 
 
 def _what(record: Setpoint | Reading | SessionEvent) -> str:

@@ -1,6 +1,7 @@
 """A scenario as an area of a runtime: virtual stations behind the ports, the usual controller."""
 
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,6 +12,9 @@ from pendel.runtime.decider import live_controller
 from pendel.runtime.state import State
 from pendel.scenario.columns import Scenario
 from pendel.sim.virtual_station import VirtualWorld
+
+if TYPE_CHECKING:
+    from pendel.sim.ocpp_fleet import OcppFleet
 
 UNLIMITED_KW = 1e6
 """Stands for a limit that is not there, where a finite number is needed [kW]."""
@@ -57,10 +61,17 @@ def virtual_area(
     state: State,
     mode: Mode = Mode.V2G,
     confidence: float = 0.99,
+    fleet: "OcppFleet | None" = None,
 ) -> tuple[Area, VirtualWorld]:
-    """An area that lives through a scenario from now_utc on, going on where the state ends."""
+    """An area that lives through a scenario from now_utc on, going on where the state ends.
+
+    fleet: its stations speak OCPP; without it they are part of the process."""
     spec = spec_of(scenario, mode, confidence)
     world = VirtualWorld(scenario, now_utc)
+    if fleet is not None:
+        from pendel.sim.ocpp_world import OcppWorld
+
+        world = OcppWorld(scenario, now_utc, fleet=fleet)
     world.resume(state, now_utc)
     controller = live_controller(
         spec,

@@ -1,0 +1,187 @@
+"""Virtual stations on real WebSockets: connects, stays connected, many in one event loop.
+
+HTTP Basic with the station's id as user name (security profile 1, with wss:// 2, with a client
+certificate 3). A lost line is taken up again after a random, doubling pause (OCPP 2.1 part 4,
+section 5.3), so that stations that lost it together do not come back together.
+"""
+
+import asyncio
+import base64
+import contextlib
+import random
+import ssl
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from urllib.parse import quote
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
+
+from pendel.comms.ocpp.frames import FRAME_BYTES_MAX
+from pendel.comms.ocpp.station.core import VirtualStation
+
+BACKOFF_FIRST_S = 1.0
+BACKOFF_MOST_S = 60.0
+OPEN_S = 10.0
+PING_S = 30.0
+CLOSE_S = 1.0
+TICK_S = 0.25
+REBOOT_S = 2.0
+"""Time a restart takes."""
+
+
+@dataclass(slots=True)
+class StationClient:
+    """A virtual station and its line. url: without the station's id; now_s: the station's time
+    [epoch s]; note: told in words what becomes of the line."""
+
+    station: VirtualStation
+    url: str
+    password: str | None
+    now_s: Callable[[], float]
+    rng: random.Random
+    tls: ssl.SSLContext | None = None
+    note: Callable[[str], None] = lambda words: None
+    is_connected: bool = False
+    connections: int = 0
+    cut_until_s: float = 0.0
+    _kick: asyncio.Event = field(default_factory=asyncio.Event)
+    _socket: ClientConnection | None = None
+
+    @property
+    def address(self) -> str:
+        """The URL with the station's id as its last part."""
+        name = quote(self.station.settings.station_id, safe="")
+        base = self.url.rstrip("/")
+        return base if base.rpartition("/")[2] == name else f"{base}/{name}"
+
+    def tick(self) -> None:
+        """Let the station's time pass and send what it then has to say."""
+        self.station.tick(self.now_s())
+        self._kick.set()
+
+    def wake(self) -> None:
+        """Send what the station has to say."""
+        self._kick.set()
+
+    async def cut(self, seconds: float) -> None:
+        """Take the line down for seconds of the loop's time."""
+        self.cut_until_s = asyncio.get_running_loop().time() + seconds
+        if self._socket is not None:
+            await self._socket.close(1000, "line cut")
+
+    async def run(self) -> None:
+        """Keep the station connected until cancelled."""
+        pause_s = BACKOFF_FIRST_S
+        loop = asyncio.get_running_loop()
+        while True:
+            wait_s = self.cut_until_s - loop.time()
+            if wait_s > 0.0:
+                await asyncio.sleep(wait_s)
+            try:
+                await self._connect_once()
+            except InvalidStatus as error:
+                self.note(f"refused: HTTP {error.response.status_code}")
+            except (OSError, InvalidHandshake, InvalidURI, TimeoutError, EOFError) as error:
+                self.note(f"no connection: {str(error) or type(error).__name__}")
+            if self.station.accepted:
+                pause_s = BACKOFF_FIRST_S
+            if self.station.reset_for is not None:
+                self.station.reboot(self.now_s(), self._boot_reason())
+                await asyncio.sleep(REBOOT_S)
+                continue
+            await asyncio.sleep(pause_s * (0.5 + self.rng.random()))
+            pause_s = min(2.0 * pause_s, BACKOFF_MOST_S)
+
+    def _boot_reason(self) -> str:
+        why = self.station.reset_for
+        return why if why in ("ScheduledReset", "LocalReset") else "RemoteReset"
+
+    async def _connect_once(self) -> None:
+        headers = {}
+        if self.password is not None:
+            user = self.station.settings.station_id
+            headers["Authorization"] = basic_authorization(user, self.password)
+        subprotocol = self.station.version.subprotocol
+        async with connect(
+            self.address,
+            subprotocols=[subprotocol],  # type: ignore[list-item]
+            additional_headers=headers,
+            ssl=self.tls,
+            compression=None,
+            max_size=FRAME_BYTES_MAX,
+            ping_interval=PING_S,
+            ping_timeout=PING_S,
+            open_timeout=OPEN_S,
+            close_timeout=CLOSE_S,
+            proxy=None,
+        ) as socket:
+            if socket.subprotocol != subprotocol:
+                self.note(f"the backend does not speak {subprotocol}")
+                return
+            await self._converse(socket)
+
+    async def _converse(self, socket: ClientConnection) -> None:
+        self._socket, self.is_connected = socket, True
+        self.connections += 1
+        self.note("connected")
+        self.station.connected(self.now_s())
+        self._kick.set()
+        writer = asyncio.create_task(self._write(socket))
+        try:
+            async for text in socket:
+                self.station.feed(text, self.now_s())
+                self._kick.set()
+        except ConnectionClosed as error:
+            self.note(f"line lost: {error}")
+        finally:
+            writer.cancel()
+            with contextlib.suppress(asyncio.CancelledError, ConnectionClosed):
+                await writer
+            self._socket, self.is_connected = None, False
+            self.station.disconnected(self.now_s())
+
+    async def _write(self, socket: ClientConnection) -> None:
+        while True:
+            await self._kick.wait()
+            self._kick.clear()
+            for frame in self.station.outgoing():
+                await socket.send(frame, text=True)
+            if self.station.reset_for is not None:
+                await socket.close(1000, "reset")
+                return
+
+
+def basic_authorization(user: str, password: str) -> str:
+    """The Authorization header of HTTP Basic, in UTF-8 (RFC 7617)."""
+    return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
+
+
+async def run_clients(
+    clients: Sequence[StationClient],
+    is_over: Callable[[], bool],
+    on_tick: Callable[[], None] = lambda: None,
+) -> None:
+    """Keep all clients connected and their time going until is_over; then close the lines.
+
+    on_tick is called after each round; what it raises ends the run."""
+    tasks = [asyncio.create_task(client.run()) for client in clients]
+    try:
+        while not is_over():
+            for client in clients:
+                client.tick()
+            on_tick()
+            _raise_of(tasks)
+            await asyncio.sleep(TICK_S)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _raise_of(tasks: Sequence["asyncio.Task[None]"]) -> None:
+    """A client's own fault must not pass in silence."""
+    for task in tasks:
+        error = task.exception() if task.done() and not task.cancelled() else None
+        if error is not None:
+            raise error

@@ -1,0 +1,98 @@
+"""What is shown of real stations and their transactions: plain data for the API."""
+
+from typing import Any
+
+from pendel.api.views import utc_or_none
+from pendel.comms.ocpp.backend.stations import Evse
+from pendel.comms.ocpp.backend.transactions import Transaction
+from pendel.runtime.network import ChargingNetwork
+
+KWH_DIGITS = 6
+
+
+def completed(items: list[dict[str, Any]], network: ChargingNetwork | None) -> list[dict[str, Any]]:
+    """Stations of the runtime with what their own line says (contract: GET /api/v1/stations)."""
+    if network is None:
+        return items
+    return [item if item["simulated"] else _completed(item, network) for item in items]
+
+
+def _completed(item: dict[str, Any], network: ChargingNetwork) -> dict[str, Any]:
+    station_id = str(item["station_id"])
+    station = network.csms.network.stations.get(station_id)
+    presence = network.presence.get(station_id)
+    item["connected"] = network.online(station_id)
+    if presence is not None:
+        item["last_seen_utc"] = utc_or_none(presence.last_seen_utc)
+    if station is None:
+        return item
+    line = "" if presence is None else presence.ocpp_version
+    item["ocpp_version"] = line or station.ocpp_version or None
+    item["vendor"], item["model"] = station.vendor, station.model
+    item["firmware_version"] = station.firmware
+    known = {entry["evse_id"]: entry for entry in item["evses"]}
+    for evse in list(station.evses.values()):  # a copy: another thread adds to it
+        if evse.evse_id > 0:
+            entry = known.setdefault(evse.evse_id, _unseen(evse.evse_id))
+            _complete_evse(entry, evse)
+    item["evses"] = [known[evse_id] for evse_id in sorted(known)]
+    return item
+
+
+def _unseen(evse_id: int) -> dict[str, Any]:
+    return {
+        "evse_id": evse_id,
+        "status": "Unknown",
+        "session_id": None,
+        "power_kw": None,
+        "setpoint_kw": None,
+        "soc": None,
+    }
+
+
+def _complete_evse(entry: dict[str, Any], evse: Evse) -> None:
+    entry["status"] = evse.told_status
+    if evse.power_w is not None:
+        entry["power_kw"] = round(evse.power_w / 1e3, 3)
+    if evse.soc is not None:
+        entry["soc"] = round(evse.soc, 4)
+
+
+def transactions(
+    network: ChargingNetwork | None, station_id: str | None, sites: frozenset[str] | None
+) -> list[dict[str, Any]]:
+    """Transactions in order of station and begin (contract: GET /api/v1/transactions)."""
+    if network is None:
+        return []
+    found = []
+    for station in list(network.csms.network.stations.values()):
+        configured = network.policy.stations.get(station.station_id)
+        site_id = None if configured is None else configured.site_id
+        if station_id is not None and station.station_id != station_id:
+            continue
+        if sites is not None and site_id not in sites:
+            continue
+        found += [transaction(each) for each in list(station.transactions.values())]
+    return sorted(found, key=lambda item: str(item["key"]))
+
+
+def transaction(of: Transaction) -> dict[str, Any]:
+    """One transaction; energies from its registers, missing seqNos named."""
+    begun = of.started_utc or of.first_seen_utc
+    return {
+        "key": f"{of.station_id}/{begun:%Y%m%dT%H%M%S}/{of.transaction_id}",
+        "transaction_id": of.transaction_id,
+        "station_id": of.station_id,
+        "evse_id": of.evse_id,
+        "ocpp_version": of.ocpp_version,
+        "started_utc": utc_or_none(of.started_utc),
+        "ended_utc": utc_or_none(of.ended_utc),
+        "import_kwh": round(of.imported.kwh, KWH_DIGITS),
+        "export_kwh": round(of.exported.kwh, KWH_DIGITS),
+        "events": of.events,
+        "gaps": of.gaps(),
+        "refused": of.refused,
+        "charging_state": of.charging_state or None,
+        "operation_mode": of.operation_mode or None,
+        "stopped_reason": of.stopped_reason or None,
+    }

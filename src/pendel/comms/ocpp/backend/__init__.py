@@ -1,0 +1,1 @@
+"""The logic of a charging network backend, without I/O: typed requests in, answers out."""

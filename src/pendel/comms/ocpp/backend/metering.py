@@ -1,0 +1,128 @@
+"""Meter values of all three versions in one shape: registers in Wh, power signed in W, SoC 0..1.
+
+A value that cannot be right (unknown unit, not finite, negative register, beyond every bound) is
+refused with its reason and used nowhere; the message that carried it is kept as it came.
+Sources: OCPP 1.6 section 7.43 (SampledValue), OCPP 2.1 part 2 (SampledValueType, defaults).
+"""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from msgspec import UNSET
+
+REGISTER_MAX_WH = 1e12
+POWER_MAX_W = 1e7
+MULTIPLIER_MAX = 12
+REFUSED_MAX = 20
+IMPORT_REGISTER = "Energy.Active.Import.Register"
+EXPORT_REGISTER = "Energy.Active.Export.Register"
+_IMPORT_POWER, _EXPORT_POWER = "Power.Active.Import", "Power.Active.Export"
+_PHASES = frozenset({"L1", "L2", "L3", "L1-N", "L2-N", "L3-N"})
+_SOC = ("SoC", "Display.PresentSOC")
+_UNITS = {"Wh": 1.0, "kWh": 1e3, "MWh": 1e6, "W": 1.0, "kW": 1e3, "MW": 1e6}
+_MEASURED = frozenset({IMPORT_REGISTER, EXPORT_REGISTER, _IMPORT_POWER, _EXPORT_POWER, *_SOC})
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What one meter value says at one moment; None = nothing about it."""
+
+    at_utc: datetime
+    import_wh: float | None = None
+    export_wh: float | None = None
+    power_w: float | None = None
+    soc: float | None = None
+
+
+def in_utc(when: datetime) -> datetime:
+    """A time of the wire in UTC; without offset it is UTC (OCPP-J, date-time)."""
+    return when.replace(tzinfo=UTC) if when.tzinfo is None else when.astimezone(UTC)
+
+
+def samples(meter_values: Iterable[Any]) -> tuple[list[Sample], list[str]]:
+    """MeterValue structs of any version to samples in their order, and what was refused."""
+    found, refused = [], []
+    for meter_value in meter_values:
+        totals: dict[str, float] = {}
+        phases: dict[str, float] = {}
+        for value in meter_value.sampledValue:
+            measurand = IMPORT_REGISTER if value.measurand is UNSET else value.measurand
+            if measurand not in _MEASURED:
+                continue
+            # the meter that is billed is at the outlet; a SoC is of the car
+            if value.location is not UNSET and value.location != "Outlet" and measurand not in _SOC:
+                continue
+            number = _number(value, measurand)
+            if isinstance(number, str):
+                refused.append(f"{measurand}: {number}")
+            elif value.phase is UNSET:
+                totals.setdefault(measurand, number)
+            elif value.phase in _PHASES:
+                phases[measurand] = phases.get(measurand, 0.0) + number
+        if phases:
+            totals = {**phases, **totals}
+        found.append(_sample(in_utc(meter_value.timestamp), totals))
+    return found, refused[:REFUSED_MAX]
+
+
+def register_problem(value_wh: float) -> str | None:
+    """Why a register [Wh] cannot be right, or None."""
+    if not math.isfinite(value_wh):
+        return "not finite"
+    if value_wh < 0.0:
+        return f"{value_wh:g} Wh is negative"
+    if value_wh > REGISTER_MAX_WH:
+        return f"{value_wh:g} Wh is beyond every meter"
+    return None
+
+
+def _sample(at_utc: datetime, values: dict[str, float]) -> Sample:
+    drawn, given = values.get(_IMPORT_POWER), values.get(_EXPORT_POWER)
+    power_w = drawn if given is None else (drawn or 0.0) - given
+    soc = values.get("SoC")
+    if soc is None:
+        soc = values.get("Display.PresentSOC")
+    return Sample(
+        at_utc,
+        values.get(IMPORT_REGISTER),
+        values.get(EXPORT_REGISTER),
+        power_w,
+        None if soc is None else soc / 100.0,
+    )
+
+
+def _number(value: Any, measurand: str) -> float | str:
+    """The value in Wh, W or percent, or why not."""
+    raw = value.value
+    if isinstance(raw, str):
+        if getattr(value, "format", UNSET) == "SignedData":
+            return "signed data is kept, not read"
+        unit, multiplier = value.unit, 0
+        try:
+            raw = float(raw)
+        except ValueError:
+            return f"{raw[:20]!r} is no number"
+    else:
+        measure = value.unitOfMeasure
+        unit = UNSET if measure is UNSET else measure.unit
+        multiplier = 0 if measure is UNSET or measure.multiplier is UNSET else measure.multiplier
+    number = float(raw)
+    if multiplier:
+        if abs(multiplier) > MULTIPLIER_MAX:
+            return f"multiplier {multiplier}"
+        number *= 10.0**multiplier
+    if measurand in _SOC:
+        return number if 0.0 <= number <= 100.0 else f"{number:g} percent"
+    energy = measurand in (IMPORT_REGISTER, EXPORT_REGISTER)
+    name = ("Wh" if energy else "W") if unit is UNSET else unit
+    factor = _UNITS.get(name) if name.endswith("h") is energy else None
+    if factor is None:
+        return f"unit {name[:20]!r}"
+    number *= factor
+    if energy:
+        return register_problem(number) or number
+    sound = math.isfinite(number) and abs(number) <= POWER_MAX_W
+    return number if sound else f"{number:g} W"

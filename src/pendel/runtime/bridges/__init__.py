@@ -1,0 +1,1 @@
+"""Bridges between each protocol and control."""

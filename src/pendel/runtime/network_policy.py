@@ -1,0 +1,45 @@
+"""What the configuration decides about stations, tokens and cars."""
+
+from pendel.adapters.ocpp_server import Admission
+from pendel.config.server import ServerConfig, StationConfig, VehicleConfig
+
+V2X_MODES = ("v2h", "v2b", "v2g")
+
+
+class ConfigPolicy:
+    """Implements `comms.ocpp.backend.answers.Policy` from a ServerConfig.
+
+    A token is Accepted when it is that of a [[vehicle]]; where no vehicle names any token, the
+    network is open and every token is (docs/decisions/0091).
+    """
+
+    def __init__(self, config: ServerConfig) -> None:
+        self.stations: dict[str, StationConfig] = {s.station_id: s for s in config.station}
+        self.admissions = {
+            s.station_id: Admission(s.station_id, s.password_hash) for s in config.station
+        }
+        self.sites = {site.site_id: site for site in config.site}
+        self._by_token: dict[str, VehicleConfig] = {
+            token.casefold(): vehicle for vehicle in config.vehicle for token in vehicle.id_tokens
+        }
+
+    def token_status(self, station_id: str, token: str) -> str:
+        """Accepted or Invalid. Tokens do not tell upper from lower case (CiString)."""
+        known = not self._by_token or token.casefold() in self._by_token
+        return "Accepted" if known else "Invalid"
+
+    def vehicle(self, token: str) -> VehicleConfig | None:
+        """The car of a token, where it is known."""
+        return self._by_token.get(token.casefold())
+
+    def v2x_allowed(self, station_id: str, token: str) -> bool:
+        """Whether the car of a token may discharge at a station."""
+        station, vehicle = self.stations.get(station_id), self.vehicle(token)
+        if station is None or station.mode not in V2X_MODES:
+            return False
+        return vehicle is None or vehicle.v2x_allowed
+
+    def steers(self, station_id: str) -> bool:
+        """Whether the station's charging is controlled at all."""
+        station = self.stations.get(station_id)
+        return station is not None and station.mode != "uncontrolled"
