@@ -6,12 +6,15 @@ from pathlib import Path
 import pytest
 from small_world import START, small
 
+from pendel.adapters.memory_log import MemoryEventLog
 from pendel.cli.serve import areas_of
 from pendel.clock import SimulatedClock
 from pendel.config.server import load_server_config
 from pendel.control.warranty import WarrantyBudget
-from pendel.records import Delivery, Setpoint
+from pendel.records import Delivery, Limit, Setpoint
+from pendel.runtime.engine import Runtime
 from pendel.runtime.loop import Loop, Stop
+from pendel.runtime.pricing import PriceBook
 
 
 @pytest.mark.parametrize("fast", [True, False])
@@ -47,3 +50,13 @@ def test_budgets_of_vehicles_come_from_the_configuration(tmp_path: Path) -> None
     )
     (area,) = areas_of(load_server_config(path), datetime(2026, 3, 2, tzinfo=UTC))
     assert area.spec.budgets == {"van": WarrantyBudget(month_kwh=100.0, year_h=0.0)}
+
+
+def test_a_command_before_the_first_tick_is_taken() -> None:
+    old = small()
+    runtime, area = Runtime(MemoryEventLog()), old.area
+    area.book = PriceBook()
+    runtime.areas.append(area)
+    runtime.start(START)
+    limit = Limit(id="", at_utc=START, site_id="home", source="x", import_limit_kw=1.0)
+    assert runtime.add_limit(limit).id in runtime.state.limits

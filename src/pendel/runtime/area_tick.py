@@ -177,7 +177,7 @@ class Area:
         notes += [self.book.trouble] if self.book.trouble else []
         self.health = "; ".join(notes) or HEALTHY
         batch = journal.batch(now_utc)
-        price_id = [state.prices[rows.names[row]].signal_id for row in rows.row]
+        price_id = self._price_ids(state)
         cars_kw = np.bincount(columns.site, decision.power_kw, minlength=len(known.load_kw))
         net_kw = known.load_kw - known.pv_kw + decision.curtail_kw + cars_kw
         told = tell(batch, state, views, allowed)
@@ -192,11 +192,14 @@ class Area:
         meters = Meters(now_utc, {r.device_id: r for r in self.ports.meter.readings(now_utc)})
         self.meters_now, batch = meters, journal.batch(now_utc)
         limits = site_limits(self.spec, journal.state, now_utc)
-        rows = self.book.rows(self.spec)
-        prices = [journal.state.prices.get(rows.names[row], PriceTable()) for row in rows.row]
         self.meters.record(batch, self.spec, journal.state, meters, limits)
-        self.deliveries.record(batch, self.spec, meters, [table.signal_id for table in prices])
+        self.deliveries.record(batch, self.spec, meters, self._price_ids(journal.state))
         journal.commit(batch)
+
+    def _price_ids(self, state: State) -> list[str]:
+        """Per site the signal with its prices, "" before the first one."""
+        rows = self.book.rows(self.spec)
+        return [state.prices.get(rows.names[row], PriceTable()).signal_id for row in rows.row]
 
     def _plans(self, state: State) -> list[str]:
         plans = [state.plans.get(site) for site in self.spec.site_id]
