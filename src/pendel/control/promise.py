@@ -2,15 +2,14 @@
 
 A promise counts where charging at once from arrival would have reached the target by the *real*
 departure (contract), and departures are uncertain. The keeper therefore
-  - says at plug-in what can be kept, with the best possible instead and the reason (`at_plug_in`);
-  - gives the energy floors under which planner and dispatch may not go (`floors`,
-    `least_energy_kwh`);
+  - says at plug-in what can be kept, or the best possible instead and why (`at_plug_in`);
+  - gives the energy under which nobody may go (`floors`, `least_energy_kwh`);
   - finds the price of a broken promise, one for all cars, at which the share kept stays at least
     the confidence (`risk_price_eur`), from the predicted risk of the sessions seen and from a
     ledger of promises kept and broken that is never overdrawn.
 
-Needs come from the driver, the fleet or the site. The driver may restate his own; others can
-tighten (more energy, earlier, a higher minimum) and never loosen. See docs/concepts/promise.md.
+The driver may restate his needs; fleet and site can tighten (more energy, earlier, a higher
+minimum) and never loosen. See docs/concepts/promise.md.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,7 +18,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from pendel.control.policy import LADDER_EUR, Room, lone_paths, risk_ladder
-from pendel.control.state import FleetState
+from pendel.control.state import FleetState, select
 from pendel.records import Needs
 from pendel.scenario.columns import UNKNOWN_S, StrArray
 from pendel.units import PROMISE_TOLERANCE_KWH, SECONDS_PER_HOUR, FloatArray, IntArray
@@ -32,10 +31,9 @@ LEDGER_BEGIN = 0.3
 first LEDGER_BEGIN_BROKEN promises that the confidence allows to break."""
 LEDGER_BEGIN_BROKEN = 3.0
 YOUNG_LEAST_EUR = 300.0
-"""Least price of a broken promise until the ledger has a balance: what a session risks is at most
-its saving over this price, whatever was predicted for others."""
+"""Least price of a broken promise until the ledger has a balance."""
 LADDER_KEEP = 8.0
-"""Sessions' worth of predictions that doubt leaves: a mean of fewer is too rough."""
+"""Sessions' worth of predictions that doubt leaves."""
 LEDGER_AIM = 0.95
 LEDGER_RESERVE = 0.8
 LEDGER_SCALE = 1.5
@@ -275,8 +273,8 @@ class PromiseKeeper:
 
         The ledger: LEDGER_AIM (1 - confidence) is paid in per promise counted, 1 is paid out
         per promise broken. The share follows the balance above a reserve, the more gently the more
-        promises are running (their outcome is not known yet), so that it is not overdrawn.
-        A young ledger cannot have a balance; it begins with a small share of what is allowed.
+        promises are running (their outcome is not known yet). A young ledger has no balance; it
+        begins with a small share of what is allowed.
         """
         allowed = 1.0 - self.confidence
         balance = self._balance()
