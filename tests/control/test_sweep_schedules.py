@@ -72,7 +72,7 @@ def swept(problem: PlanProblem) -> np.ndarray:
         units.charge_efficiency, units.discharge_efficiency, units.wear_eur_kwh, np.zeros(1),
         problem.presence, problem.floor_kwh, problem.import_eur_kwh, problem.export_eur_kwh,
         problem.load_kw - problem.pv_kw, -problem.export_limit_kw, problem.import_limit_kw,
-        np.full(1, np.inf), np.zeros(1), np.zeros(1, dtype=np.bool_), STEP_H, 0,
+        np.full(1, np.inf), np.zeros(1), STEP_H, 0,
         schedule, energy, cars,
     )  # fmt: skip
     return schedule[0]
@@ -125,7 +125,7 @@ def test_a_sweep_leaves_the_ring_as_the_sum_of_its_units() -> None:
             np.full(count, 0.9), np.full(count, 0.9), np.full(count, 0.01), np.zeros(count),
             np.ones((len(todo), steps)), np.full((len(todo), steps), np.nan), buy, 0.8 * buy,
             base, np.full((2, steps), -50.0), np.full((2, steps), 50.0), np.full(2, np.inf),
-            np.zeros(2), np.zeros(2, dtype=np.bool_), STEP_H, begin, schedule, energy, cars,
+            np.zeros(2), STEP_H, begin, schedule, energy, cars,
         )  # fmt: skip
 
     go(100, np.arange(count))

@@ -284,8 +284,7 @@ class Planning:
             self._end_values(state, knowledge, outlook), presence, floor,
             outlook.import_eur_kwh, outlook.export_eur_kwh,
             base, low, high, peak, knowledge.demand_charge_eur_kw / step_h,
-            np.zeros(len(peak), dtype=np.bool_), step_h, step,
-            slots.schedule_kw, slots.energy_kwh, slots.cars_kw,
+            step_h, step, slots.schedule_kw, slots.energy_kwh, slots.cars_kw,
         )  # fmt: skip
         slots.planned_at[slots.row[todo]] = step
         slots.put_floors(todo, floor, step)
