@@ -161,9 +161,16 @@ class DepartureModel:
 
     def archetype_shares(self, site: int) -> FloatArray:
         """Share of each archetype at this site, given what it has taught [A]."""
-        if self.site_sessions(site) == 0:
-            return self.shares.copy()
-        return np.asarray(self._shares_of(np.array([site]))[0], dtype=np.float64)
+        return self.shares_at(np.array([site]))[0]
+
+    def shares_at(self, sites: IntArray) -> FloatArray:
+        """Share of each archetype at each of these sites, given what they have taught [M, A]."""
+        shares = np.repeat(self.shares[None], len(sites), axis=0)
+        inside = np.flatnonzero(sites < len(self._learned))
+        taught = inside[self._learned.sessions[sites[inside]] > 0]
+        if len(taught):
+            shares[taught] = self._shares_of(sites[taught])
+        return shares
 
     def _shares_of(self, sites: IntArray) -> FloatArray:
         """Shares [M, A] of sites that have taught something."""

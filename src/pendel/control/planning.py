@@ -310,7 +310,7 @@ class Planning:
 
     def learn(self, sessions: Ended) -> None:
         """Departures and outcomes of ended sessions; cut ones (by the end of a run) teach too."""
-        before = [self.departures.archetype_shares(int(s)) for s in sessions.site]
+        before = self.departures.shares_at(sessions.site)
         self.departures.learn(
             sessions.site,
             sessions.vehicle_id,
@@ -318,9 +318,8 @@ class Planning:
             sessions.stated_depart_s,
             sessions.depart_s,
         )
-        after = [self.departures.archetype_shares(int(s)) for s in sessions.site]
-        moved = [0.5 * np.abs(a - b).sum() for a, b in zip(after, before, strict=True)]
-        self.keeper.doubt(float(np.mean(moved)) if moved else 0.0)
+        moved = 0.5 * np.abs(self.departures.shares_at(sessions.site) - before).sum(axis=1)
+        self.keeper.doubt(float(moved.mean()) if len(moved) else 0.0)
         kept = sessions.counted & (sessions.lacked_kwh <= PROMISE_TOLERANCE_KWH)
         self.keeper.observe(int(sessions.counted.sum()), int(kept.sum()))
         self.keeper.forget(sessions.unit_id.tolist())
