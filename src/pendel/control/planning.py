@@ -342,13 +342,13 @@ class Planning:
             few.discharge_max_kw = np.where(few.is_session, 0.0, few.discharge_max_kw)
         steps, now_s, step_s = outlook.steps, knowledge.now_s, self.step_s
         presence = self.departures.presence(few, now_s, step_s, steps)
-        if careful:
-            row = knowledge.price_row[few.site]
-            buy, sell = outlook.import_eur_kwh, outlook.export_eur_kwh
-            floor = self.keeper.floors(few, presence, now_s, step_s, steps, buy, sell, row)
-        else:
-            floor = self.keeper.floors(few, presence, now_s, step_s, steps)
-        if self._ends_with(outlook):
+        ends = self._ends_with(outlook)
+        if not careful:
+            return presence, self.keeper.ramp_floors(few, presence, now_s, step_s, ends)
+        row = knowledge.price_row[few.site]
+        buy, sell = outlook.import_eur_kwh, outlook.export_eur_kwh
+        floor = self.keeper.floors(few, presence, now_s, step_s, buy, sell, row)
+        if ends:
             gain = few.charge_max_kw * few.charge_efficiency * (step_s / SECONDS_PER_HOUR)
             before = gain[:, None] * np.arange(steps - 1, -1, -1)
             at_once = few.energy_kwh[:, None] + gain[:, None] * np.arange(1, steps + 1)
