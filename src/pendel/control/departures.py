@@ -161,7 +161,7 @@ class DepartureModel:
 
     def archetype_shares(self, site: int) -> FloatArray:
         """Share of each archetype at this site, given what it has taught [A]."""
-        return self.shares_at(np.array([site]))[0]
+        return np.asarray(self.shares_at(np.array([site]))[0], dtype=np.float64)
 
     def shares_at(self, sites: IntArray) -> FloatArray:
         """Share of each archetype at each of these sites, given what they have taught [M, A]."""
