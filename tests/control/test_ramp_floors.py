@@ -74,9 +74,7 @@ def test_ramp_floors_agree_with_the_twin(seed: int, confidence: float, ends: boo
     ready_s = {n: NOON_S + int(draw.integers(-7_200, 30_000)) for n in range(0, count, 3)}
     for n, at_s in ready_s.items():
         at, by = datetime.fromtimestamp(NOON_S, UTC), datetime.fromtimestamp(at_s, UTC)
-        keeper.tighten(
-            Needs(id="n", at_utc=at, session_id=f"x{n}", source="site", ready_by_utc=by)
-        )
+        keeper.tighten(Needs(id="n", at_utc=at, session_id=f"x{n}", source="site", ready_by_utc=by))
     fade = 1.0 - draw.uniform(0.0, 0.2, (count, STEPS))
     fade[:, 0] = 1.0
     presence = np.cumprod(fade, axis=1)

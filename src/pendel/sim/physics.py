@@ -13,6 +13,7 @@ from pendel.scenario.columns import Scenario
 from pendel.sim.fleet import Fleet
 from pendel.units import FloatArray, IntArray
 
+
 @dataclass(slots=True)
 class Physics:
     """The batteries of a run. limits [U] is None where no battery names a model."""
