@@ -144,5 +144,7 @@ def test_the_check_sees_every_kind_of_fault() -> None:
     power[3] = -3.0  # 6.3 kWh out of 5 kWh above the minimum
     power[4, 7] = np.nan
     power[5] = 1.0
-    wrong = faulty_schedules(state, power, np.full(6, 11.0), STEP_H)
+    rows = np.arange(6)[::-1].copy()  # as a ring: column 3 is the first step
+    ring = np.roll(power, 3, axis=1)[::-1].copy()
+    wrong = faulty_schedules(state, np.arange(6), rows, ring, 11, 8, np.full(6, 11.0), STEP_H)
     assert wrong.tolist() == [True, True, True, True, True, False]

@@ -288,9 +288,10 @@ class Planning:
         )  # fmt: skip
         slots.planned_at[slots.row[todo]] = step
         slots.put_floors(todo, floor, step)
-        columns = (step + np.arange(steps)) % slots.ring
-        power = slots.schedule_kw[slots.row[todo]][:, columns]
-        wrong = faulty_schedules(select(state, todo), power, discharge_max[todo], step_h)
+        rows = slots.row[todo]
+        wrong = faulty_schedules(
+            state, todo, rows, slots.schedule_kw, step, steps, discharge_max, step_h
+        )
         if wrong.any():  # never followed: such a unit is blind and charges modestly
             slots.put(todo[wrong], np.zeros((int(wrong.sum()), steps)), step)
             slots.planned_at[slots.row[todo[wrong]]] = NEVER

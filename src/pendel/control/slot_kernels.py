@@ -1,0 +1,79 @@
+"""Kernels of the controller's memory: rows of ring buffers, read and written unit by unit.
+
+Twins: tests/control/test_slot_kernels.py.
+"""
+
+import numpy as np
+
+from pendel.kernel import kernel
+from pendel.units import BoolArray, FloatArray, IntArray
+
+
+@kernel
+def keep_order(last: IntArray, keys: IntArray, stays: BoolArray) -> int:
+    """Mark in stays [L] which of `last` [L] come again, in that order, at the head of `keys` [M].
+
+    Returns how many. Both hold every key once; a key out of order ends the search."""
+    count = 0
+    for i in range(len(last)):
+        stays[i] = count < len(keys) and last[i] == keys[count]
+        if stays[i]:
+            count += 1
+    return count
+
+
+@kernel
+def clear_rows(rows: IntArray, site: IntArray, schedule: FloatArray, cars: FloatArray) -> None:
+    """Take the schedules [capacity, ring] of some rows [M] off the sums of their sites [S, ring]
+    (site [capacity]) and clear them."""
+    for row in rows:
+        s = site[row]
+        for column in range(schedule.shape[1]):
+            cars[s, column] -= schedule[row, column]
+            schedule[row, column] = 0.0
+
+
+@kernel
+def write_rows(rows: IntArray, begin: int, values: FloatArray, ring: FloatArray) -> None:
+    """Values [M, K] into rows [M] of a ring [capacity, ring], from absolute step `begin` on."""
+    for m in range(len(rows)):
+        row, column = rows[m], begin % ring.shape[1]
+        for k in range(values.shape[1]):
+            ring[row, column] = values[m, k]
+            column = column + 1 if column + 1 < ring.shape[1] else 0
+
+
+@kernel
+def watch_rows(
+    rows: IntArray,
+    power_kw: FloatArray,
+    reading_age_s: FloatArray,
+    has_room: BoolArray,
+    charge_max_kw: FloatArray,
+    follows_kw: float,
+    least_taken: float,
+    relaxed: float,
+    ordered_kw: FloatArray,
+    accepted_kw: FloatArray,
+    deviations: IntArray,
+    fresh: BoolArray,
+) -> None:
+    """Compare fresh readings with the last orders, see `Slots.watch`.
+
+    Readings [N] of the units in rows [N]; ordered_kw, accepted_kw, deviations [capacity];
+    fresh [N]: not followed now, but before.
+    """
+    for n in range(len(rows)):
+        row = rows[n]
+        ordered = ordered_kw[row]
+        fresh[n] = False
+        if not np.isfinite(ordered) or reading_age_s[n] > 0.0:
+            continue
+        if abs(power_kw[n] - ordered) > follows_kw:
+            fresh[n] = deviations[row] == 0
+            deviations[row] += 1
+            if has_room[n] and ordered > 0.0 and power_kw[n] < ordered:
+                accepted_kw[row] = max(power_kw[n], least_taken * charge_max_kw[n])
+        else:
+            deviations[row] = 0
+            accepted_kw[row] *= relaxed
