@@ -36,12 +36,12 @@ from pendel.units import (
 )
 
 HORIZON_STEPS_MAX = 96
-DEVIATION_KWH = 0.25
-DEVIATION_MANY_KWH = 2.0
-"""Off its plan by this much a unit is planned anew: a little where few are planned, more where many
-are (their promises are kept by the floors, not by the plan)."""
 SWEEP_UNITS_MAX = 400
-"""Units planned per tick by the sweep at most, the longest waiting first: a tick stays short."""
+"""Units planned per tick by the sweep at most, the longest waiting first: a tick stays short. Up to
+this many are all planned anew each step."""
+DEVIATION_MANY_KWH = 2.0
+"""Off its plan by this much one of many units is planned anew (its promise is kept by its floors,
+not by the plan)."""
 AGE_STEPS_MAX = 96
 LONE_UNITS_MAX = 160
 """Cars that the stochastic policy steers at most; more are planned by the sweep."""
@@ -108,10 +108,10 @@ class Planning:
         if fresh_step or len(new) or len(off) or self._renewed:
             self._renewed = False
             state = self._as_it_follows(state)
-            outlook = self._expectations.outlook(knowledge, self._steps_ahead(knowledge.now_s))
-            if outlook is not None:
-                self._note_news(knowledge, step)
-                self._plan(state, knowledge, outlook, step)
+            if len(self.network.feeder) > FEW_SITES_MAX:
+                self._plan_fleet(state, knowledge, step)
+            else:
+                self._plan_sites(state, knowledge, step)
         wish, floor = self.slots.at(step)
         return wish, floor, ~self.slots.aged(step, AGE_STEPS_MAX - 1)
 
@@ -156,11 +156,27 @@ class Planning:
             self._known_until_s = until_s
             self._news_at = step
 
-    def _plan(self, state: FleetState, knowledge: Knowledge, outlook: Outlook, step: int) -> None:
+    def _outlook(self, knowledge: Knowledge) -> Outlook | None:
+        return self._expectations.outlook(knowledge, self._steps_ahead(knowledge.now_s))
+
+    def _plan_fleet(self, state: FleetState, knowledge: Knowledge, step: int) -> None:
+        """Many sites: whoever is due is swept; without anybody nothing need be expected."""
+        self._note_news(knowledge, step)
+        todo = self._due(state, np.ones(len(state), dtype=np.bool_), step)
+        outlook = self._outlook(knowledge) if len(todo) else None
+        if outlook is not None:
+            self._sweep(state, todo, knowledge, outlook, step)
+
+    def _plan_sites(self, state: FleetState, knowledge: Knowledge, step: int) -> None:
+        """Each unit by the method its site asks for."""
+        outlook = self._outlook(knowledge)
+        if outlook is None:
+            return
+        self._note_news(knowledge, step)
         lone = lone_sites(state, knowledge, outlook, self.network, self.mode)[state.site]
         lone &= state.is_session
         groups, swept = coupled_groups(state, ~lone, self.network)
-        if lone.sum() > LONE_UNITS_MAX or len(self.network.feeder) > FEW_SITES_MAX:
+        if lone.sum() > LONE_UNITS_MAX:
             swept |= lone
         elif lone.any():
             self._plan_lone(state, self._due_lone(state, lone, step), knowledge, outlook, step)
@@ -241,18 +257,18 @@ class Planning:
     def _due(self, state: FleetState, swept: BoolArray, step: int) -> IntArray:
         """Positions [M] the sweep plans now, longest waiting first, at most SWEEP_UNITS_MAX."""
         slots = self.slots
-        planned_at = slots.planned_at[slots.row]
-        expected = slots.energy_kwh[slots.row, (step - 1) % slots.ring]
-        many = swept.sum() > SWEEP_UNITS_MAX
-        off = np.abs(state.energy_kwh - expected) > (DEVIATION_MANY_KWH if many else DEVIATION_KWH)
-        stale = planned_at < max(self._news_at, step - AGE_STEPS_MAX + 1)
-        due = np.flatnonzero(swept & (off | stale | ~many))
-        if len(due) <= SWEEP_UNITS_MAX:
-            return due
+        due = swept
+        if int(swept.sum()) > SWEEP_UNITS_MAX:
+            since = max(self._news_at, step - AGE_STEPS_MAX + 1)
+            due = swept & slots.due(state.energy_kwh, DEVIATION_MANY_KWH, since, step)
+        units = np.flatnonzero(due)
+        if len(units) <= SWEEP_UNITS_MAX:
+            return units
         # New units first (never planned), then the oldest plans.
-        order = np.argsort(planned_at[due], kind="stable")
-        never = int((planned_at[due] < 0).sum())
-        return due[order[: max(SWEEP_UNITS_MAX, never)]]
+        planned_at = slots.planned_at[slots.row[units]]
+        order = np.argsort(planned_at, kind="stable")
+        never = int((planned_at < 0).sum())
+        return units[order[: max(SWEEP_UNITS_MAX, never)]]
 
     def _sweep(
         self,

@@ -44,6 +44,29 @@ def write_rows(rows: IntArray, begin: int, values: FloatArray, ring: FloatArray)
 
 
 @kernel
+def look_up(
+    rows: IntArray, column: int, first: FloatArray, second: FloatArray, of_first: FloatArray,
+    of_second: FloatArray,
+) -> None:  # fmt: skip
+    """One column of some rows [M] of two rings, into of_first, of_second [M]."""
+    for m in range(len(rows)):
+        of_first[m] = first[rows[m], column]
+        of_second[m] = second[rows[m], column]
+
+
+@kernel
+def find_due(
+    rows: IntArray, energy_kwh: FloatArray, column: int, planned_kwh: FloatArray,
+    deviation_kwh: float, planned_at: IntArray, since: int, due: BoolArray,
+) -> None:  # fmt: skip
+    """Which units [N] have energies off the planned ones (ring, column) by more than the deviation,
+    or a plan from before step `since`, into due [N]."""
+    for n in range(len(rows)):
+        off = abs(energy_kwh[n] - planned_kwh[rows[n], column]) > deviation_kwh
+        due[n] = off or planned_at[rows[n]] < since
+
+
+@kernel
 def watch_rows(
     rows: IntArray,
     power_kw: FloatArray,

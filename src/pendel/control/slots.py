@@ -191,8 +191,23 @@ class Slots:
 
     def at(self, step: int) -> tuple[FloatArray, FloatArray]:
         """(planned power, floor) [N] of the connected units in an absolute step."""
-        column = step % self.ring
-        return self.schedule_kw[self.row, column], self.floor_kwh[self.row, column]
+        from pendel.control.slot_kernels import look_up
+
+        wish, floor = np.empty(len(self.row)), np.empty(len(self.row))
+        look_up(self.row, step % self.ring, self.schedule_kw, self.floor_kwh, wish, floor)
+        return wish, floor
+
+    def due(self, energy_kwh: FloatArray, deviation_kwh: float, since: int, step: int) -> BoolArray:
+        """Which units [N] have a plan from before absolute step `since`, or are off it by more
+        than deviation_kwh now that `step` begins."""
+        from pendel.control.slot_kernels import find_due
+
+        due = np.empty(len(self.row), dtype=np.bool_)
+        find_due(
+            self.row, energy_kwh, (step - 1) % self.ring, self.energy_kwh, deviation_kwh,
+            self.planned_at, since, due,
+        )  # fmt: skip
+        return due
 
     def forget_plans(self, names: Iterable[str]) -> int:
         """Units whose plan stands no more, by name; unknown ones are passed over. How many."""
