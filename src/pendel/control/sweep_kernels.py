@@ -28,81 +28,71 @@ PRESENCE_LEAST = 1e-3
 
 
 @kernel
-def step_segments(
-    rest_kw: float,
-    low_kw: float,
-    high_kw: float,
-    peak_kw: float,
-    charge_max_kw: float,
-    discharge_max_kw: float,
-    import_eur: float,
-    export_eur: float,
-    peak_eur: float,
-    per_charge: float,
-    discharge_efficiency: float,
-    wear_eur: float,
-    weight: float,
-    up: float,
-    down: float,
-    k: int,
-    slopes: FloatArray,
-    lengths: FloatArray,
-    ends: IntArray,
-) -> None:
-    """Segments of step k in stored kWh into row k: rising slopes (-cost, -gain), none empty.
+def segments_ahead(
+    presence: FloatArray, m: int, base_kw: FloatArray, low_kw: FloatArray, high_kw: FloatArray,
+    cars_kw: FloatArray, site: int, column: int, peak_kw: float, peak_eur: float,
+    charge_max_kw: float, discharge_max_kw: float, import_eur: FloatArray, export_eur: FloatArray,
+    row: int, charge_efficiency: float, discharge_efficiency: float, wear_eur: float,
+    step_h: float, slopes: FloatArray, lengths: FloatArray, ends: IntArray,
+) -> int:  # fmt: skip
+    """Segments of the steps of the steps ahead in stored kWh, none empty: rising slopes (-cost, -gain).
 
-    slopes, lengths [K, SEGMENTS]: charging ends at column CHARGING - 1, the dearest first, and
-    begins at ends[k, 0]; discharging begins at column CHARGING and ends before ends[k, 1].
-    rest_kw: net of the site without the unit; low, high: bounds of net; above peak_kw importing
-    costs peak_eur more per kWh; per_charge: 1 / charge efficiency;
-    up, down: stored kWh per kW in a step, charged and drawn.
+    Returns the number of steps K in which the unit will be there with at least PRESENCE_LEAST
+    (row m of presence). slopes, lengths [K, SEGMENTS]: charging ends at column CHARGING - 1, the
+    dearest first, and begins at ends[k, 0]; discharging begins at column CHARGING and ends before
+    ends[k, 1]. The net of the site without the unit is base_kw + cars_kw (a ring, the first step in
+    `column`), its bounds low, high; above peak_kw importing costs peak_eur more per kWh.
     """
-    charge = min(charge_max_kw, max(high_kw - rest_kw, 0.0))
-    discharge = min(discharge_max_kw, max(rest_kw - low_kw, 0.0))
-    sold = min(export_eur, import_eur)
-    kept = max(sold, 0.0)  # PV may be held back instead of paying to export it
-    cost = import_eur * per_charge + wear_eur
-    least, surplus, lost = cost, 0.0, 0.0
-    begin = CHARGING
-    if rest_kw < 0.0 or low_kw > rest_kw:
-        lost = min(charge, max(low_kw - rest_kw, 0.0))
-        surplus = max(min(charge, max(-rest_kw, 0.0)), lost)
-        cost_surplus = kept * per_charge + wear_eur
-        if surplus > 0.0:
-            cost = max(cost, cost_surplus)
-            least = cost_surplus if lost <= 0.0 else wear_eur
-        if lost > 0.0:
+    steps, ring = presence.shape[1], cars_kw.shape[1]
+    per_charge = 1.0 / charge_efficiency
+    up, down = charge_efficiency * step_h, step_h / discharge_efficiency
+    for k in range(steps):
+        weight = presence[m, k]
+        if k > 0 and weight < PRESENCE_LEAST:
+            return k
+        rest = base_kw[site, k] + cars_kw[site, column]
+        column = column + 1 if column + 1 < ring else 0
+        low = low_kw[site, k]
+        buy = import_eur[row, k]
+        charge = min(charge_max_kw, max(high_kw[site, k] - rest, 0.0))
+        discharge = min(discharge_max_kw, max(rest - low, 0.0))
+        sold = min(export_eur[row, k], buy)
+        cost = buy * per_charge + wear_eur
+        least, surplus = cost, 0.0
+        begin = CHARGING
+        if rest < 0.0 or low > rest:
+            lost = min(charge, max(low - rest, 0.0))
+            surplus = max(min(charge, max(-rest, 0.0)), lost)
+            cost_surplus = max(sold, 0.0) * per_charge + wear_eur  # PV may be held back
+            if surplus > 0.0:
+                cost = max(cost, cost_surplus)
+                least = cost_surplus if lost <= 0.0 else wear_eur
+            slopes[k, begin - 1] = -wear_eur
+            lengths[k, begin - 1] = lost * up
+            begin -= 1 if lost > 0.0 else 0
+            slopes[k, begin - 1] = -cost_surplus
+            lengths[k, begin - 1] = (surplus - lost) * up
+            begin -= 1 if surplus > lost else 0
+        upto_peak = min(charge, max(peak_kw - rest, surplus))
+        slopes[k, begin - 1] = -cost
+        lengths[k, begin - 1] = (upto_peak - surplus) * up
+        begin -= 1 if upto_peak > surplus else 0
+        if charge > upto_peak:
             begin -= 1
-            slopes[k, begin] = -wear_eur
-            lengths[k, begin] = lost * up
-        if surplus > lost:
-            begin -= 1
-            slopes[k, begin] = -cost_surplus
-            lengths[k, begin] = (surplus - lost) * up
-    upto_peak = min(charge, max(peak_kw - rest_kw, surplus))
-    if upto_peak > surplus:
-        begin -= 1
-        slopes[k, begin] = -cost
-        lengths[k, begin] = (upto_peak - surplus) * up
-    if charge > upto_peak:
-        begin -= 1
-        slopes[k, begin] = -(cost + peak_eur * per_charge)
-        lengths[k, begin] = (charge - upto_peak) * up
-    ends[k, 0] = begin
-    replaced = min(discharge, max(rest_kw, 0.0))
-    gain = min(import_eur * discharge_efficiency - wear_eur, least)
-    gain = min(weight * gain, gain)  # a loss is as sure as ever
-    end = CHARGING
-    if replaced > 0.0:
-        slopes[k, end] = -gain
-        lengths[k, end] = replaced * down
-        end += 1
-    if discharge > replaced:
+            slopes[k, begin] = -(cost + peak_eur * per_charge)
+            lengths[k, begin] = (charge - upto_peak) * up
+        ends[k, 0] = begin
+        replaced = min(discharge, max(rest, 0.0))
+        gain = min(buy * discharge_efficiency - wear_eur, least)
+        gain = min(weight * gain, gain)  # a loss is as sure as ever
         gain_sold = sold * discharge_efficiency - wear_eur
+        slopes[k, CHARGING] = -gain
+        lengths[k, CHARGING] = replaced * down
+        end = CHARGING + 1 if replaced > 0.0 else CHARGING
         slopes[k, end] = -min(min(weight * gain_sold, gain_sold), gain)
         lengths[k, end] = (discharge - replaced) * down
-        end += 1
-    ends[k, 1] = end
+        ends[k, 1] = end + 1 if discharge > replaced else end
+    return steps
 
 
 @kernel
@@ -166,8 +156,9 @@ def levels_back(
         for j in range(ends[k, 0], CHARGING):
             at = slopes[k, j]
             while read < end and slope[read] < at:
-                slope[write], length[write] = slope[read], length[read]
-                total += length[read]
+                x = length[read]
+                slope[write], length[write] = slope[read], x
+                total += x
                 read += 1
                 write += 1
             level[k, j] = total
@@ -179,8 +170,9 @@ def levels_back(
         for j in range(ends[k, 1] - 1, CHARGING - 1, -1):
             at = slopes[k, j]
             while read >= begin and slope[read] > at:
-                slope[write], length[write] = slope[read], length[read]
-                total -= length[read]
+                x = length[read]
+                slope[write], length[write] = slope[read], x
+                total -= x
                 read -= 1
                 write -= 1
             level[k, j] = total
@@ -294,21 +286,15 @@ def sweep(
     for m in range(len(todo)):
         i = todo[m]
         s, own = site[i], slot[i]
-        row, per_charge = price_row[s], 1.0 / charge_efficiency[i]
-        up, down = charge_efficiency[i] * step_h, step_h / discharge_efficiency[i]
         for c in range(ring):
             cars_kw[s, c] -= schedule_kw[own, c]
             schedule_kw[own, c] = 0.0
-        ahead, column = 0, first
-        while ahead < steps and (ahead == 0 or presence[m, ahead] >= PRESENCE_LEAST):
-            step_segments(
-                base_kw[s, ahead] + cars_kw[s, column], low_kw[s, ahead], high_kw[s, ahead],
-                peak_kw[s], charge_max_kw[i], discharge_max_kw[i], import_eur[row, ahead],
-                export_eur[row, ahead], peak_eur[s], per_charge, discharge_efficiency[i],
-                wear_eur_kwh[i], presence[m, ahead], up, down, ahead, slopes, lengths, ends,
-            )  # fmt: skip
-            ahead += 1
-            column = column + 1 if column + 1 < ring else 0
+        ahead = segments_ahead(
+            presence, m, base_kw, low_kw, high_kw, cars_kw, s, first, peak_kw[s], peak_eur[s],
+            charge_max_kw[i], discharge_max_kw[i], import_eur, export_eur, price_row[s],
+            charge_efficiency[i], discharge_efficiency[i], wear_eur_kwh[i], step_h, slopes,
+            lengths, ends,
+        )  # fmt: skip
         least_energies(
             energy_kwh[i], capacity_kwh[i], energy_min_kwh[i], floor_kwh, m, lengths, ends, ahead,
             room, low,
