@@ -35,7 +35,7 @@ def segments_ahead(
     row: int, charge_efficiency: float, discharge_efficiency: float, wear_eur: float,
     step_h: float, slopes: FloatArray, lengths: FloatArray, ends: IntArray,
 ) -> int:  # fmt: skip
-    """Segments of the steps of the steps ahead in stored kWh, none empty: rising slopes (-cost, -gain).
+    """Segments of the steps ahead in stored kWh, none empty: rising slopes (-cost, -gain).
 
     Returns the number of steps K in which the unit will be there with at least PRESENCE_LEAST
     (row m of presence). slopes, lengths [K, SEGMENTS]: charging ends at column CHARGING - 1, the
