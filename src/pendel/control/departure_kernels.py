@@ -153,25 +153,27 @@ def session_levels(
 def learn_session(
     scale: float, steps: int, found: IntArray, site: int, archetype: int, prior: FloatArray,
     factor: FloatArray, seen: FloatArray, expected: FloatArray, hazard: FloatArray,
-    driver_factor: FloatArray, driver_seen: FloatArray, driver_expected: FloatArray,
+    mass: FloatArray, driver_factor: FloatArray, driver_seen: FloatArray,
+    driver_expected: FloatArray,
 ) -> float:  # fmt: skip
     """Add one ended session to the sums of one archetype; returns its log likelihood.
 
     found [steps, 3]: its factors; prior [A, LEVELS]; factor, seen, expected [S, A, LEVELS]; the
-    driver's [3]; hazard [LEVELS]: scratch. expected sums what the model without the own factor
-    expected, so that (a + seen) / (a + expected) is the factor's posterior mean.
+    driver's [3]; hazard, mass [LEVELS]: scratch. expected sums what the model without the own
+    factor expected, so that (a + seen) / (a + expected) is the factor's posterior mean.
     """
     s, a = site, archetype
     for i in range(LEVELS):
         hazard[i] = prior[a, i] * factor[s, a, i]
+        mass[i] = 0.0
     likelihood, stayed = 0.0, 1.0
     for k in range(steps):
         e, r, c = found[k, 0], found[k, 1], found[k, 2]
         own = driver_class(r)
         h = min(scale * driver_factor[own] * hazard[e] * hazard[r] * hazard[c], HAZARD_MAX)
-        expected[s, a, e] += h / factor[s, a, e]
-        expected[s, a, r] += h / factor[s, a, r]
-        expected[s, a, c] += h / factor[s, a, c]
+        mass[e] += h
+        mass[r] += h
+        mass[c] += h
         driver_expected[own] += h / driver_factor[own]
         if k == steps - 1:
             seen[s, a, e] += 1.0
@@ -184,6 +186,8 @@ def learn_session(
         if stayed < STAYED_LEAST:
             likelihood += np.log(stayed)
             stayed = 1.0
+    for i in range(LEVELS):
+        expected[s, a, i] += mass[i] / factor[s, a, i]
     return float(likelihood + np.log(stayed))
 
 
@@ -203,6 +207,7 @@ def learn_rows(
     """
     own, own_seen, own_expected = np.ones(3), np.zeros(3), np.zeros(3)
     found, hazard = np.empty((STEPS_LEARNED_MAX, 3), dtype=np.int64), np.empty(LEVELS)
+    mass = np.empty(LEVELS)
     for m in range(len(site)):
         s, d = site[m], driver[m]
         for i in range(3):
@@ -226,7 +231,7 @@ def learn_rows(
                 seen[s, a, i] *= fade
                 expected[s, a, i] *= fade
             log_likelihood[s, a] += temper * learn_session(
-                step_s / QUARTER_S, steps, found, s, a, prior, factor, seen, expected, hazard,
+                step_s / QUARTER_S, steps, found, s, a, prior, factor, seen, expected, hazard, mass,
                 own, own_seen, own_expected,
             )  # fmt: skip
             if a == heaviest and d > 0:
