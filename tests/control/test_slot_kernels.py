@@ -33,21 +33,45 @@ def test_rows_of_rings(seed: int) -> None:
     ring, count = int(draw.integers(3, 9)), 6
     rows, begin = draw.permutation(count)[:4], int(draw.integers(0, 1_000))
     values = draw.normal(size=(4, int(draw.integers(1, ring + 1))))
-    table, other = draw.normal(size=(count, ring)), draw.normal(size=(count, ring))
+    table = draw.normal(size=(count, ring))
     expected = table.copy()
     for row, line in zip(rows, values, strict=True):
         for k, value in enumerate(line):
             expected[row, (begin + k) % ring] = value
     kernels.write_rows(rows, begin, values, table)
     assert (table == expected).all()
-    one, two = np.zeros(4), np.zeros(4)
-    kernels.look_up(rows, 2, table, other, one, two)
-    assert (one == table[rows, 2]).all() and (two == other[rows, 2]).all()
     site = draw.integers(0, 2, count)
     cars = np.array([table[site == s].sum(axis=0) for s in range(2)])
     kernels.clear_rows(rows, site, table, cars)
     assert (table[rows] == 0.0).all()
     assert cars == pytest.approx(np.array([table[site == s].sum(axis=0) for s in range(2)]))
+
+
+@given(SEEDS)
+@settings(max_examples=60, deadline=None)
+def test_a_plan_is_followed_until_its_energy_is_reached(seed: int) -> None:
+    """Never more power than planned, never past the planned energy, exactly one of them if less."""
+    draw = np.random.default_rng(seed)
+    slots, left_h = Slots(ring=3, sites=1), float(draw.choice([0.25, 0.1]))
+    state = fleet(9, energy_kwh=draw.uniform(8.0, 12.0, 9))
+    slots.match(state)
+    planned_kw = draw.choice([-8.0, -1.0, 0.0, 2.0, 9.0], 9)
+    planned_kwh = np.where(draw.random(9) < 0.2, np.nan, draw.uniform(8.0, 12.0, 9))
+    slots.put(np.arange(9), planned_kw[:, None], begin=7)
+    slots.put_energies(np.arange(9), planned_kwh[:, None], begin=7)
+    slots.put_floors(np.arange(9), np.arange(9.0)[:, None], begin=7)
+    power, floor = slots.follow(state, 7, left_h)
+    assert floor.tolist() == list(range(9))
+    after = state.energy_kwh + left_h * np.where(power > 0.0, 0.95 * power, power / 0.95)
+    for n in range(9):
+        sign = np.sign(planned_kw[n])
+        assert 0.0 <= sign * power[n] <= abs(planned_kw[n])
+        if np.isnan(planned_kwh[n]) or sign * power[n] == abs(planned_kw[n]):
+            assert power[n] == planned_kw[n]
+        elif sign * (planned_kwh[n] - state.energy_kwh[n]) > 0.0:
+            assert after[n] == pytest.approx(planned_kwh[n])
+        else:
+            assert power[n] == 0.0
 
 
 def test_due_is_who_is_off_or_was_planned_before() -> None:

@@ -16,7 +16,7 @@ NO_TIME = -1
 def due_step(presence: FloatArray, n: int, counts_in: int, risk_share: float) -> int:
     """Steps until the probability of having left unit n (row of presence [N, K]) with a promise
     that counts exceeds risk_share, at most K; leaving before counts_in steps never counts."""
-    steps, risk = presence.shape[1], 0.0
+    steps, risk = int(presence.shape[1]), 0.0
     for k in range(steps):
         if k + 1 >= counts_in:
             risk += presence[n, k] - (presence[n, k + 1] if k + 1 < steps else 0.0)

@@ -112,7 +112,8 @@ class Planning:
                 self._plan_fleet(state, knowledge, step)
             else:
                 self._plan_sites(state, knowledge, step)
-        wish, floor = self.slots.at(step)
+        left_s = max(self.step_s - knowledge.now_s % self.step_s, 1)
+        wish, floor = self.slots.follow(state, step, left_s / SECONDS_PER_HOUR)
         return wish, floor, ~self.slots.aged(step, AGE_STEPS_MAX - 1)
 
     def restate(self, wishes: Mapping[str, Sequence[Needs]]) -> None:
@@ -220,7 +221,7 @@ class Planning:
         slots = self.slots
         planned_at = slots.planned_at[slots.row]
         expected = slots.energy_kwh[slots.row, (step - 1) % slots.ring]
-        off = np.abs(state.energy_kwh - expected) > LONE_DEVIATION_KWH
+        off = ~(np.abs(state.energy_kwh - expected) <= LONE_DEVIATION_KWH)  # also if not known
         age = max(SECONDS_PER_HOUR // self.step_s, 1)
         due = np.flatnonzero(lone & (off | (planned_at < max(self._news_at, step - age + 1))))
         if len(due) <= SWEEP_UNITS_MAX:

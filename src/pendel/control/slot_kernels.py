@@ -44,14 +44,34 @@ def write_rows(rows: IntArray, begin: int, values: FloatArray, ring: FloatArray)
 
 
 @kernel
-def look_up(
-    rows: IntArray, column: int, first: FloatArray, second: FloatArray, of_first: FloatArray,
-    of_second: FloatArray,
-) -> None:  # fmt: skip
-    """One column of some rows [M] of two rings, into of_first, of_second [M]."""
+def follow_plans(
+    rows: IntArray,
+    column: int,
+    left_h: float,
+    energy_kwh: FloatArray,
+    charge_efficiency: FloatArray,
+    discharge_efficiency: FloatArray,
+    schedule_kw: FloatArray,
+    planned_kwh: FloatArray,
+    floor_kwh: FloatArray,
+    wish_kw: FloatArray,
+    due_kwh: FloatArray,
+) -> None:
+    """Planned power and floor of one column of some rows [M], into wish_kw, due_kwh [M].
+
+    The power ends where the planned energy is reached: a unit that is ahead of its plan wishes for
+    less, over the left_h hours of the step that are left. Without a planned energy (NaN) the
+    power stands.
+    """
     for m in range(len(rows)):
-        of_first[m] = first[rows[m], column]
-        of_second[m] = second[rows[m], column]
+        row = rows[m]
+        power, missing = schedule_kw[row, column], planned_kwh[row, column] - energy_kwh[m]
+        if power > 0.0 and missing < power * charge_efficiency[m] * left_h:
+            power = max(missing, 0.0) / (charge_efficiency[m] * left_h)
+        elif power < 0.0 and missing > power * left_h / discharge_efficiency[m]:
+            power = min(missing, 0.0) * discharge_efficiency[m] / left_h
+        wish_kw[m] = power
+        due_kwh[m] = floor_kwh[row, column]
 
 
 @kernel
@@ -62,8 +82,8 @@ def find_due(
     """Which units [N] have energies off the planned ones (ring, column) by more than the deviation,
     or a plan from before step `since`, into due [N]."""
     for n in range(len(rows)):
-        off = abs(energy_kwh[n] - planned_kwh[rows[n], column]) > deviation_kwh
-        due[n] = off or planned_at[rows[n]] < since
+        near = abs(energy_kwh[n] - planned_kwh[rows[n], column]) <= deviation_kwh  # not if NaN
+        due[n] = not near or planned_at[rows[n]] < since
 
 
 @kernel

@@ -148,13 +148,15 @@ class Slots:
         self.cars_kw[:, column] = 0.0
 
     def put(self, positions: IntArray, power_kw: FloatArray, begin: int) -> None:
-        """Schedules [M, K] of units from absolute step `begin` on, replacing what was planned."""
+        """Schedules [M, K] of units from absolute step `begin` on, replacing what was planned;
+        their energies are not known."""
         rows = self.row[positions]
         np.subtract.at(self.cars_kw, self.site[rows], self.schedule_kw[rows])
         self.schedule_kw[rows] = 0.0
         columns = (begin + np.arange(power_kw.shape[1])) % self.ring
         self.schedule_kw[rows[:, None], columns] = power_kw
         np.add.at(self.cars_kw, self.site[rows], self.schedule_kw[rows])
+        self.energy_kwh[rows] = np.nan
         self.planned_at[rows] = begin
 
     def put_floors(self, positions: IntArray, floor_kwh: FloatArray, begin: int) -> None:
@@ -189,12 +191,17 @@ class Slots:
         self.planned_at[rows[fresh]] = NEVER
         return fresh
 
-    def at(self, step: int) -> tuple[FloatArray, FloatArray]:
-        """(planned power, floor) [N] of the connected units in an absolute step."""
-        from pendel.control.slot_kernels import look_up
+    def follow(self, state: FleetState, step: int, left_h: float) -> tuple[FloatArray, FloatArray]:
+        """(power, floor) [N] of the connected units in an absolute step: the planned power as far
+        as its planned energy is not yet reached, over what is left of the step [h]."""
+        from pendel.control.slot_kernels import follow_plans
 
         wish, floor = np.empty(len(self.row)), np.empty(len(self.row))
-        look_up(self.row, step % self.ring, self.schedule_kw, self.floor_kwh, wish, floor)
+        follow_plans(
+            self.row, step % self.ring, left_h, state.energy_kwh, state.charge_efficiency,
+            state.discharge_efficiency, self.schedule_kw, self.energy_kwh, self.floor_kwh,
+            wish, floor,
+        )  # fmt: skip
         return wish, floor
 
     def due(self, energy_kwh: FloatArray, deviation_kwh: float, since: int, step: int) -> BoolArray:

@@ -43,7 +43,7 @@ def segments_ahead(
     ends[k, 1]. The net of the site without the unit is base_kw + cars_kw (a ring, the first step in
     `column`), its bounds low, high; above peak_kw importing costs peak_eur more per kWh.
     """
-    steps, ring = presence.shape[1], cars_kw.shape[1]
+    steps, ring = int(presence.shape[1]), cars_kw.shape[1]
     per_charge = 1.0 / charge_efficiency
     up, down = charge_efficiency * step_h, step_h / discharge_efficiency
     for k in range(steps):
