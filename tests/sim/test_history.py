@@ -21,6 +21,7 @@ def test_a_depot_saves_in_its_first_night() -> None:
     assert knowing["promises_kept"] == 60
     assert knowing["cost_eur"] < 0.9 * at_once["cost_eur"]
     assert knowing["cost_eur"] < without["cost_eur"]
+    assert knowing["peak_import_kw"] < 0.8 * at_once["peak_import_kw"]
 
 
 def test_uncontrolled_charging_learns_nothing() -> None:
