@@ -27,8 +27,7 @@ from pendel.units import PROMISE_TOLERANCE_KWH, SECONDS_PER_HOUR, FloatArray, In
 CONFIDENCE_LEAST, CONFIDENCE_MOST = 0.5, 0.999
 STRICT_EUR = 1e5
 LADDER_HALF_LIFE = 300.0
-LEDGER_BEGIN = 0.3
-"""Share of the allowed risk run at first, fading over LEDGER_BEGIN_BROKEN allowed breaks."""
+LEDGER_BEGIN = 0.3  # share of the allowed risk run at first, fading over LEDGER_BEGIN_BROKEN breaks
 LEDGER_BEGIN_BROKEN = 3.0
 YOUNG_LEAST_EUR = 300.0
 """Least price of a broken promise until the ledger has a balance."""
