@@ -20,7 +20,9 @@ from pendel.control.departures import DepartureModel
 from pendel.control.dispatch import Network
 from pendel.control.lone import lone_sites, plan_lone, room_of
 from pendel.control.outlook import Expectations, Outlook
+from pendel.control.peak import calm_room
 from pendel.control.plan_result import PlanCost
+from pendel.control.policy import Paths, Room
 from pendel.control.promise import PromiseKeeper
 from pendel.control.slots import NEVER, Slots
 from pendel.control.state import FleetState, Knowledge, select
@@ -365,7 +367,11 @@ class Planning:
             return presence, self.keeper.ramp_floors(few, presence, now_s, step_s, ends)
         row = knowledge.price_row[few.site]
         buy, sell = outlook.import_eur_kwh, outlook.export_eur_kwh
-        floor = self.keeper.floors(few, presence, now_s, step_s, buy, sell, row)
+
+        def room_below(paths: Paths, risk_eur: float) -> Room | None:
+            return calm_room(few, presence, knowledge, outlook, risk_eur, paths)
+
+        floor = self.keeper.floors(few, presence, now_s, step_s, buy, sell, row, room_below)
         if ends:
             gain = few.charge_max_kw * few.charge_efficiency * (step_s / SECONDS_PER_HOUR)
             before = gain[:, None] * np.arange(steps - 1, -1, -1)

@@ -14,10 +14,11 @@ minimum) and never loosen. See docs/concepts/promise.md.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 
-from pendel.control.policy import LADDER_EUR, Room, lone_paths, risk_ladder
+from pendel.control.policy import LADDER_EUR, Room, RoomBelow, lone_paths, risk_ladder
 from pendel.control.state import FleetState, select
 from pendel.records import Needs
 from pendel.scenario.columns import UNKNOWN_S, StrArray
@@ -26,13 +27,11 @@ from pendel.units import PROMISE_TOLERANCE_KWH, SECONDS_PER_HOUR, FloatArray, In
 CONFIDENCE_LEAST, CONFIDENCE_MOST = 0.5, 0.999
 STRICT_EUR = 1e5
 LADDER_HALF_LIFE = 300.0
-LEDGER_BEGIN = 0.3
-"""Share of the allowed risk run at first, fading over LEDGER_BEGIN_BROKEN allowed breaks."""
+LEDGER_BEGIN = 0.3  # share of the allowed risk run at first, fading over LEDGER_BEGIN_BROKEN breaks
 LEDGER_BEGIN_BROKEN = 3.0
 YOUNG_LEAST_EUR = 300.0
 """Least price of a broken promise until the ledger has a balance."""
-LADDER_KEEP = 8.0
-"""Sessions' worth of predictions that doubt leaves."""
+LADDER_KEEP = 8.0  # sessions' worth of predictions that doubt leaves
 LEDGER_AIM = 0.95
 LEDGER_RESERVE = 0.8
 LEDGER_SCALE = 1.5
@@ -190,12 +189,13 @@ class PromiseKeeper:
         import_eur_kwh: FloatArray,
         export_eur_kwh: FloatArray,
         price_row: IntArray,
+        room_below: RoomBelow | None = None,
     ) -> FloatArray:
         """Energy that must be stored at the end of each step [N, K]; NaN = none.
 
         The energy the lone policy would hold at the risk price, at most the trajectory of charging
-        at once, so that a planner that keeps the floors runs no more risk than the policy.
-        Reachable from the present energy by construction.
+        at once, so that a planner that keeps the floors runs no more risk than the policy;
+        room_below chooses the room of the sites (`peak`). Reachable from now by construction.
         """
         tight, ready_s = self.with_needs(state)
         gain = tight.charge_max_kw * tight.charge_efficiency * (step_s / SECONDS_PER_HOUR)
@@ -204,10 +204,10 @@ class PromiseKeeper:
         needed = self.needed(tight, ready_s, now_s, step_s, presence.shape[1])
         prices = (import_eur_kwh, export_eur_kwh, price_row)
         self._meet(tight, presence, *prices, now_s, step_s)
-        wanted, _ = lone_paths(
-            tight, presence, needed, self.risk_price_eur(), *prices, now_s, step_s
-        )
-        floor = np.fmax(np.minimum(wanted, at_once), needed)
+        risk_eur = self.risk_price_eur()
+        paths = partial(lone_paths, tight, presence, needed, risk_eur, *prices, now_s, step_s)
+        below = None if room_below is None else room_below(paths, risk_eur)
+        floor = np.fmax(np.minimum(paths(below)[0], at_once), needed)
         return np.where((tight.is_session & ~tight.paused)[:, None], floor, np.nan)
 
     def ramp_floors(
