@@ -37,6 +37,7 @@ _Share = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 _Amount = Annotated[float, msgspec.Meta(ge=0.0)]
 
 ModeName = Literal["uncontrolled", "v1g", "v2h", "v2b", "v2g"]
+MispelCase = Literal["A1", "A2", "A3", "A4", "A10", "A11"]
 Role = Literal["driver", "owner", "operator", "aggregator", "grid_operator", "auditor", "admin"]
 
 
@@ -64,7 +65,9 @@ class ExportPermit(msgspec.Struct, frozen=True):
 
 
 class SiteConfig(msgspec.Struct, frozen=True):
-    """One grid connection. No export_permit: no export to the grid (V2H is allowed)."""
+    """One grid connection. No export_permit: no export to the grid (V2H is allowed).
+
+    tariff: a file or a shipped name; mispel_case: how its energy is split (relief of levies)."""
 
     site_id: _Name
     timezone: str
@@ -72,6 +75,7 @@ class SiteConfig(msgspec.Struct, frozen=True):
     export_limit_kw: _Power = 0.0
     export_permit: ExportPermit | None = None
     tariff: _Name | None = None
+    mispel_case: MispelCase | None = None
 
 
 class StationConfig(msgspec.Struct, frozen=True):
@@ -134,10 +138,14 @@ class DeviceConfig(msgspec.Struct, frozen=True):
 
 
 class PricesConfig(msgspec.Struct, frozen=True):
-    """Where day-ahead prices come from, and for which bidding zone."""
+    """Where day-ahead prices come from, and for which bidding zone.
+
+    source: energy-charts, awattar, or a file (CSV or JSON) that somebody keeps up to date;
+    timezone: of the auction, whose prices of tomorrow are out at 12:45."""
 
     source: _Name
     zone: str = ""
+    timezone: str = "Europe/Berlin"
 
 
 class ContractConfig(msgspec.Struct, frozen=True):
@@ -282,6 +290,11 @@ def _values(document: TomlDocument) -> list[Problem]:
                 path = ("site", index, "export_permit", "valid_until")
                 text = f"permit ends on {end}, not after its begin"
                 problems.append(document.problem(path, text, "later than valid_from"))
+    prices = document.data.get("prices")
+    zone = prices.get("timezone") if isinstance(prices, dict) else None
+    if isinstance(zone, str) and not zone_exists(zone):
+        allowed = "an IANA name such as Europe/Berlin"
+        problems.append(document.problem(("prices", "timezone"), f'"{zone}" is not known', allowed))
     store = document.data.get("store")
     if isinstance(store, str) and not store_is_known(store):
         problems.append(document.problem(("store",), f'"{store}" is not known', STORE_FORMS))

@@ -19,7 +19,7 @@ from pendel.comms.ocpp.backend.transactions import Transaction
 from pendel.control.limits import SiteLimit
 from pendel.records import Needs, Reading, SessionEvent, Setpoint, Signal
 from pendel.runtime.area import AreaSpec, site_limits
-from pendel.runtime.area_tick import Area, standing_hand
+from pendel.runtime.area_tick import Area
 from pendel.runtime.bridges.car_needs import (
     CHARGE_DEFAULT_KW,
     EFFICIENCY,
@@ -32,6 +32,7 @@ from pendel.runtime.bridges.order_guard import Band
 from pendel.runtime.bridges.steering import Steering
 from pendel.runtime.bridges.wire_profiles import Mode, Wish
 from pendel.runtime.engine import Runtime
+from pendel.runtime.hands import standing_hand
 from pendel.runtime.network import ChargingNetwork
 from pendel.runtime.state import State
 from pendel.units import POWER_MAX_KW
