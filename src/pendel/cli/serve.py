@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pendel.runtime.loop import Stop
     from pendel.runtime.network import ChargingNetwork
     from pendel.runtime.tariff_prices import TariffPrices
+    from pendel.runtime.warm_up import WarmUp
     from pendel.tariff.model import Tariff
 
 TICK_S = 1.0
@@ -68,7 +69,6 @@ def _serve(
     from pendel.api.service import Service
     from pendel.clock import RealClock
     from pendel.runtime.loop import Loop
-    from pendel.runtime.warm_up import warm_up
     from pendel.web.pages import create_web_app
     from pendel.web.server import HttpServer, bind
 
@@ -83,7 +83,9 @@ def _serve(
     ]
     clock = RealClock()
     loop = Loop(runtime, clock, TICK_S, stop)
-    ready = {"store": lambda: not runtime.store_trouble, "control": lambda: loop.ticks > 0}
+    warm = _warm_up(runtime, clock.now_utc())
+    ready = {"store": lambda: not runtime.store_trouble}
+    ready["control"] = lambda: loop.ticks > 0 and (warm is None or warm.done)
     network, bridged = open_network(config, runtime, prices)
     runtime.start(clock.now_utc())
     ready["ocpp"] = lambda: network.accepting
@@ -96,8 +98,6 @@ def _serve(
     if not tokens:
         print("no [[token]] is configured: nobody can sign in", file=sys.stderr, flush=True)
     try:
-        if runtime.areas:
-            warm_up(runtime.areas[0].spec, clock.now_utc())
         loop.run()
     finally:
         server.stop()
@@ -106,6 +106,20 @@ def _serve(
     return Outcome(
         data={"events": events, "address": server.address}, text=f"{events} events in the store"
     )
+
+
+def _warm_up(runtime: "Runtime", now_utc: datetime) -> "WarmUp | None":
+    """Compile the controller's kernels beside; until that is done the safe fallback decides."""
+    from pendel.runtime.decider import LiveController
+    from pendel.runtime.warm_up import WarmUp
+
+    if not runtime.areas:
+        return None
+    warm = WarmUp(runtime.areas[0].spec, now_utc)
+    for area in runtime.areas:
+        if isinstance(area.decider, LiveController):
+            area.decider.ready = lambda: warm.done
+    return warm
 
 
 def open_network(
