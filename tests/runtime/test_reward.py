@@ -14,10 +14,10 @@ from small_world import START, small_scenario
 from pendel.config import parse_toml
 from pendel.records import Delivery, Setpoint, Signal
 from pendel.runtime.area_tick import Ports
+from pendel.runtime.collecting import collect
 from pendel.runtime.contracts import Agreed, Contracts
 from pendel.runtime.month_book import MonthBook, MonthSums, SiteMonths, month_of
 from pendel.runtime.reward import Reward, Worth, expected_sums, worth_in
-from pendel.runtime.settling import collect
 from pendel.runtime.state import PRICE
 from pendel.runtime.tariff_prices import TariffPrices
 from pendel.scenario.columns import Scenario

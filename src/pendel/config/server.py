@@ -37,7 +37,7 @@ _Share = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 _Amount = Annotated[float, msgspec.Meta(ge=0.0)]
 
 ModeName = Literal["uncontrolled", "v1g", "v2h", "v2b", "v2g"]
-MispelCase = Literal["A1", "A2", "A3", "A4", "A10", "A11"]
+MispelCase = Literal["A1", "A2", "A3", "A10", "A11"]
 Role = Literal["driver", "owner", "operator", "aggregator", "grid_operator", "auditor", "admin"]
 
 
@@ -79,7 +79,9 @@ class SiteConfig(msgspec.Struct, frozen=True):
 
 
 class StationConfig(msgspec.Struct, frozen=True):
-    """One charging station; without password_hash it can only connect in the lab."""
+    """One charging station; without password_hash it can only connect in the lab.
+
+    meter_key: public key of its meters (hex or base64), by which signed values are verified."""
 
     station_id: _Station
     site_id: _Name
@@ -96,6 +98,7 @@ class StationConfig(msgspec.Struct, frozen=True):
         | None
     ) = None
     mode: ModeName = "v2g"
+    meter_key: _Name | None = None
 
 
 class WarrantyConfig(msgspec.Struct, frozen=True):
@@ -120,7 +123,10 @@ class VehicleConfig(msgspec.Struct, frozen=True):
 
 
 class MeterConfig(msgspec.Struct, frozen=True):
-    """A meter at a site: device profile and address."""
+    """A meter at a site: device profile and address.
+
+    The grid connection may be metered by a station (profile "ocpp", address = station_id: its
+    EVSE 0), or not at all, where nothing but charge points is behind it (profile "stations")."""
 
     site_id: _Name
     profile: _Name

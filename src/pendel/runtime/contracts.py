@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 from pendel.adapters.tariff_files import open_tariff
 from pendel.config.server import ContractConfig, ServerConfig
 from pendel.errors import InputError, Problem
+from pendel.runtime.collecting import STATIONS, SiteMeters
 from pendel.tariff.model import Tariff
 
 WHOLE = Fraction(1)
@@ -102,3 +103,19 @@ def _shares(entry: ContractConfig, problems: list[Problem]) -> Mapping[str, Frac
         text = f"shares of {entry.site_id} sum to {float(sum(key.values())):g}"
         problems.append(Problem("config", 0, "contract.shares", text, "1"))
     return key
+
+
+def site_meters(config: ServerConfig) -> SiteMeters:
+    """How the sites of a configuration are metered over OCPP."""
+    grid = {}
+    for meter in config.meter:
+        if meter.profile == STATIONS:
+            grid[meter.site_id] = STATIONS
+        elif meter.profile == "ocpp":
+            grid[meter.site_id] = meter.address
+    return SiteMeters(
+        station_site={s.station_id: s.site_id for s in config.station},
+        grid=grid,
+        fuse_kw={s.site_id: max(s.import_limit_kw, s.export_limit_kw) for s in config.site},
+        keys={s.station_id: s.meter_key.encode() for s in config.station if s.meter_key},
+    )
