@@ -26,6 +26,14 @@ NANO_MAX = 10**9 * NANO
 YEAR_MIN, YEAR_MAX = 2000, 2199
 _KWH = {"Wh": Decimal("0.001"), "kWh": Decimal(1), "MWh": Decimal(1000)}
 _PHASES = frozenset({"L1", "L2", "L3", "L1-N", "L2-N", "L3-N"})
+_UNREADABLE = (
+    ArithmeticError,
+    AttributeError,
+    KeyError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
 _DIRECTION = {IMPORT_REGISTER: "import", EXPORT_REGISTER: "export"}
 
 
@@ -75,7 +83,7 @@ class Metered:
         try:
             payload = json.loads(record.payload, parse_float=Decimal, parse_int=Decimal)
             self._read(record, payload)
-        except (ValueError, KeyError, TypeError, RecursionError, InvalidOperation) as error:
+        except _UNREADABLE as error:
             if not record.refused:
                 text = f"{record.action}: {type(error).__name__}"
                 self._refuse(record, record.station_id, record.payload[:200], text)

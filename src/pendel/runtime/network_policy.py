@@ -19,6 +19,10 @@ class ConfigPolicy:
             s.station_id: Admission(s.station_id, s.password_hash) for s in config.station
         }
         self.sites = {site.site_id: site for site in config.site}
+        self.grid_of = {
+            meter.site_id: meter.address if meter.profile == "ocpp" else meter.profile
+            for meter in config.meter
+        }
         self._contracted = {c.site_id for c in config.contract if c.tariff is not None}
         self._by_token: dict[str, VehicleConfig] = {
             token.casefold(): vehicle for vehicle in config.vehicle for token in vehicle.id_tokens
