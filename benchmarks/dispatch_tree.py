@@ -45,7 +45,6 @@ def fleet(count: int, seed: int) -> dict[str, Any]:
         "costs": rng.random(count_s) < 0.2,
         "feeder": rng.permutation(np.arange(count_s) % count_f).astype(np.int64),
         "parent": parent.astype(np.int64),
-        "order": np.arange(count_f + count_a, dtype=np.int64),
         "limits": (
             np.where(np.arange(count_f + count_a) < count_f, 900.0, 25_000.0),
             np.where(np.arange(count_f + count_a) < count_f, 600.0, 15_000.0),
@@ -54,22 +53,38 @@ def fleet(count: int, seed: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def run_kernels(case: dict[str, Any]) -> tuple[float, np.ndarray, np.ndarray]:
-    """CPU seconds of one tick, powers and curtailment."""
-    from pendel.control import dispatch_kernels as kernels
+def state_of(case: dict[str, Any]) -> tuple[Any, Any, Any]:
+    """State, knowledge and network of the live controller."""
+    from pendel.control.dispatch import network_of, tracking
+    from pendel.control.state import FleetState, Knowledge
+    from pendel.scenario.columns import Feeders
 
-    count, count_s = len(case["site"]), len(case["load"])
-    levels = np.empty((count, kernels.LEVELS))
-    power, curtail, stress = np.zeros(count), np.zeros(count_s), np.zeros(count_s)
-    over = np.zeros(count_s + len(case["parent"]) + 1)
-    begin = time.process_time()
-    kernels.unit_levels(*case["units"], STEP_H, levels)
-    kernels.share_out(
-        levels, case["site"], case["load"], case["pv"], case["import"], case["export"],
-        case["home"], case["costs"], case["feeder"], case["parent"], case["order"],
-        *case["limits"], case["target"], -case["target"], power, curtail, stress, over,
+    _, energy, _, least, capacity, target, charge, discharge, into, out = case["units"]
+    count, count_s, count_f = len(energy), len(case["load"]), len(case["parent"])
+    zero, whole, no = np.zeros(count), np.zeros(count, dtype=np.int64), np.zeros(count, bool)
+    state = FleetState(
+        zero, zero, case["site"], ~no, whole, whole, capacity, zero, energy, target, least, charge,
+        discharge, into, out, zero, zero, zero, zero, no, no,
     )  # fmt: skip
-    return time.process_time() - begin, power, curtail
+    price = np.where(np.arange(2) == 0, 0.1, -0.1)[:, None]
+    none, ones = np.zeros(count_s), np.ones(count_s, bool)
+    knowledge = Knowledge(
+        0, 900, "UTC", case["costs"].astype(np.int64), price, price, price, price, case["load"],
+        case["pv"], price, price, case["import"], case["export"], none, none, ones, none,
+    )  # fmt: skip
+    feeders = Feeders(np.zeros(count_f, str), case["parent"], *case["limits"])
+    return state, knowledge, tracking(network_of(case["feeder"], feeders), case["target"])
+
+
+def run_tick(case: dict[str, Any]) -> tuple[float, np.ndarray, np.ndarray]:
+    """CPU seconds of one tick as the live controller does it, powers and curtailment."""
+    from pendel.control.dispatch import dispatch
+
+    state, knowledge, network = case["tick"]
+    begin = time.process_time()
+    wish, floor = case["units"][0], case["units"][2]
+    found = dispatch(wish, floor, state, knowledge, network, STEP_H, case["home"])
+    return time.process_time() - begin, found.power_kw, found.curtail_kw
 
 
 def run_numpy(case: dict[str, Any]) -> tuple[float, np.ndarray, np.ndarray]:
@@ -205,11 +220,13 @@ def pairs(ends: np.ndarray) -> list[tuple[int, int]]:
 
 def measure() -> dict[str, Any]:
     """One row per size: milliseconds of both, ratio, worst violation, largest difference."""
-    run_kernels(fleet(100, 0))
+    small = fleet(100, 0)
+    run_tick(small | {"tick": state_of(small)})
     rows = []
     for count in SIZES:
         case = fleet(count, 1)
-        found = [run_kernels(case) for _ in range(REPEATS)]
+        case["tick"] = state_of(case)
+        found = [run_tick(case) for _ in range(REPEATS)]
         twin = [run_numpy(case) for _ in range(3)]
         _, power, curtail = found[0]
         own, theirs = (1e3 * min(run[0] for run in runs) for runs in (found, twin))
