@@ -6,40 +6,44 @@ Order is kept. A record the log refuses fails alone.
 """
 
 import asyncio
-import contextlib
+import logging
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from pendel.errors import StoreError
 from pendel.ports import EventLog
 from pendel.records import AnyRecord
 
+LOG = logging.getLogger("pendel.ocpp")
 WAITING_MAX = 50_000
 GROUP_MAX = 2_000
 
 
+Done = Callable[[StoreError | None], None]
+"""Told that a record is durable (None) or why it is not."""
+
+
 class Committer:
-    """Lives on one event loop; `add` returns when the record is durable."""
+    """Lives on one event loop; tells each giver when its record is durable."""
 
     def __init__(self, log: EventLog) -> None:
         self._log = log
-        self._waiting: deque[tuple[AnyRecord, asyncio.Future[None]]] = deque()
+        self._waiting: deque[tuple[AnyRecord, Done]] = deque()
         self._thread = ThreadPoolExecutor(1, "ocpp-commit")
         self._task: asyncio.Task[None] | None = None
         self.commits = 0
         self.records = 0
 
-    def add(self, record: AnyRecord) -> "asyncio.Future[None]":
-        """A future that is done when the record is durable, or holds the StoreError."""
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    def add(self, record: AnyRecord, done: Done) -> None:
+        """Store a record; done is called on this loop, never before this returns.
+
+        Raises StoreError when too many wait."""
         if len(self._waiting) >= WAITING_MAX:
-            future.set_exception(StoreError(f"{WAITING_MAX} records wait for the disk"))
-            return future
-        self._waiting.append((record, future))
+            raise StoreError(f"{WAITING_MAX} records wait for the disk")
+        self._waiting.append((record, done))
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._drain())
-        return future
 
     async def flush(self) -> None:
         """Return when everything added so far is durable or has failed."""
@@ -61,15 +65,11 @@ class Committer:
                 )
                 self.commits += 1
                 self.records += len(group)
-                for (_, future), error in zip(group, errors, strict=True):
-                    if future.cancelled():
-                        continue
-                    if error is None:
-                        future.set_result(None)
-                    else:
-                        future.set_exception(error)
-                        with contextlib.suppress(StoreError):
-                            future.exception()  # seen: nobody may be waiting for it
+                for (_, done), error in zip(group, errors, strict=True):
+                    try:
+                        done(error)
+                    except Exception:
+                        LOG.exception("what follows a commit failed")
         finally:
             self._task = None
 

@@ -16,12 +16,14 @@ import threading
 from collections.abc import Coroutine, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Protocol
 
 import msgspec
 
 from pendel.adapters.committer import Committer
-from pendel.adapters.ocpp_server import Link, OcppDoor
+from pendel.adapters.ocpp_link import Link
+from pendel.adapters.ocpp_server import OcppDoor
 from pendel.comms.ocpp.backend.csms import Csms, Key, Reply
 from pendel.comms.ocpp.frames import ErrorCode
 from pendel.comms.ocpp.peer import Answered, Deviation, Event, Failed, Request, Streamed
@@ -93,7 +95,7 @@ class ChargingNetwork:
         self._stopping: asyncio.Event | None = None
         self._door: OcppDoor | None = None
         self._committer: Committer | None = None
-        self._in_flight: dict[tuple[str, Key], asyncio.Future[None]] = {}
+        self._in_flight: dict[tuple[str, Key], list[tuple[Link, Request, Reply]]] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def start(self, host: str, port: int) -> int:
@@ -134,7 +136,9 @@ class ChargingNetwork:
 
     def connected(self, link: Link) -> None:
         """A station is there (again)."""
-        self._seen(link)
+        self._seen(link, datetime.now(UTC))
+        told = link.line.subprotocol.removeprefix("ocpp")
+        self.presence[link.station_id].ocpp_version = told
         self._fit(link)
         self.csms.network.station(link.station_id).ocpp_version = link.version.value
         if self.listener is not None:
@@ -145,7 +149,7 @@ class ChargingNetwork:
         if not replaced and self.listener is not None:
             self.listener.went(link.station_id)
 
-    async def requested(self, link: Link, asked: Request, text: str | bytes) -> None:
+    def requested(self, link: Link, asked: Request, text: bytes) -> None:
         """Decide, make durable, answer."""
         now_utc = datetime.now(UTC)
         self._seen(link, now_utc)
@@ -157,41 +161,27 @@ class ChargingNetwork:
                 asked.action,
                 asked.payload,
                 now_utc,
+                asked.text,
             )
-            await self._durable(link.station_id, reply)
-        except StoreError as error:
-            LOG.error("station %s, %s: %s", link.station_id, asked.action, error)
-            link.peer.refuse(
-                asked.message_id, ErrorCode.INTERNAL_ERROR, "the store does not answer"
-            )
-            return
         except Exception:
             LOG.exception("station %s, %s", link.station_id, asked.action)
-            link.peer.refuse(asked.message_id, ErrorCode.INTERNAL_ERROR, "a fault of the server")
+            link.refuse(asked.message_id, ErrorCode.INTERNAL_ERROR, "a fault of the server")
             return
-        if reply.code is not None:
-            link.peer.refuse(asked.message_id, reply.code, reply.reason)
-        else:
-            link.peer.respond(asked.message_id, reply.response)
-        await link.flush()
-        for order in reply.orders:
-            work = self.order(link.station_id, order.action, order.payload, QUESTION_TIMEOUT_S)
-            self._detach(work)
-        if asked.action == "BootNotification":
-            self._fit(link)
-        if reply.code is None and not reply.repeat and self.listener is not None:
-            self.listener.heard(link.station_id, asked.action, asked.payload)
+        try:
+            if self._is_durable(link, asked, reply):
+                self._answer(link, asked, reply)
+        except StoreError as error:
+            self._not_stored(link, asked, reply, error)
 
-    def happened(self, link: Link, event: Event, text: str | bytes) -> None:
+    def happened(self, link: Link, event: Event, text: bytes) -> None:
         """Streams are kept; broken frames that carry energy are put aside, not dropped."""
-        self._seen(link)
+        self._seen(link, datetime.now(UTC))
         if isinstance(event, Streamed):
             payload = msgspec.json.encode(event.payload).decode()
             self._keep(link, event.action, payload, ())
         elif isinstance(event, Deviation) and link.deviations <= 100:
-            raw = text.encode("utf-8", "replace") if isinstance(text, str) else bytes(text)
-            if any(name in raw for name in EVENT_ACTIONS) and len(raw) <= QUARANTINED_TEXT_MAX:
-                self._keep(link, "", raw.decode("utf-8", "replace"), (event.reason[:500],))
+            if any(name in text for name in EVENT_ACTIONS) and len(text) <= QUARANTINED_TEXT_MAX:
+                self._keep(link, "", text.decode("utf-8", "replace"), (event.reason[:500],))
 
     async def order(
         self,
@@ -268,25 +258,59 @@ class ChargingNetwork:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._committer.close()
 
-    async def _durable(self, station_id: str, reply: Reply) -> None:
-        """Return when the event of a reply is durable. Raises StoreError when it cannot be."""
-        key = None if reply.key is None else (station_id, reply.key)
+    def _is_durable(self, link: Link, asked: Request, reply: Reply) -> bool:
+        """Whether the event of a reply needs no commit (any more); otherwise the answer follows
+        the commit. Raises StoreError when it cannot be stored."""
+        key = None if reply.key is None else (link.station_id, reply.key)
         if reply.repeat and key is not None and key in self._in_flight:
-            await asyncio.shield(self._in_flight[key])
+            self._in_flight[key].append((link, asked, reply))
+            return False
         if reply.record is None or self._committer is None:
-            return
-        future = self._committer.add(reply.record)
-        if key is None or reply.key is None:
-            await future
-            return
-        self._in_flight[key] = future
-        try:
-            await future
-        except StoreError:
-            self.csms.forget(station_id, reply.key)
-            raise
-        finally:
+            return True
+        if key is None:
+            self._committer.add(reply.record, partial(self._stored, None, [(link, asked, reply)]))
+        else:
+            waiting = self._in_flight[key] = [(link, asked, reply)]
+            self._committer.add(reply.record, partial(self._stored, key, waiting))
+        return False
+
+    def _stored(
+        self,
+        key: tuple[str, Key] | None,
+        waiting: list[tuple[Link, Request, Reply]],
+        error: StoreError | None,
+    ) -> None:
+        """A commit ended: answer everybody who waits for this event."""
+        if key is not None:
             self._in_flight.pop(key, None)
+        for link, asked, reply in waiting:
+            if error is None:
+                self._answer(link, asked, reply)
+            else:
+                self._not_stored(link, asked, reply, error)
+
+    def _not_stored(self, link: Link, asked: Request, reply: Reply, error: StoreError) -> None:
+        """The station shall come again with what could not be kept."""
+        LOG.error("station %s, %s: %s", link.station_id, asked.action, error)
+        if reply.key is not None:
+            self._in_flight.pop((link.station_id, reply.key), None)
+            if not reply.repeat:
+                self.csms.forget(link.station_id, reply.key)
+        reason = "the store does not answer"
+        link.refuse(asked.message_id, ErrorCode.INTERNAL_ERROR, reason)
+
+    def _answer(self, link: Link, asked: Request, reply: Reply) -> None:
+        if reply.code is not None:
+            link.refuse(asked.message_id, reply.code, reply.reason)
+        else:
+            link.respond(asked.message_id, reply.response)
+        for order in reply.orders:
+            work = self.order(link.station_id, order.action, order.payload, QUESTION_TIMEOUT_S)
+            self._detach(work)
+        if asked.action == "BootNotification":
+            self._fit(link)
+        if reply.code is None and not reply.repeat and self.listener is not None:
+            self.listener.heard(link.station_id, asked.action, asked.payload)
 
     def _fit(self, link: Link) -> None:
         """A hybrid model speaks the messages of 2.1 under the name of 2.0.1 from its boot on."""
@@ -312,14 +336,16 @@ class ChargingNetwork:
 
     def _add(self, record: StationMessage) -> None:
         if self._committer is not None:
-            self._committer.add(record).add_done_callback(_log_failure)
+            try:
+                self._committer.add(record, _log_failure)
+            except StoreError as error:
+                _log_failure(error)
 
-    def _seen(self, link: Link, now_utc: datetime | None = None) -> None:
+    def _seen(self, link: Link, now_utc: datetime) -> None:
         presence = self.presence.get(link.station_id)
         if presence is None:
             presence = self.presence[link.station_id] = Presence()
-        presence.ocpp_version = (link.socket.subprotocol or "").removeprefix("ocpp")
-        presence.last_seen_utc = now_utc or datetime.now(UTC)
+        presence.last_seen_utc = now_utc
 
     def _detach(self, work: Coroutine[Any, Any, Any]) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -356,6 +382,6 @@ def typed_order(version: Version, action: str, payload: Any) -> Any:
         raise InvalidOrderError(f"{action}: {error}") from error
 
 
-def _log_failure(future: "asyncio.Future[None]") -> None:
-    if not future.cancelled() and future.exception() is not None:
-        LOG.error("a record could not be stored: %s", future.exception())
+def _log_failure(error: StoreError | None) -> None:
+    if error is not None:
+        LOG.error("a record could not be stored: %s", error)

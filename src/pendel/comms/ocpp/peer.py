@@ -20,17 +20,11 @@ UNANSWERED_MAX = 64
 CALL_TIMEOUT_S = 30.0
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """The other side asks: answer with `Peer.respond` or `Peer.refuse`."""
-
-    message_id: str
-    action: str
-    payload: Any
+Request: TypeAlias = Call
+"""The other side asks: answer with `Peer.respond` or `Peer.refuse`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answered:
+class Answered(msgspec.Struct, frozen=True, gc=False):
     """Our call was answered; response is typed."""
 
     message_id: str
@@ -38,8 +32,7 @@ class Answered:
     response: Any
 
 
-@dataclass(frozen=True, slots=True)
-class Failed:
+class Failed(msgspec.Struct, frozen=True, gc=False):
     """Our call failed: an error answer, a timeout, an answer of the wrong shape, or a lost line."""
 
     message_id: str
@@ -48,16 +41,14 @@ class Failed:
     description: str
 
 
-@dataclass(frozen=True, slots=True)
-class Streamed:
+class Streamed(msgspec.Struct, frozen=True, gc=False):
     """A SEND arrived."""
 
     action: str
     payload: Any
 
 
-@dataclass(frozen=True, slots=True)
-class Deviation:
+class Deviation(msgspec.Struct, frozen=True, gc=False):
     """Something came that the standard does not know; recorded, answered where an answer is due."""
 
     reason: str
@@ -121,8 +112,7 @@ class Peer:
     def respond(self, message_id: str, response: Any) -> None:
         """Answer a request; ignored when the request is not (or no longer) open."""
         if self._unanswered.pop(message_id, None) is not None:
-            raw = msgspec.Raw(msgspec.json.encode(response))
-            self.outbox.append(frames.encode(CallResult(message_id, raw)))
+            self.outbox.append(frames.encode_result(message_id, response))
 
     def refuse(self, message_id: str, code: ErrorCode, description: str) -> None:
         """Answer a request with a CALLERROR."""
@@ -133,9 +123,9 @@ class Peer:
     def feed(self, data: bytes | str, now_s: float) -> list[Event]:
         """Take one text frame. Returns what happened; never raises for what the peer sent."""
         frame = frames.parse(data, self.version)
+        if type(frame) is Call:
+            return self._on_call(frame)
         match frame:
-            case Call(message_id, action, payload):
-                return self._on_call(message_id, action, payload)
             case Send(_, action, payload):
                 return [Streamed(action, payload)]
             case CallResult(message_id, payload):
@@ -164,16 +154,16 @@ class Peer:
         self._unanswered.clear()
         return [Failed(o.message_id, o.action, "ConnectionLost", "connection lost") for o in lost]
 
-    def _on_call(self, message_id: str, action: str, payload: Any) -> list[Event]:
+    def _on_call(self, call: Call) -> list[Event]:
         if len(self._unanswered) >= UNANSWERED_MAX:
             # A peer may have one CALL outstanding; dozens mean that it ignores the standard.
             error = frames.error_frame(
-                message_id, ErrorCode.PROTOCOL_ERROR, "too many open requests", self.version
+                call.message_id, ErrorCode.PROTOCOL_ERROR, "too many open requests", self.version
             )
             self.outbox.append(frames.encode(error))
             return [Deviation("too many open requests")]
-        self._unanswered[message_id] = action
-        return [Request(message_id, action, payload)]
+        self._unanswered[call.message_id] = call.action
+        return [call]
 
     def _on_result(self, message_id: Any, payload: msgspec.Raw, now_s: float) -> list[Event]:
         pending = self._pending

@@ -95,8 +95,10 @@ class Csms:
         action: str,
         payload: Any,
         now_utc: datetime,
+        text: str = "",
     ) -> Reply:
-        """Answer one request. Never raises for what a station may send."""
+        """Answer one request; text: the payload as it came, to be kept. Never raises for what a
+        station may send."""
         station = self.network.station(station_id)
         if not station.booted and action != "BootNotification" and version is not Version.V16:
             return self._not_booted(station, version, now_utc)
@@ -127,7 +129,7 @@ class Csms:
             ocpp_version=version.value,
             action=action,
             message_id=message_id,
-            payload=_JSON.encode(payload).decode(),
+            payload=text or _JSON.encode(payload).decode(),
             transaction_id=transaction_id,
             refused=tuple(refused),
         )
