@@ -31,7 +31,9 @@ from pendel.runtime.network_policy import ConfigPolicy
 
 
 class CountingLog(MemoryEventLog):
-    """Counts commits; fails while `broken`."""
+    """Counts commits; fails while `broken`. Taken for a disk."""
+
+    in_memory = False
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,8 +1,9 @@
 """From many small records to few commits: an asyncio face of the event log (group commit).
 
-Records that arrive while a commit is on its way to the disk share the next one, so nobody waits
-longer than for the commit in flight plus his own (some milliseconds, at most 20 on a sound disk).
-Order is kept. A record the log refuses fails alone.
+Records that arrive while a commit is on its way to the disk share the next one; while many come,
+a commit waits a moment for more of them. So nobody waits longer than for the commit in flight,
+that moment and his own commit (some milliseconds, at most 20 on a sound disk). Order is kept. A
+record the log refuses fails alone.
 """
 
 import asyncio
@@ -18,7 +19,11 @@ from pendel.records import AnyRecord
 LOG = logging.getLogger("pendel.ocpp")
 WAITING_MAX = 50_000
 GROUP_MAX = 2_000
-
+GATHER_S = 0.005
+"""How long a commit waits for more records while many come; one that comes alone never waits."""
+WINDOW_S = 0.1
+MANY = 50
+"""Records within a window from which on they count as many."""
 
 Done = Callable[[StoreError | None], None]
 """Told that a record is durable (None) or why it is not."""
@@ -29,9 +34,13 @@ class Committer:
 
     def __init__(self, log: EventLog) -> None:
         self._log = log
+        self.in_memory = bool(getattr(log, "in_memory", False))
         self._waiting: deque[tuple[AnyRecord, Done]] = deque()
         self._thread = ThreadPoolExecutor(1, "ocpp-commit")
         self._task: asyncio.Task[None] | None = None
+        self._window_end_s = 0.0
+        self._window_count = 0
+        self._many = False
         self.commits = 0
         self.records = 0
 
@@ -59,10 +68,15 @@ class Committer:
         loop = asyncio.get_running_loop()
         try:
             while self._waiting:
+                if self._many and not self.in_memory:
+                    await asyncio.sleep(GATHER_S)
                 group = [self._waiting.popleft() for _ in range(min(len(self._waiting), GROUP_MAX))]
-                errors = await loop.run_in_executor(
-                    self._thread, self._commit, [record for record, _ in group]
-                )
+                self._measure(loop.time(), len(group))
+                records = [record for record, _ in group]
+                if self.in_memory:  # nothing to wait for: no other thread is asked
+                    errors = self._commit(records)
+                else:
+                    errors = await loop.run_in_executor(self._thread, self._commit, records)
                 self.commits += 1
                 self.records += len(group)
                 for (_, done), error in zip(group, errors, strict=True):
@@ -72,6 +86,14 @@ class Committer:
                         LOG.exception("what follows a commit failed")
         finally:
             self._task = None
+
+    def _measure(self, now_s: float, count: int) -> None:
+        """Note whether records come in numbers."""
+        if now_s >= self._window_end_s:
+            recent = now_s < self._window_end_s + WINDOW_S
+            self._many = recent and self._window_count >= MANY
+            self._window_end_s, self._window_count = now_s + WINDOW_S, 0
+        self._window_count += count
 
     def _commit(self, records: Sequence[AnyRecord]) -> list[StoreError | None]:
         """One commit for all; where that fails, one for each, so that a bad one fails alone."""

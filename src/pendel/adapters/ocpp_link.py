@@ -97,10 +97,12 @@ class Link:
                 self.settle(event)
 
     def _answered(self) -> None:
-        self.flush()
-        if self.line.busy:
-            self.line.busy = False
-            self.line.go_on()
+        outbox, line = self.peer.outbox, self.line
+        while outbox:
+            line.send(outbox.popleft())
+        if line.busy:
+            line.busy = False
+            line.go_on()
 
     def _wake_at(self, deadline_s: float) -> None:
         if self._timer is not None:

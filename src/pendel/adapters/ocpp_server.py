@@ -79,30 +79,34 @@ class OcppDoor:
         self._lines: set[Line] = set()
         self._judging: set[asyncio.Task[None]] = set()
         self._buffer = memoryview(bytearray(RECEIVE_BYTES))
-        self._server: asyncio.Server | None = None
+        self._servers: list[asyncio.Server] = []
         self._sweep: asyncio.TimerHandle | None = None
 
     async def open(self, host: str, port: int, tls: Any = None) -> int:
-        """Listen; returns the port. tls: an ssl.SSLContext, or None. Raises OSError."""
+        """Listen, on one port or more; returns the port. tls: an ssl.SSLContext or None.
+
+        Raises OSError."""
         if self._lab and any(s.password_hash is None for s in self._stations.values()):
             LOG.warning("LAB MODE: stations without a password are let in. Never use this outside.")
         loop = asyncio.get_running_loop()
         more: dict[str, Any] = {}
         if tls is not None:
             more = {"ssl": tls, "ssl_handshake_timeout": OPEN_S, "ssl_shutdown_timeout": CLOSE_S}
-        self._server = await loop.create_server(self._line, host, port, backlog=BACKLOG, **more)
-        self._sweep = loop.call_later(SWEEP_S, self._sweep_lines)
-        return int(next(iter(self._server.sockets)).getsockname()[1])
+        server = await loop.create_server(self._line, host, port, backlog=BACKLOG, **more)
+        self._servers.append(server)
+        if self._sweep is None:
+            self._sweep = loop.call_later(SWEEP_S, self._sweep_lines)
+        return int(next(iter(server.sockets)).getsockname()[1])
 
     @property
     def accepting(self) -> bool:
         """Whether stations can connect."""
-        return self._server is not None and self._server.is_serving()
+        return bool(self._servers) and all(server.is_serving() for server in self._servers)
 
     async def close(self) -> None:
-        """Close every connection and the port."""
-        if self._server is not None:
-            self._server.close()
+        """Close every connection and the ports."""
+        for server in self._servers:
+            server.close()
         if self._sweep is not None:
             self._sweep.cancel()
         for line in list(self._lines):
@@ -127,12 +131,16 @@ class OcppDoor:
         link: Link = line.link
         if link.replaced:
             return  # what an old connection still says is not answered any more
-        for event in link.peer.feed(text, line.heard_s):
-            self._handle(link, event, text)
-        if link.peer.outbox:
+        peer = link.peer
+        for event in peer.feed(text, line.heard_s):
+            if type(event) is Asked:
+                link.deviations = 0
+                line.busy = True
+                self._logic.requested(link, event, text)
+            else:
+                self._take_note(link, event, text)
+        if peer.outbox:
             link.flush()
-        if link.deviations > DEVIATIONS_MAX:
-            line.close(1008, "too many broken frames")
 
     def lost(self, line: Line) -> None:
         """A connection is gone."""
@@ -213,17 +221,14 @@ class OcppDoor:
             line.remote_host, admission.station_id, credentials[1], admission.password_hash
         )
 
-    def _handle(self, link: Link, event: Event, text: bytes) -> None:
-        if isinstance(event, Asked):
-            link.deviations = 0
-            link.line.busy = True
-            self._logic.requested(link, event, text)
-            return
+    def _take_note(self, link: Link, event: Event, text: bytes) -> None:
         if isinstance(event, Answered | Failed):
             link.settle(event)
         elif isinstance(event, Deviation):
             link.deviations += 1
             LOG.info("station %s: %s", link.station_id, event.reason)
+            if link.deviations > DEVIATIONS_MAX:
+                link.line.close(1008, "too many broken frames")
         elif isinstance(event, Streamed):
             link.deviations = 0
         self._logic.happened(link, event, text)

@@ -9,11 +9,12 @@ dictionaries, copied before they are walked) and give orders through `order_soon
 
 import asyncio
 import contextlib
+import importlib
 import itertools
 import logging
 import resource
 import threading
-from collections.abc import Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -78,6 +79,8 @@ class Presence:
 class ChargingNetwork:
     """Implements `adapters.ocpp_server.Logic`."""
 
+    door_type = OcppDoor
+
     def __init__(self, policy: ConfigPolicy, store: Any, lab: bool = False) -> None:
         """Replay the store. Raises StoreError, ChainError."""
         self.policy = policy
@@ -98,8 +101,10 @@ class ChargingNetwork:
         self._in_flight: dict[tuple[str, Key], list[tuple[Link, Request, Reply]]] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
 
-    def start(self, host: str, port: int) -> int:
-        """Serve from now on; returns the port. Raises OSError."""
+    def start(self, host: str, port: int, fast: bool | None = None) -> int:
+        """Serve from now on; returns the port. fast: on uvloop, None = where it is installed.
+
+        Raises OSError."""
         started: threading.Event = threading.Event()
         trouble: list[BaseException] = []
 
@@ -109,7 +114,8 @@ class ChargingNetwork:
 
         def run() -> None:
             try:
-                asyncio.run(self._main(host, port, started))
+                with asyncio.Runner(loop_factory=_loop_factory(fast)) as runner:
+                    runner.run(self._main(host, port, started))
             except BaseException as error:
                 trouble.append(error)
                 started.set()
@@ -248,7 +254,7 @@ class ChargingNetwork:
         self._loop = asyncio.get_running_loop()
         self._stopping = asyncio.Event()
         self._committer = Committer(self._store)
-        self._door = OcppDoor(self.policy.admissions, self, self._lab)
+        self._door = self.door_type(self.policy.admissions, self, self._lab)
         self.port = await self._door.open(host, port)
         started.set()
         await self._stopping.wait()
@@ -266,6 +272,9 @@ class ChargingNetwork:
             self._in_flight[key].append((link, asked, reply))
             return False
         if reply.record is None or self._committer is None:
+            return True
+        if self._committer.in_memory:
+            self._store.append([reply.record])
             return True
         if key is None:
             self._committer.add(reply.record, partial(self._stored, None, [(link, asked, reply)]))
@@ -361,6 +370,20 @@ class ChargingNetwork:
             LOG.info("an order was not sent: %s", error)
         elif error is not None:
             LOG.error("an order failed", exc_info=error)
+
+
+def _loop_factory(fast: bool | None) -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """uvloop, where it is installed and not unwanted; None = the loop of Python."""
+    if fast is False:
+        return None
+    try:
+        uvloop: Any = importlib.import_module("uvloop")
+    except ImportError:
+        if fast:
+            raise
+        return None
+    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return factory
 
 
 def _raise_open_files() -> None:

@@ -4,7 +4,7 @@ Keeps the rules of OCPP-J 4.1.1: at most one own CALL outstanding, crossing call
 is exempt, an answer that comes after its timeout belongs to nobody and disturbs nobody.
 """
 
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -78,7 +78,7 @@ class Peer:
         self._waiting: deque[_Outgoing] = deque()
         self._pending: _Outgoing | None = None
         self._deadline_s = 0.0
-        self._unanswered: OrderedDict[str, str] = OrderedDict()
+        self._unanswered: dict[str, str] = {}
 
     @property
     def deadline_s(self) -> float | None:

@@ -5,10 +5,10 @@ status allows; what only a backend may ask is `NotSupported`.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
+import msgspec
 from msgspec import UNSET
 
 from pendel.comms.ocpp.backend.stations import Station
@@ -35,8 +35,7 @@ class Policy(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(msgspec.Struct, frozen=True, gc=False):
     """One request to be answered; transaction_id: the one given to a 1.6 start."""
 
     station: Station

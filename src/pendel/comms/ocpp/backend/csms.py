@@ -29,16 +29,14 @@ Key = tuple[str, object]
 """What makes an event one and the same: (transaction id, seqNo), or in 1.6 ("", digest)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
+class Order(msgspec.Struct, frozen=True, gc=False):
     """A request that the backend wants to make in consequence of one that came."""
 
     action: str
     payload: Any
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(msgspec.Struct, frozen=True, gc=False):
     """What to do with a request. Either response or code is given. record must be durable before
     the response goes out; key names the event; repeat: it came before, wait for its commit."""
 

@@ -6,7 +6,6 @@ was known before. Each returns what it put aside (quarantined) and why.
 
 import hashlib
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -20,8 +19,7 @@ from pendel.comms.ocpp.backend.transactions import Transaction
 UNKNOWN_TRANSACTION = "a transaction that was never started here"
 
 
-@dataclass(frozen=True, slots=True)
-class Heard:
+class Heard(msgspec.Struct, frozen=True, gc=False):
     """One message on its way into the state. transaction_id: that of a 1.6 transaction (given by
     this server); record_id and at_utc: of the record that keeps it."""
 

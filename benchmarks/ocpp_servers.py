@@ -1,0 +1,222 @@
+"""The servers of the OCPP measurements, one in a process: `python benchmarks/ocpp_servers.py NAME`.
+
+Prints its port, then one JSON object for each line of stdin: `report` (CPU seconds and resident
+kB of this process), `fan` (a setpoint to every station, all answered), `count` (events stored);
+ends when stdin does.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import resource
+import ssl
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+SETPOINT_W = -5_000.0
+
+
+def cpu_s() -> float:
+    """CPU time of this process, all threads."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+
+def report() -> dict[str, float]:
+    """CPU and resident memory."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return {"cpu_s": cpu_s(), "rss_kb": pages * os.sysconf("SC_PAGE_SIZE") / 1024}
+
+
+def obey(words: dict[str, Callable[[], Any]]) -> None:
+    """Answer the words on stdin until it ends."""
+    for line in sys.stdin:
+        print(json.dumps(words[line.strip()]()), flush=True)
+
+
+def tls_context(certificate: str | None) -> ssl.SSLContext | None:
+    """The server's TLS 1.3, or None."""
+    if certificate is None:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    return context
+
+
+def percentile(took: list[float], share: float) -> float:
+    """The value that this share of a list does not exceed."""
+    return sorted(took)[max(int(len(took) * share) - 1, 0)]
+
+
+def serve_pendel(count: int, folder: Path | None, fast: bool, tls: ssl.SSLContext | None) -> None:
+    """Our server; folder: where its log is kept, None = nowhere."""
+    import msgspec
+    from argon2 import PasswordHasher
+
+    from pendel.adapters.event_log import SqliteEventLog
+    from pendel.adapters.memory_log import MemoryEventLog
+    from pendel.adapters.ocpp_server import OcppDoor
+    from pendel.config.server import ServerConfig
+    from pendel.runtime.network import ChargingNetwork
+    from pendel.runtime.network_policy import ConfigPolicy
+
+    class NoLog(MemoryEventLog):
+        """The path without a database: records are counted, not kept."""
+
+        def append(self, records: Any) -> None:
+            """Nothing."""
+
+    class Door(OcppDoor):
+        """With the measurement's certificate."""
+
+        async def open(self, host: str, port: int, _: Any = None) -> int:
+            """Listen."""
+            return await super().open(host, port, tls)
+
+    class Network(ChargingNetwork):
+        """On the measurement's door."""
+
+        door_type = Door
+
+    hashed = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash("secret")
+    stations = [
+        {"station_id": f"CP{i}", "site_id": "s", "password_hash": hashed} for i in range(count)
+    ]
+    site = {"site_id": "s", "timezone": "UTC", "import_limit_kw": 1.0}
+    config = msgspec.convert({"site": [site], "station": stations}, ServerConfig)
+    store = NoLog() if folder is None else SqliteEventLog(folder / "log.db")
+    network = Network(ConfigPolicy(config), store)
+    import gc; gc.freeze(); gc.set_threshold(50000,50,100)
+    print(network.start("127.0.0.1", 0, fast), flush=True)
+
+    def count_events() -> dict[str, int]:
+        found = network.csms.network.stations.values()
+        return {"events": sum(t.events for s in found for t in s.transactions.values())}
+
+    obey({"report": report, "fan": lambda: fan_out(network), "count": count_events})
+    network.stop()
+
+
+def fan_out(network: Any) -> dict[str, float]:
+    """One UpdateDynamicSchedule to every station, all answered: seconds and CPU."""
+    from pendel.comms.ocpp.release import Version
+    from pendel.runtime.network import typed_order
+
+    took: list[float] = []
+
+    async def one(station_id: str, begun: float) -> None:
+        update = {"chargingProfileId": 12, "scheduleUpdate": {"setpoint": SETPOINT_W}}
+        order = typed_order(Version.V21, "UpdateDynamicSchedule", update)
+        event = await network.order(station_id, "UpdateDynamicSchedule", order)
+        assert event.response.status == "Accepted", event
+        took.append(time.monotonic() - begun)
+
+    async def all_of_them() -> None:
+        begun = time.monotonic()
+        names = [name for name, s in network.csms.network.stations.items() if s.booted]
+        await asyncio.gather(*(one(name, begun) for name in names))
+
+    begun_cpu = cpu_s()
+    asyncio.run_coroutine_threadsafe(all_of_them(), network._loop).result(120.0)
+    used_s = cpu_s() - begun_cpu
+    return {"cpu_us": used_s / len(took) * 1e6, "p99_s": percentile(took, 0.99), "sent": len(took)}
+
+
+def serve_ocpp(tls: ssl.SSLContext | None) -> None:
+    """PyPI `ocpp` v21 with validation on `websockets`, compression off."""
+    from datetime import UTC, datetime
+
+    import ocpp.v21 as v21
+    from ocpp.routing import on
+    from websockets.asyncio.server import serve
+
+    stations: dict[str, Any] = {}
+
+    class Backend(v21.ChargePoint):  # type: ignore[misc]
+        @on("BootNotification")
+        async def boot(self, **_: Any) -> Any:
+            now = datetime.now(UTC).isoformat()
+            return v21.call_result.BootNotification(
+                current_time=now, interval=300, status="Accepted"
+            )
+
+        @on("TransactionEvent")
+        async def event(self, **_: Any) -> Any:
+            return v21.call_result.TransactionEvent()
+
+    async def handle(socket: Any) -> None:
+        name = socket.request.path.rsplit("/", 1)[1]
+        stations[name] = Backend(name, socket)
+        with contextlib.suppress(Exception):
+            await stations[name].start()
+
+    async def fan() -> dict[str, float]:
+        took: list[float] = []
+        begun, begun_cpu = time.monotonic(), cpu_s()
+
+        async def one(station: Any) -> None:
+            update = {"setpoint": SETPOINT_W}
+            await station.call(
+                v21.call.UpdateDynamicSchedule(charging_profile_id=12, schedule_update=update)
+            )
+            took.append(time.monotonic() - begun)
+
+        await asyncio.gather(*(one(station) for station in stations.values()))
+        used_s = cpu_s() - begun_cpu
+        found = {"cpu_us": used_s / len(took) * 1e6, "p99_s": percentile(took, 0.99)}
+        return {**found, "sent": len(took)}
+
+    async def main() -> None:
+        server = await serve(
+            handle,
+            "127.0.0.1",
+            0,
+            ssl=tls,
+            subprotocols=["ocpp2.1"],  # type: ignore[list-item]
+            compression=None,
+        )
+        print(next(iter(server.sockets)).getsockname()[1], flush=True)
+        loop = asyncio.get_running_loop()
+        ending = asyncio.Event()
+
+        def listen() -> None:
+            run = asyncio.run_coroutine_threadsafe
+            obey({"report": report, "fan": lambda: run(fan(), loop).result(300.0)})
+            loop.call_soon_threadsafe(ending.set)
+
+        threading.Thread(target=listen, daemon=True).start()
+        await ending.wait()
+
+    logging.disable(logging.CRITICAL)
+    asyncio.run(main())
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("name", choices=("pendel", "ocpp"))
+    parser.add_argument("--stations", type=int, default=1_000)
+    parser.add_argument("--durable", action="store_true")
+    parser.add_argument("--fast", action="store_true")
+    parser.add_argument("--tls", metavar="PEM")
+    given = parser.parse_args()
+    tls = tls_context(given.tls)
+    if given.name == "ocpp":
+        serve_ocpp(tls)
+    elif given.durable:
+        with tempfile.TemporaryDirectory() as folder:
+            serve_pendel(given.stations, Path(folder), given.fast, tls)
+    else:
+        serve_pendel(given.stations, None, given.fast, tls)
+
+
+if __name__ == "__main__":
+    main()
