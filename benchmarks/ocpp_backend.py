@@ -17,7 +17,9 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
-STATIONS, MESSAGES, MESSAGES_OF_PEER = 1_000, 16, 4
+STATIONS = 1_000
+ROUNDS, MESSAGES, MESSAGES_OF_PEER = 4, 8, 2
+"""Each server has several rounds; the least CPU counts, for the load of others only adds to it."""
 SERVERS: dict[str, list[str]] = {
     "pendel": ["pendel"],
     "pendel, uvloop": ["pendel", "--fast"],
@@ -108,17 +110,20 @@ def load(arguments: list[str], count: int, pem: Path) -> dict[str, float]:
         stations.ask({"do": "connect"})
         stations.ask({"do": "boot"})
         idle = server.ask("report")
-        stations.ask({"do": "talk", "messages": messages})
-        loaded = server.ask("report")
-        fan = server.ask("fan")
-        obeyed = stations.ask({"do": "orders"})
-        assert obeyed == {"received": count, "doubled": 0}, obeyed
+        events, fans = [], []
+        for _ in range(ROUNDS):
+            begun_s = server.ask("report")["cpu_s"]
+            stations.ask({"do": "talk", "messages": messages})
+            events.append(server.ask("report")["cpu_s"] - begun_s)
+            fans.append(server.ask("fan"))
+            obeyed = stations.ask({"do": "orders"})
+            assert obeyed == {"received": count, "doubled": 0}, obeyed
         return {
-            "event_us": (loaded["cpu_s"] - idle["cpu_s"]) / (count * messages) * 1e6,
+            "event_us": min(events) / (count * messages) * 1e6,
             "connect_us": (idle["cpu_s"] - before["cpu_s"]) / count * 1e6,
             "idle_kb": (idle["rss_kb"] - before["rss_kb"]) / count,
-            "fan_us": fan["cpu_us"],
-            "fan_p99_s": fan["p99_s"],
+            "fan_us": min(fan["cpu_us"] for fan in fans),
+            "fan_p99_s": min(fan["p99_s"] for fan in fans),
         }
     finally:
         stations.close()

@@ -34,7 +34,7 @@ class Committer:
 
     def __init__(self, log: EventLog) -> None:
         self._log = log
-        self.in_memory = bool(getattr(log, "in_memory", False))
+        self._in_memory = bool(getattr(log, "in_memory", False))
         self._waiting: deque[tuple[AnyRecord, Done]] = deque()
         self._thread = ThreadPoolExecutor(1, "ocpp-commit")
         self._task: asyncio.Task[None] | None = None
@@ -54,6 +54,15 @@ class Committer:
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._drain())
 
+    def stored_at_once(self, record: AnyRecord) -> bool:
+        """Store a record now where that takes no time (a log in memory), else False.
+
+        Raises StoreError."""
+        if self._in_memory and not self._waiting:
+            self._log.append([record])
+            return True
+        return False
+
     async def flush(self) -> None:
         """Return when everything added so far is durable or has failed."""
         while self._task is not None:
@@ -68,15 +77,12 @@ class Committer:
         loop = asyncio.get_running_loop()
         try:
             while self._waiting:
-                if self._many and not self.in_memory:
+                if self._many:
                     await asyncio.sleep(GATHER_S)
                 group = [self._waiting.popleft() for _ in range(min(len(self._waiting), GROUP_MAX))]
                 self._measure(loop.time(), len(group))
                 records = [record for record, _ in group]
-                if self.in_memory:  # nothing to wait for: no other thread is asked
-                    errors = self._commit(records)
-                else:
-                    errors = await loop.run_in_executor(self._thread, self._commit, records)
+                errors = await loop.run_in_executor(self._thread, self._commit, records)
                 self.commits += 1
                 self.records += len(group)
                 for (_, done), error in zip(group, errors, strict=True):

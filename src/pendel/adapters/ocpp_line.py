@@ -32,6 +32,7 @@ _QUIET = logging.getLogger("pendel.ocpp.socket")
 _QUIET.setLevel(logging.CRITICAL)
 _WHOLE = (0x81, 0x82)
 """First byte of an unfragmented text or binary frame without extensions."""
+_SHORT_HEADS = tuple(bytes((0x81, length)) for length in range(126))
 
 
 class Phase(Enum):
@@ -72,6 +73,7 @@ class Line(asyncio.BufferedProtocol):
         "_close_s",
         "_frames",
         "_loop",
+        "_most",
         "_owner",
         "_paused",
         "_phase",
@@ -106,6 +108,7 @@ class Line(asyncio.BufferedProtocol):
         self._protocol = ServerProtocol(
             select_subprotocol=select, max_size=frame_bytes_max, logger=_QUIET
         )
+        self._most = frame_bytes_max
         self._rest = b""
         self._texts: list[bytes] | None = None
         self._frames = 0
@@ -209,11 +212,11 @@ class Line(asyncio.BufferedProtocol):
             return
         length = len(text)
         if length < 126:
-            self.transport.write(b"\x81%c%b" % (length, text))
+            self.transport.write(_SHORT_HEADS[length] + text)
         elif length < 65_536:
-            self.transport.write(b"\x81\x7e%b%b" % (length.to_bytes(2, "big"), text))
+            self.transport.write(b"\x81\x7e" + length.to_bytes(2, "big") + text)
         else:
-            self.transport.write(b"\x81\x7f%b%b" % (length.to_bytes(8, "big"), text))
+            self.transport.write(b"\x81\x7f" + length.to_bytes(8, "big") + text)
 
     def ping(self) -> None:
         """Ask whether the station is there."""
@@ -248,7 +251,8 @@ class Line(asyncio.BufferedProtocol):
         """Take whole frames until no more is left, the owner is busy or others want a turn."""
         self._pumping = True
         data, at, turn = self._rest, 0, 0
-        while self.opened and not (self.busy or self.choked or self._wait):
+        size = len(data)
+        while at < size and self.opened and not (self.busy or self.choked or self._wait):
             step = self._take(data, at)
             if not step:
                 break
@@ -257,14 +261,19 @@ class Line(asyncio.BufferedProtocol):
             self._frames += 1
             if not self._frames % FRAMES_PER_TURN or turn >= FRAMES_PER_TURN:
                 self._breathe(turn)
-        self._rest = data[at:] if at < len(data) else b""
         self._pumping = False
-        if self._rest and (self.busy or self.choked or self._wait):
+        if at == size:
+            self._rest = b""
+            if self._paused:
+                self._resume()
+            return
+        self._rest = data[at:]
+        if self._phase is Phase.ENDING:
+            self._discard()
+        elif self.busy or self.choked or self._wait:
             self._pause()
         elif self._paused:
             self._resume()
-        if self._phase is Phase.ENDING and self._rest:
-            self._discard()
 
     def _take(self, data: bytes, at: int) -> int:
         """Handle the frame that begins at a place; its length, 0 where it is not all there."""
@@ -280,8 +289,7 @@ class Line(asyncio.BufferedProtocol):
             if there < 10:
                 return 0
             length, begin = int.from_bytes(data[at + 2 : at + 10], "big"), at + 14
-        most = self._protocol.max_message_size or 0
-        if length > most or not data[at + 1] & 0x80:
+        if length > self._most or not data[at + 1] & 0x80:
             self._by_protocol(data[at:])  # a breach: told from its head
             return there
         end = begin + length

@@ -43,19 +43,8 @@ class Link:
         self._timer: asyncio.TimerHandle | None = None
         self._timer_s = 0.0
 
-    async def call(self, action: str, payload: Any, timeout_s: float) -> Event:
-        """A request to the station; its Answered or Failed. Raises OverflowError (queue full)."""
-        future: asyncio.Future[Event] = asyncio.get_running_loop().create_future()
-
-        def done(event: Event) -> None:
-            if not future.done():
-                future.set_result(event)
-
-        self.ask(action, payload, timeout_s, done)
-        return await future
-
     def ask(self, action: str, payload: Any, timeout_s: float, done: Done) -> None:
-        """`call` for those who do not wait: done gets the Answered or Failed, once.
+        """A request to the station; done gets its Answered or Failed, once.
 
         Raises OverflowError (queue full)."""
         now_s = asyncio.get_running_loop().time()

@@ -8,11 +8,8 @@ dictionaries, copied before they are walked) and give orders through `order_soon
 """
 
 import asyncio
-import contextlib
-import importlib
 import itertools
 import logging
-import resource
 import threading
 from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass
@@ -33,6 +30,7 @@ from pendel.errors import PendelError, StoreError
 from pendel.records import StationMessage
 from pendel.runtime.bridges.dialects import Dialect, manner_of
 from pendel.runtime.network_policy import ConfigPolicy
+from pendel.runtime.process import loop_factory, raise_open_files
 
 LOG = logging.getLogger("pendel.ocpp")
 START_TIMEOUT_S = 30.0
@@ -98,7 +96,7 @@ class ChargingNetwork:
         self._stopping: asyncio.Event | None = None
         self._door: OcppDoor | None = None
         self._committer: Committer | None = None
-        self._in_flight: dict[tuple[str, Key], list[tuple[Link, Request, Reply]]] = {}
+        self._in_flight: dict[tuple[str, Key | None], list[tuple[Link, Request, Reply]]] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def start(self, host: str, port: int, fast: bool | None = None) -> int:
@@ -108,13 +106,13 @@ class ChargingNetwork:
         started: threading.Event = threading.Event()
         trouble: list[BaseException] = []
 
-        _raise_open_files()
+        raise_open_files()
         for version in Version:  # imported now, not under the first station's request
             messages_of(version)
 
         def run() -> None:
             try:
-                with asyncio.Runner(loop_factory=_loop_factory(fast)) as runner:
+                with asyncio.Runner(loop_factory=loop_factory(fast)) as runner:
                     runner.run(self._main(host, port, started))
             except BaseException as error:
                 trouble.append(error)
@@ -200,32 +198,38 @@ class ChargingNetwork:
         """Send a request to a station and keep what came of it; its Answered or Failed.
 
         Raises OfflineError, OverflowError."""
+        future: asyncio.Future[Event] = asyncio.get_running_loop().create_future()
+
+        def done(event: Event) -> None:
+            if not future.done():
+                future.set_result(event)
+
+        self.post(station_id, action, payload, done, timeout_s, causes)
+        return await future
+
+    def post(
+        self,
+        station_id: str,
+        action: str,
+        payload: Any,
+        done: Callable[[Event], None],
+        timeout_s: float = ORDER_TIMEOUT_S,
+        causes: Iterable[str] = (),
+    ) -> None:
+        """`order` for many stations at once: done is called with the Answered or Failed.
+
+        Raises OfflineError, OverflowError."""
         link = None if self._door is None else self._door.links.get(station_id)
         if link is None:
             raise OfflineError(f"station {station_id!r} is offline")
-        event = await link.call(action, payload, timeout_s)
-        response, status = "", ""
-        if isinstance(event, Answered):
-            response = msgspec.json.encode(event.response).decode()
-            status = str(getattr(event.response, "status", "Answered"))
-        elif isinstance(event, Failed):
-            status = f"{event.code}: {event.description}"[:500]
-        self._add(
-            StationMessage(
-                id=self.csms.new_id(),
-                at_utc=datetime.now(UTC),
-                causes=tuple(causes),
-                station_id=station_id,
-                ocpp_version=link.version.value,
-                action=action,
-                message_id=getattr(event, "message_id", ""),
-                payload=msgspec.json.encode(payload).decode(),
-                outgoing=True,
-                response=response,
-                status=status,
-            )
-        )
-        return event
+        text = msgspec.json.encode(payload)
+        told = tuple(causes)
+
+        def keep(event: Event) -> None:
+            self._keep_order(link, action, text, event, told)
+            done(event)
+
+        link.ask(action, text, timeout_s, keep)
 
     def command(self, station_id: str, action: str, payload: Any, timeout_s: float) -> Event:
         """`order` for other threads; payload is plain data, checked against the schema.
@@ -267,25 +271,27 @@ class ChargingNetwork:
     def _is_durable(self, link: Link, asked: Request, reply: Reply) -> bool:
         """Whether the event of a reply needs no commit (any more); otherwise the answer follows
         the commit. Raises StoreError when it cannot be stored."""
-        key = None if reply.key is None else (link.station_id, reply.key)
-        if reply.repeat and key is not None and key in self._in_flight:
-            self._in_flight[key].append((link, asked, reply))
-            return False
-        if reply.record is None or self._committer is None:
+        record = reply.record
+        if record is None:
+            key = (link.station_id, reply.key)
+            if reply.repeat and key in self._in_flight:
+                self._in_flight[key].append((link, asked, reply))
+                return False
             return True
-        if self._committer.in_memory:
-            self._store.append([reply.record])
+        if self._committer is None or self._committer.stored_at_once(record):
             return True
-        if key is None:
-            self._committer.add(reply.record, partial(self._stored, None, [(link, asked, reply)]))
+        waiting = [(link, asked, reply)]
+        if reply.key is None:
+            self._committer.add(record, partial(self._stored, None, waiting))
         else:
-            waiting = self._in_flight[key] = [(link, asked, reply)]
-            self._committer.add(reply.record, partial(self._stored, key, waiting))
+            key = (link.station_id, reply.key)
+            self._in_flight[key] = waiting
+            self._committer.add(record, partial(self._stored, key, waiting))
         return False
 
     def _stored(
         self,
-        key: tuple[str, Key] | None,
+        key: tuple[str, Key | None] | None,
         waiting: list[tuple[Link, Request, Reply]],
         error: StoreError | None,
     ) -> None:
@@ -329,6 +335,30 @@ class ChargingNetwork:
             link.version = link.peer.version = Version.V21
             station.ocpp_version = link.version.value
 
+    def _keep_order(
+        self, link: Link, action: str, text: bytes, event: Event, causes: tuple[str, ...]
+    ) -> None:
+        response, status = "", ""
+        if type(event) is Answered:
+            response, status = event.text, str(getattr(event.response, "status", "Answered"))
+        elif isinstance(event, Failed):
+            status = f"{event.code}: {event.description}"[:500]
+        self._add(
+            StationMessage(
+                id=self.csms.new_id(),
+                at_utc=datetime.now(UTC),
+                causes=causes,
+                station_id=link.station_id,
+                ocpp_version=link.version.label,
+                action=action,
+                message_id=getattr(event, "message_id", ""),
+                payload=text.decode(),
+                outgoing=True,
+                response=response,
+                status=status,
+            )
+        )
+
     def _keep(self, link: Link, action: str, payload: str, refused: tuple[str, ...]) -> None:
         self._add(
             StationMessage(
@@ -346,7 +376,8 @@ class ChargingNetwork:
     def _add(self, record: StationMessage) -> None:
         if self._committer is not None:
             try:
-                self._committer.add(record, _log_failure)
+                if not self._committer.stored_at_once(record):
+                    self._committer.add(record, _log_failure)
             except StoreError as error:
                 _log_failure(error)
 
@@ -370,28 +401,6 @@ class ChargingNetwork:
             LOG.info("an order was not sent: %s", error)
         elif error is not None:
             LOG.error("an order failed", exc_info=error)
-
-
-def _loop_factory(fast: bool | None) -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """uvloop, where it is installed and not unwanted; None = the loop of Python."""
-    if fast is False:
-        return None
-    try:
-        uvloop: Any = importlib.import_module("uvloop")
-    except ImportError:
-        if fast:
-            raise
-        return None
-    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
-    return factory
-
-
-def _raise_open_files() -> None:
-    """A socket is an open file: use what the system allows (10,000 stations and more)."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
-        with contextlib.suppress(OSError, ValueError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def typed_order(version: Version, action: str, payload: Any) -> Any:

@@ -97,8 +97,10 @@ Frame: TypeAlias = Call | CallResult | CallError | Send | Malformed
 
 _json = msgspec.json.Encoder()
 _calls = msgspec.json.Decoder(tuple[Literal[2], str, str, msgspec.Raw])
+_results = msgspec.json.Decoder(tuple[Literal[3], str, msgspec.Raw])
 _parts = msgspec.json.Decoder(list[msgspec.Raw])
-_decoders: dict[tuple[str, str, bool], msgspec.json.Decoder[Any]] = {}
+_answer_decoders: dict[tuple[Version, str], msgspec.json.Decoder[Any]] = {}
+_decoders: dict[tuple[Version, str, bool], msgspec.json.Decoder[Any]] = {}
 
 
 def wire_code(code: ErrorCode, version: Version) -> str:
@@ -115,6 +117,9 @@ def parse(data: bytes | str, version: Version) -> Frame:
         return Malformed("frame too large", None)
     try:
         # what is right is read in one go; only what is not is looked at piece by piece
+        if raw[:2] == b"[3":
+            _, message_id, payload = _results.decode(raw)
+            return CallResult(message_id, payload)
         _, message_id, action, payload = _calls.decode(raw)
         decoder = _decoder(version, action, is_send=False)
         if decoder is not None and 0 < len(message_id) <= MESSAGE_ID_CHARS_MAX:
@@ -196,7 +201,7 @@ def _parse_call(
 
 def _decoder(version: Version, action: str, is_send: bool) -> msgspec.json.Decoder[Any] | None:
     """The decoder of a request (is_send: of a message that is never answered), or None."""
-    key = (version.value, action, is_send)
+    key = (version, action, is_send)
     decoder = _decoders.get(key)
     if decoder is None:
         messages = messages_of(version)
@@ -224,8 +229,11 @@ def _parse_answer(parts: list[msgspec.Raw], kind: int, message_id: MessageId) ->
 
 def decode_response(payload: bytes | msgspec.Raw, action: str, version: Version) -> Any:
     """The typed response of an action. Raises msgspec.ValidationError with its place."""
-    kind = messages_of(version).RESPONSES[action]
-    response = msgspec.json.decode(payload, type=kind)
+    decoder = _answer_decoders.get((version, action))
+    if decoder is None:
+        kind = messages_of(version).RESPONSES[action]
+        decoder = _answer_decoders[version, action] = msgspec.json.Decoder(kind)
+    response = decoder.decode(payload)
     check_custom_data(payload)
     return response
 
@@ -279,6 +287,7 @@ def error_frame(
 
 def encode(frame: Call | CallResult | CallError | Send) -> bytes:
     """A frame to the bytes of its text message."""
+    parts: list[Any]
     match frame:
         case Call(message_id, action, payload, _):
             parts = [2, message_id, action, payload]
@@ -291,6 +300,14 @@ def encode(frame: Call | CallResult | CallError | Send) -> bytes:
     return _json.encode(parts)
 
 
+def encode_call(message_id: str, action: str, payload: Any) -> bytes:
+    """A CALL to the bytes of its text message; payload is typed, plain, or its JSON in bytes."""
+    if type(payload) is not bytes:
+        payload = _json.encode(payload)
+    head = b"[2,", _json.encode(message_id), b',"', action.encode(), b'",'
+    return b"".join((*head, payload, b"]"))
+
+
 def encode_result(message_id: MessageId, response: Any) -> bytes:
     """A CALLRESULT with a typed response to the bytes of its text message."""
-    return b"[3,%b,%b]" % (_json.encode(message_id), _json.encode(response))
+    return b"".join((b"[3,", _json.encode(message_id), b",", _json.encode(response), b"]"))

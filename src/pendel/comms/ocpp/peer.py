@@ -25,11 +25,12 @@ Request: TypeAlias = Call
 
 
 class Answered(msgspec.Struct, frozen=True, gc=False):
-    """Our call was answered; response is typed."""
+    """Our call was answered; response is typed, text as it came."""
 
     message_id: str
     action: str
     response: Any
+    text: str = ""
 
 
 class Failed(msgspec.Struct, frozen=True, gc=False):
@@ -71,6 +72,16 @@ class Peer:
     new_id: makes message ids, unique per identity across connections.
     """
 
+    __slots__ = (
+        "_deadline_s",
+        "_new_id",
+        "_pending",
+        "_unanswered",
+        "_waiting",
+        "outbox",
+        "version",
+    )
+
     def __init__(self, version: Version, new_id: Callable[[], str]) -> None:
         self.version = version
         self.outbox: deque[bytes] = deque()
@@ -93,14 +104,15 @@ class Peer:
     def call(
         self, action: str, payload: Any, now_s: float, timeout_s: float = CALL_TIMEOUT_S
     ) -> str:
-        """Send a request, or queue it behind the outstanding one; returns its message id.
+        """Send a request (typed, plain, or its JSON in bytes), or queue it behind the
+        outstanding one; returns its message id.
 
         Raises OverflowError when more than QUEUE_MAX wait.
         """
         if len(self._waiting) >= QUEUE_MAX:
             raise OverflowError(f"more than {QUEUE_MAX} calls wait for this connection")
         message_id = self._new_id()
-        data = frames.encode(Call(message_id, action, payload))
+        data = frames.encode_call(message_id, action, payload)
         self._waiting.append(_Outgoing(message_id, action, data, timeout_s))
         self._send_next(now_s)
         return message_id
@@ -173,7 +185,7 @@ class Peer:
         event: Event
         try:
             response = frames.decode_response(payload, pending.action, self.version)
-            event = Answered(pending.message_id, pending.action, response)
+            event = Answered(pending.message_id, pending.action, response, str(payload, "utf-8"))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             code = frames.violation_code(str(error))
             event = Failed(pending.message_id, pending.action, code.value, str(error))

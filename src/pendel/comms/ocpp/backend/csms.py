@@ -111,7 +111,7 @@ class Csms:
         heard = Heard(
             self.network,
             station,
-            version.value,
+            version.label,
             action,
             payload,
             record_id,
@@ -124,7 +124,7 @@ class Csms:
             at_utc=now_utc,
             causes=self._causes(station, transaction_id, record_id),
             station_id=station_id,
-            ocpp_version=version.value,
+            ocpp_version=version.label,
             action=action,
             message_id=message_id,
             payload=text or _JSON.encode(payload).decode(),
