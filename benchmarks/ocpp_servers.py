@@ -110,7 +110,7 @@ def serve_pendel(count: int, folder: Path | None, fast: bool, tls: ssl.SSLContex
 def fan_out(network: Any) -> dict[str, float]:
     """One UpdateDynamicSchedule to every station, all answered: seconds and CPU."""
     from pendel.comms.ocpp.release import Version
-    from pendel.runtime.network import typed_order
+    from pendel.runtime.network_orders import typed_order
 
     took: list[float] = []
 

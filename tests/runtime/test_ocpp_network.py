@@ -22,11 +22,8 @@ from pendel.adapters.event_log import SqliteEventLog
 from pendel.adapters.memory_log import MemoryEventLog
 from pendel.errors import StoreError
 from pendel.records import StationMessage
-from pendel.runtime.network import (
-    ChargingNetwork,
-    InvalidOrderError,
-    OfflineError,
-)
+from pendel.runtime.network import ChargingNetwork
+from pendel.runtime.network_orders import InvalidOrderError, OfflineError
 from pendel.runtime.network_policy import ConfigPolicy
 
 

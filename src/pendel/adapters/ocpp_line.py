@@ -17,7 +17,6 @@ from typing import Any, Protocol
 
 from websockets.frames import Frame, Opcode, apply_mask  # type: ignore[attr-defined]
 from websockets.http11 import Request, Response
-from websockets.protocol import State
 from websockets.server import ServerProtocol
 
 RECEIVE_BYTES = 64 * 1024

@@ -1,4 +1,4 @@
-"""One authenticated station on one line: the state of its OCPP connection and who waits for what."""
+"""One authenticated station on one line: the state of its OCPP connection, and who waits."""
 
 import asyncio
 import itertools

@@ -207,9 +207,7 @@ class OcppDoor:
             return _refusal(line, HTTPStatus.BAD_REQUEST, "no Sec-WebSocket-Protocol")
         return None
 
-    async def _judge(
-        self, line: Line, headers: Headers, admission: Admission
-    ) -> Verdict:
+    async def _judge(self, line: Line, headers: Headers, admission: Admission) -> Verdict:
         credentials = _basic(headers)
         named = credentials is None or credentials[0] == admission.station_id.encode()
         if admission.password_hash is None:

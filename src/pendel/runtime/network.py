@@ -4,7 +4,7 @@
                                         \\-> bridge (needs, plugs, readings)
 
 Everything of OCPP lives on one event loop in a thread of its own; others look at its state (plain
-dictionaries, copied before they are walked) and give orders through `order_soon` and `command`.
+dictionaries, copied before they are walked) and give orders through `soon` and `command`.
 """
 
 import asyncio
@@ -24,11 +24,12 @@ from pendel.adapters.ocpp_link import Link
 from pendel.adapters.ocpp_server import OcppDoor
 from pendel.comms.ocpp.backend.csms import Csms, Key, Reply
 from pendel.comms.ocpp.frames import ErrorCode
-from pendel.comms.ocpp.peer import Answered, Deviation, Event, Failed, Request, Streamed
+from pendel.comms.ocpp.peer import Deviation, Event, Request, Streamed
 from pendel.comms.ocpp.release import Version, messages_of
-from pendel.errors import PendelError, StoreError
+from pendel.errors import StoreError
 from pendel.records import StationMessage
 from pendel.runtime.bridges.dialects import Dialect, manner_of
+from pendel.runtime.network_orders import OfflineError, order_record, typed_order
 from pendel.runtime.network_policy import ConfigPolicy
 from pendel.runtime.process import loop_factory, raise_open_files
 
@@ -40,14 +41,6 @@ QUESTION_TIMEOUT_S = 5.0
 """For what is asked by the way: an order must not wait long behind it."""
 QUARANTINED_TEXT_MAX = 128 * 1024
 EVENT_ACTIONS = (b"TransactionEvent", b"MeterValues", b"StartTransaction", b"StopTransaction")
-
-
-class OfflineError(PendelError):
-    """The station has no connection."""
-
-
-class InvalidOrderError(PendelError):
-    """An order that the schema of the station's version does not allow."""
 
 
 class Listener(Protocol):
@@ -183,9 +176,8 @@ class ChargingNetwork:
         if isinstance(event, Streamed):
             payload = msgspec.json.encode(event.payload).decode()
             self._keep(link, event.action, payload, ())
-        elif isinstance(event, Deviation) and link.deviations <= 100:
-            if any(name in text for name in EVENT_ACTIONS) and len(text) <= QUARANTINED_TEXT_MAX:
-                self._keep(link, "", text.decode("utf-8", "replace"), (event.reason[:500],))
+        elif isinstance(event, Deviation) and link.deviations <= 100 and _carries_energy(text):
+            self._keep(link, "", text.decode("utf-8", "replace"), (event.reason[:500],))
 
     async def order(
         self,
@@ -226,7 +218,9 @@ class ChargingNetwork:
         told = tuple(causes)
 
         def keep(event: Event) -> None:
-            self._keep_order(link, action, text, event, told)
+            now_utc, version = datetime.now(UTC), link.version
+            record_id = self.csms.new_id()
+            self._add(order_record(record_id, now_utc, told, station_id, version, text, event))
             done(event)
 
         link.ask(action, text, timeout_s, keep)
@@ -335,30 +329,6 @@ class ChargingNetwork:
             link.version = link.peer.version = Version.V21
             station.ocpp_version = link.version.value
 
-    def _keep_order(
-        self, link: Link, action: str, text: bytes, event: Event, causes: tuple[str, ...]
-    ) -> None:
-        response, status = "", ""
-        if type(event) is Answered:
-            response, status = event.text, str(getattr(event.response, "status", "Answered"))
-        elif isinstance(event, Failed):
-            status = f"{event.code}: {event.description}"[:500]
-        self._add(
-            StationMessage(
-                id=self.csms.new_id(),
-                at_utc=datetime.now(UTC),
-                causes=causes,
-                station_id=link.station_id,
-                ocpp_version=link.version.label,
-                action=action,
-                message_id=getattr(event, "message_id", ""),
-                payload=text.decode(),
-                outgoing=True,
-                response=response,
-                status=status,
-            )
-        )
-
     def _keep(self, link: Link, action: str, payload: str, refused: tuple[str, ...]) -> None:
         self._add(
             StationMessage(
@@ -403,15 +373,9 @@ class ChargingNetwork:
             LOG.error("an order failed", exc_info=error)
 
 
-def typed_order(version: Version, action: str, payload: Any) -> Any:
-    """Plain data as the typed request of a version. Raises InvalidOrderError with the place."""
-    kind = messages_of(version).REQUESTS.get(action)
-    if kind is None:
-        raise InvalidOrderError(f"OCPP {version.value} has no request {action!r}")
-    try:
-        return msgspec.convert(payload, kind)
-    except msgspec.ValidationError as error:
-        raise InvalidOrderError(f"{action}: {error}") from error
+def _carries_energy(text: bytes) -> bool:
+    """Whether a broken frame may hold what somebody is billed for."""
+    return len(text) <= QUARANTINED_TEXT_MAX and any(name in text for name in EVENT_ACTIONS)
 
 
 def _log_failure(error: StoreError | None) -> None:

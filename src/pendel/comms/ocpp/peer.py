@@ -135,7 +135,7 @@ class Peer:
     def feed(self, data: bytes | str, now_s: float) -> list[Event]:
         """Take one text frame. Returns what happened; never raises for what the peer sent."""
         frame = frames.parse(data, self.version)
-        if type(frame) is Call:
+        if isinstance(frame, Call):
             return self._on_call(frame)
         match frame:
             case Send(_, action, payload):

@@ -93,14 +93,14 @@ def _plain_number(value: Any, bounds: tuple[dict[Any, float], float, float]) -> 
     if type(raw) is not float:
         return None
     factors, least, most = bounds
-    factor: float | None = 1.0
+    factor = 1.0
     measure = value.unitOfMeasure
     if measure is not UNSET:
         if measure.multiplier is not UNSET and measure.multiplier:
             return None
         if factors:
-            factor = factors.get(measure.unit)
-            if factor is None:
+            factor = factors.get(measure.unit, 0.0)
+            if not factor:
                 return None
     number: float = raw * factor
     return number if least <= number <= most else None
