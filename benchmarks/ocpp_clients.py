@@ -66,14 +66,14 @@ def call_frame(message_id: str, action: str, payload: Any) -> bytes:
 class Station(asyncio.Protocol):
     """One station: asks one thing after the other, answers every order with Accepted."""
 
-    def __init__(self, name: str) -> None:
-        self.name = name
+    def __init__(self, name: str, orders: list[str]) -> None:
+        """orders: where the message ids of what is ordered go."""
+        self.name, self.orders = name, orders
         self.transport: Any = None
         self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.gone = asyncio.Event()
         self.asked_s = 0.0
         self.took_s: list[float] = []
-        self.orders: list[str] = []
         self._rest = b""
         self._todo: list[bytes] = []
         self._done: asyncio.Future[None] | None = None
@@ -138,7 +138,7 @@ class Station(asyncio.Protocol):
             self._next()
         elif opcode == 1 and text.startswith(b"[2,"):
             message_id = json.loads(text)[1]
-            self.orders.append(text.decode())
+            self.orders.append(message_id)
             self.transport.write(frame(b'[3,"%b",{"status":"Accepted"}]' % message_id.encode()))
         elif opcode == 1:
             raise RuntimeError(text.decode())
@@ -152,6 +152,7 @@ class Stations:
         self.open: dict[str, Station] = {}
         self.tls = None if ca is None else ssl.create_default_context(cafile=ca)
         self.seq = 0
+        self.ordered: list[str] = []
 
     async def connect(self, at_once: int = 50, **_: Any) -> dict[str, Any]:
         """Open every line that is not open, at_once at a time; seconds until all are open."""
@@ -163,7 +164,7 @@ class Stations:
                 for attempt in range(20):
                     try:
                         _, station = await asyncio.get_running_loop().create_connection(
-                            lambda: Station(name), host, self.port, ssl=self.tls
+                            lambda: Station(name, self.ordered), host, self.port, ssl=self.tls
                         )
                         await station.ready
                         break
@@ -210,6 +211,14 @@ class Stations:
         found = {name: took[int(len(took) * share)] for name, share in at.items()}
         return {"answered": len(took), "sent": rounds * count, "max_s": took[-1], **found}
 
+    async def doze(self, seconds: float, **_: Any) -> dict[str, Any]:
+        """Nothing but short sleeps: by how much each is late."""
+        late, end_s = [], time.monotonic() + seconds
+        while (begun := time.monotonic()) < end_s:
+            await asyncio.sleep(0.01)
+            late.append(time.monotonic() - begun - 0.01)
+        return {"p99_s": sorted(late)[int(len(late) * 0.99)]}
+
     async def drop(self, **_: Any) -> dict[str, Any]:
         """Break every line at once."""
         for station in self.open.values():
@@ -219,9 +228,8 @@ class Stations:
 
     async def orders(self, **_: Any) -> dict[str, Any]:
         """What was ordered since the last time: messages, and how many came twice."""
-        ids = [json.loads(text)[1] for s in self.open.values() for text in s.orders]
-        for station in self.open.values():
-            station.orders.clear()
+        ids = self.ordered.copy()
+        self.ordered.clear()
         return {"received": len(ids), "doubled": len(ids) - len(set(ids))}
 
     def _events(self, count: int) -> list[bytes]:

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 SETPOINT_W = -5_000.0
+TRICKLE_S = 5.0
 
 
 def cpu_s() -> float:
@@ -103,15 +104,81 @@ def serve_pendel(count: int, folder: Path | None, fast: bool, tls: ssl.SSLContex
         found = network.csms.network.stations.values()
         return {"events": sum(t.events for s in found for t in s.transactions.values())}
 
-    obey({"report": report, "fan": lambda: fan_out(network), "count": count_events})
+    storm = Storm(network)
+    words = {"report": report, "fan": lambda: fan_out(network), "count": count_events}
+    words |= {"order": storm.order, "trickle": storm.trickle, "hush": storm.hush}
+    obey({**words, "outcome": storm.outcome})
     network.stop()
+
+
+class Storm:
+    """Orders to every station, at once or one after the other, whose fate is told later: some
+    lines may break meanwhile."""
+
+    def __init__(self, network: Any) -> None:
+        self.network = network
+        self.going: Any = None
+        self.told: list[bool] = []
+        self.count = 0
+
+    def order(self) -> dict[str, int]:
+        """One to each at once, and do not wait."""
+        self.told, self.count = [], 0
+        asyncio.run_coroutine_threadsafe(self._send(self._names()), self.network._loop).result(60.0)
+        return {"sent": self.count}
+
+    def trickle(self) -> dict[str, int]:
+        """One to each every TRICKLE_S, evenly spread, until `hush`."""
+        self.told, self.count = [], 0
+        self.going = asyncio.run_coroutine_threadsafe(self._trickle(), self.network._loop)
+        return {}
+
+    def hush(self) -> dict[str, int]:
+        """Stop the trickle; wait for what is on its way."""
+        self.going.cancel()
+        return self.outcome()
+
+    def outcome(self) -> dict[str, int]:
+        """How many were sent, accepted and known to have failed; waits for all."""
+        end_s = time.monotonic() + 60.0
+        while len(self.told) < self.count and time.monotonic() < end_s:
+            time.sleep(0.05)
+        told = self.told
+        return {"sent": self.count, "accepted": told.count(True), "failed": told.count(False)}
+
+    def _names(self) -> list[str]:
+        return [name for name, s in self.network.csms.network.stations.items() if s.booted]
+
+    async def _trickle(self) -> None:
+        names = self._names()
+        part = max(len(names) // 100, 1)
+        while True:
+            for first in range(0, len(names), part):
+                await self._send(names[first : first + part])
+                await asyncio.sleep(TRICKLE_S / 100)
+
+    async def _send(self, names: list[str]) -> None:
+        for name in names:
+            self.count += 1
+            self.network.post(
+                name, "UpdateDynamicSchedule", setpoint_order(), self._done, timeout_s=20.0
+            )
+
+    def _done(self, event: Any) -> None:
+        self.told.append(getattr(getattr(event, "response", None), "status", "") == "Accepted")
+
+
+def setpoint_order() -> Any:
+    """The typed order of a setpoint."""
+    from pendel.comms.ocpp.release import Version
+    from pendel.runtime.network_orders import typed_order
+
+    update = {"chargingProfileId": 12, "scheduleUpdate": {"setpoint": SETPOINT_W}}
+    return typed_order(Version.V21, "UpdateDynamicSchedule", update)
 
 
 def fan_out(network: Any) -> dict[str, float]:
     """One UpdateDynamicSchedule to every station, all answered: seconds and CPU."""
-    from pendel.comms.ocpp.release import Version
-    from pendel.runtime.network_orders import typed_order
-
     took: list[float] = []
 
     async def all_of_them() -> None:
@@ -125,9 +192,7 @@ def fan_out(network: Any) -> dict[str, float]:
                 ended.set_result(None)
 
         for name in names:
-            update = {"chargingProfileId": 12, "scheduleUpdate": {"setpoint": SETPOINT_W}}
-            order = typed_order(Version.V21, "UpdateDynamicSchedule", update)
-            network.post(name, "UpdateDynamicSchedule", order, answered)
+            network.post(name, "UpdateDynamicSchedule", setpoint_order(), answered)
         await ended
 
     begun_cpu = cpu_s()
