@@ -1,6 +1,7 @@
 """The OCPP door over real sockets: who is let in, what a frame may be, who replaces whom."""
 
 import asyncio
+import importlib.util
 import random
 import sys
 import time
@@ -17,6 +18,19 @@ from ocpp_network_bench import HASH, PASSWORD, basic, config, event, network_of,
 
 from pendel.adapters.passwords import PasswordChecker, Verdict, hash_password, matches
 from pendel.runtime.network import ChargingNetwork
+from pendel.runtime.process import loop_factory
+
+
+@pytest.fixture(params=["python", "uvloop"], autouse=True)
+def loop_kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Everything at the door holds on the loop of Python and on uvloop, where that is there."""
+    kind = str(request.param)
+    if kind == "uvloop" and importlib.util.find_spec("uvloop") is None:
+        kind = "python"
+    monkeypatch.setattr(
+        "pendel.runtime.network.loop_factory", lambda fast: loop_factory(kind == "uvloop")
+    )
+    return kind
 
 
 async def status_of(port: int, path: str, headers: dict[str, str], protocols: Any) -> int:
