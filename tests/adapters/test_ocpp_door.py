@@ -222,6 +222,7 @@ def test_interleavings_of_two_sockets(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.proof
+@pytest.mark.timeout(1_200)
 def test_1000_interleavings_of_two_sockets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pendel.adapters.passwords.FREE_FAILURES", 10**6)
     interleave(1_000, seed=2)
