@@ -68,7 +68,7 @@ def talking(count: int, seconds: float) -> dict[str, Any]:
         calm = server.ask("hush")
         used_s = server.ask("report")["cpu_s"] - begun_cpu_s
         obeyed = stations.ask({"do": "orders"})
-        stored = server.ask("count")["events"]
+        counted = server.ask("count")
         with ThreadPoolExecutor(1) as beside:
             beside.submit(server.ask, "order")
             stations.ask({"do": "drop"})
@@ -85,7 +85,8 @@ def talking(count: int, seconds: float) -> dict[str, Any]:
             "p99 ms of a process that only dozes": round(idle.result()["p99_s"] * 1e3, 1),
             "messages": paced["sent"],
             "answered": paced["answered"],
-            "stored": stored,
+            "stored": counted["events"],
+            "p99 ms of a commit to this disk": round(counted["commit_s"] * 1e3, 1),
             "server CPU share": round(used_s / seconds, 3),
             "orders": calm["sent"],
             "orders obeyed": obeyed["received"],

@@ -76,6 +76,15 @@ def serve_pendel(count: int, folder: Path | None, fast: bool, tls: ssl.SSLContex
         def append(self, records: Any) -> None:
             """Nothing."""
 
+    class TimedLog(SqliteEventLog):
+        """The log on disk; how long each commit took."""
+
+        def append(self, records: Any) -> None:
+            """Store, and look at the clock."""
+            begun = time.monotonic()
+            super().append(records)
+            commits.append(time.monotonic() - begun)
+
     class Door(OcppDoor):
         """With the measurement's certificate."""
 
@@ -88,21 +97,23 @@ def serve_pendel(count: int, folder: Path | None, fast: bool, tls: ssl.SSLContex
 
         door_type = Door
 
+    commits: list[float] = [0.0]
     hashed = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash("secret")
     stations = [
         {"station_id": f"CP{i}", "site_id": "s", "password_hash": hashed} for i in range(count)
     ]
     site = {"site_id": "s", "timezone": "UTC", "import_limit_kw": 1.0}
     config = msgspec.convert({"site": [site], "station": stations}, ServerConfig)
-    store = NoLog() if folder is None else SqliteEventLog(folder / "log.db")
+    store = NoLog() if folder is None else TimedLog(folder / "log.db")
     network = Network(ConfigPolicy(config), store)
     calm_collector()  # as `pendel serve` does
 
     print(network.start("127.0.0.1", 0, fast), flush=True)
 
-    def count_events() -> dict[str, int]:
+    def count_events() -> dict[str, float]:
         found = network.csms.network.stations.values()
-        return {"events": sum(t.events for s in found for t in s.transactions.values())}
+        events = sum(t.events for s in found for t in s.transactions.values())
+        return {"events": events, "commits": len(commits), "commit_s": percentile(commits, 0.99)}
 
     storm = Storm(network)
     words = {"report": report, "fan": lambda: fan_out(network), "count": count_events}
