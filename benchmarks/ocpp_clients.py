@@ -140,6 +140,8 @@ class Station(asyncio.Protocol):
             message_id = json.loads(text)[1]
             self.orders.append(message_id)
             self.transport.write(frame(b'[3,"%b",{"status":"Accepted"}]' % message_id.encode()))
+        elif opcode == 9:
+            self.transport.write(b"\x8a" + frame(text)[1:])
         elif opcode == 1:
             raise RuntimeError(text.decode())
 

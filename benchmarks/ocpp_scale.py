@@ -29,7 +29,7 @@ def raise_open_files() -> None:
 
 def pair(count: int, *options: str) -> tuple[Child, Child]:
     """A server and its stations, connected and booted."""
-    server = Child("ocpp_servers.py", "pendel", *options, "--stations", str(count))
+    server = Child("ocpp_servers.py", "pendel", "--fast", *options, "--stations", str(count))
     return server, Child("ocpp_clients.py", str(server.read()), str(count))
 
 

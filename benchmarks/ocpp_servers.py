@@ -21,6 +21,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from pendel.comms.ocpp.release import Version
+from pendel.runtime.network_orders import typed_order
+
 SETPOINT_W = -5_000.0
 TRICKLE_S = 5.0
 
@@ -181,9 +184,6 @@ class Storm:
 
 def setpoint_order() -> Any:
     """The typed order of a setpoint."""
-    from pendel.comms.ocpp.release import Version
-    from pendel.runtime.network_orders import typed_order
-
     update = {"chargingProfileId": 12, "scheduleUpdate": {"setpoint": SETPOINT_W}}
     return typed_order(Version.V21, "UpdateDynamicSchedule", update)
 
@@ -287,7 +287,7 @@ def main() -> None:
     parser.add_argument("name", choices=("pendel", "ocpp"))
     parser.add_argument("--stations", type=int, default=1_000)
     parser.add_argument("--durable", action="store_true")
-    parser.add_argument("--fast", action="store_true")
+    parser.add_argument("--fast", action="store_true", help="on uvloop")
     parser.add_argument("--tls", metavar="PEM")
     given = parser.parse_args()
     tls = tls_context(given.tls)
