@@ -70,6 +70,29 @@ def test_who_is_let_in_before_the_upgrade() -> None:
         asyncio.run(run(network.port))
 
 
+def test_what_is_no_upgrade_is_told_so() -> None:
+    authorization = basic("CP1")["Authorization"]
+    head = f"Host: x\r\nAuthorization: {authorization}\r\nSec-WebSocket-Protocol: ocpp2.1\r\n\r\n"
+    cases = [
+        (f"GET /ocpp/CP1 HTTP/1.1\r\n{head}", b"HTTP/1.1 426 "),
+        (f"POST /ocpp/CP1 HTTP/1.1\r\n{head}", b"HTTP/1.1 405 "),
+        (f"GET /ocpp/CP2 HTTP/1.1\r\n{head}", b"HTTP/1.1 401 "),
+        ("GET / HTTP/1.1\r\n\r\n", b"HTTP/1.1 404 "),
+        ("nothing of the kind\r\n\r\n", b""),
+    ]
+
+    async def run(port: int) -> None:
+        for text, expected in cases:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(text.encode())
+            found = await asyncio.wait_for(reader.read(), 5.0)  # to the end: it closes
+            assert found.startswith(expected) and bool(found) is bool(expected), (text, found)
+            writer.close()
+
+    with network_of() as network:
+        asyncio.run(run(network.port))
+
+
 def test_unknown_subprotocols_only_complete_the_handshake_then_close() -> None:
     async def run(port: int) -> None:
         url, headers = f"ws://127.0.0.1:{port}/ocpp/CP1", basic("CP1")

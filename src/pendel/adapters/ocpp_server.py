@@ -165,12 +165,12 @@ class OcppDoor:
         except Exception:
             LOG.exception("a station could not be judged")
             refusal = line.respond(HTTPStatus.INTERNAL_SERVER_ERROR, "a fault of the server\n")
+        if refusal is None and not self.accepting:
+            refusal = line.respond(HTTPStatus.SERVICE_UNAVAILABLE, "the server ends\n")
         if refusal is not None:
             line.reject(refusal)
-        elif self.accepting and line.open(request):
+        elif line.open(request):
             self._let_in(line, request)
-        else:
-            line.close(1001)
 
     def _let_in(self, line: Line, request: Request) -> None:
         version = Version.of_subprotocol(line.subprotocol)
