@@ -136,7 +136,7 @@ class Line(asyncio.BufferedProtocol):
         self.heard_s = self._loop.time()
         data = bytes(self._buffer[:nbytes])
         self._rest = self._rest + data if self._rest else data
-        if self._phase is Phase.OPEN:
+        if self.opened:
             self._pump()
         elif self._phase is Phase.HEAD:
             self._read_head()

@@ -23,6 +23,7 @@ from pendel.records import StationMessage
 UNRECORDED = frozenset({"Heartbeat", "PullDynamicScheduleUpdate", "GetCertificateStatus"})
 ASK_AGAIN_S = 60.0
 _JSON = msgspec.json.Encoder()
+_V16 = Version.V16  # looked up once: members of an Enum are slow to reach
 _VERSIONS = {version.value: version for version in Version}
 
 Key = tuple[str, object]
@@ -98,7 +99,7 @@ class Csms:
         """Answer one request; text: the payload as it came, to be kept. Never raises for what a
         station may send."""
         station = self.network.station(station_id)
-        if not station.booted and action != "BootNotification" and version is not Version.V16:
+        if not station.booted and action != "BootNotification" and version is not _V16:
             return self._not_booted(station, version, now_utc)
         key = event_key(version, action, payload)
         transaction_id, repeat = self._placed(station, key, version, action, payload)
@@ -216,7 +217,7 @@ class Csms:
 
 def event_key(version: Version, action: str, payload: Any) -> Key | None:
     """What makes a transaction event one and the same whatever its message id; else None."""
-    if version is not Version.V16:
+    if version is not _V16:
         if action != "TransactionEvent":
             return None
         return payload.transactionInfo.transactionId, payload.seqNo
