@@ -21,8 +21,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from pendel.comms.ocpp.release import Version
-from pendel.runtime.network_orders import typed_order
+from pendel.comms.ocpp import v21
 
 SETPOINT_W = -5_000.0
 TRICKLE_S = 5.0
@@ -184,8 +183,8 @@ class Storm:
 
 def setpoint_order() -> Any:
     """The typed order of a setpoint."""
-    update = {"chargingProfileId": 12, "scheduleUpdate": {"setpoint": SETPOINT_W}}
-    return typed_order(Version.V21, "UpdateDynamicSchedule", update)
+    update = v21.ChargingScheduleUpdateType(setpoint=SETPOINT_W)
+    return v21.UpdateDynamicScheduleRequest(chargingProfileId=12, scheduleUpdate=update)
 
 
 def fan_out(network: Any) -> dict[str, float]:
@@ -216,23 +215,23 @@ def serve_ocpp(tls: ssl.SSLContext | None) -> None:
     """PyPI `ocpp` v21 with validation on `websockets`, compression off."""
     from datetime import UTC, datetime
 
-    import ocpp.v21 as v21
+    import ocpp.v21 as peer
     from ocpp.routing import on
     from websockets.asyncio.server import serve
 
     stations: dict[str, Any] = {}
 
-    class Backend(v21.ChargePoint):  # type: ignore[misc]
+    class Backend(peer.ChargePoint):  # type: ignore[misc]
         @on("BootNotification")
         async def boot(self, **_: Any) -> Any:
             now = datetime.now(UTC).isoformat()
-            return v21.call_result.BootNotification(
+            return peer.call_result.BootNotification(
                 current_time=now, interval=300, status="Accepted"
             )
 
         @on("TransactionEvent")
         async def event(self, **_: Any) -> Any:
-            return v21.call_result.TransactionEvent()
+            return peer.call_result.TransactionEvent()
 
     async def handle(socket: Any) -> None:
         name = socket.request.path.rsplit("/", 1)[1]
@@ -247,7 +246,7 @@ def serve_ocpp(tls: ssl.SSLContext | None) -> None:
         async def one(station: Any) -> None:
             update = {"setpoint": SETPOINT_W}
             await station.call(
-                v21.call.UpdateDynamicSchedule(charging_profile_id=12, schedule_update=update)
+                peer.call.UpdateDynamicSchedule(charging_profile_id=12, schedule_update=update)
             )
             took.append(time.monotonic() - begun)
 

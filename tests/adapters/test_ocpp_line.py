@@ -238,6 +238,26 @@ def test_many_frames_at_once_give_others_a_turn() -> None:
     asyncio.run(run())
 
 
+@pytest.mark.parametrize("at_once", [1, 3, 40])
+def test_who_sends_too_much_waits(at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pendel.adapters.ocpp_line.MESSAGE_BURST", 16.0)
+    monkeypatch.setattr("pendel.adapters.ocpp_line.MESSAGES_PER_S", 1.0)
+
+    async def run() -> None:
+        bench = Bench()
+        for n in range(40):
+            bench.client.send_text(b"%d" % n)
+            if n % at_once == at_once - 1:
+                bench.put(b"".join(bench.client.data_to_send()))
+                await asyncio.sleep(0)
+        await asyncio.sleep(0.01)
+        assert 16 <= len(bench.owner.texts) <= 16 + 2 * FRAMES_PER_TURN
+        assert bench.wire.paused == 1
+        bench.line.connection_lost(None)
+
+    asyncio.run(run())
+
+
 @pytest.mark.parametrize("length", [0, 1, 125, 126, 65_535, 65_536])
 def test_what_is_sent_is_understood(length: int) -> None:
     def act() -> None:

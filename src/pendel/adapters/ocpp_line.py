@@ -108,9 +108,9 @@ class Line(asyncio.BufferedProtocol):
             select_subprotocol=select, max_size=frame_bytes_max, logger=_QUIET
         )
         self._most = frame_bytes_max
+        self._frames = 0
         self._rest = b""
         self._texts: list[bytes] | None = None
-        self._frames = 0
         self._allowance, self._allowance_s = MESSAGE_BURST, self._loop.time()
         self._paused = self._pumping = False
         self._phase = Phase.HEAD
@@ -257,10 +257,12 @@ class Line(asyncio.BufferedProtocol):
                 break
             at += step
             turn += 1
-            self._frames += 1
-            if not self._frames % FRAMES_PER_TURN or turn >= FRAMES_PER_TURN:
-                self._breathe(turn)
+            if turn == FRAMES_PER_TURN:
+                self._wait = self._loop.call_soon(self._waited)
         self._pumping = False
+        self._frames += turn
+        if self._frames >= FRAMES_PER_TURN:
+            self._charge()
         if at == size:
             self._rest = b""
             if self._paused:
@@ -319,18 +321,15 @@ class Line(asyncio.BufferedProtocol):
                 text, self._texts = b"".join(self._texts), None
                 self._owner.said(self, text)
 
-    def _breathe(self, turn: int) -> None:
-        """Let others have a turn after some frames; wait where the burst is used up."""
-        wait_s = 0.0
-        if not self._frames % FRAMES_PER_TURN:
-            grown = self._allowance + (self.heard_s - self._allowance_s) * MESSAGES_PER_S
-            self._allowance = min(grown, MESSAGE_BURST) - FRAMES_PER_TURN
-            self._allowance_s = self.heard_s
-            wait_s = -self._allowance / MESSAGES_PER_S
-        if wait_s > 0.0:
-            self._wait = self._loop.call_later(wait_s, self._waited)
-        elif turn >= FRAMES_PER_TURN:
-            self._wait = self._loop.call_soon(self._waited)
+    def _charge(self) -> None:
+        """Count what was taken against what is allowed; wait where that is used up."""
+        grown = self._allowance + (self.heard_s - self._allowance_s) * MESSAGES_PER_S
+        self._allowance = min(grown, MESSAGE_BURST) - self._frames
+        self._allowance_s, self._frames = self.heard_s, 0
+        if self._allowance < 0.0:
+            if self._wait is not None:
+                self._wait.cancel()
+            self._wait = self._loop.call_later(-self._allowance / MESSAGES_PER_S, self._waited)
 
     def _waited(self) -> None:
         self._wait = None

@@ -20,6 +20,7 @@ REFUSED_MAX = 20
 IMPORT_REGISTER = "Energy.Active.Import.Register"
 EXPORT_REGISTER = "Energy.Active.Export.Register"
 _IMPORT_POWER, _EXPORT_POWER = "Power.Active.Import", "Power.Active.Export"
+_NAN = math.nan
 _PHASES = frozenset({"L1", "L2", "L3", "L1-N", "L2-N", "L3-N"})
 _SOC = ("SoC", "Display.PresentSOC")
 _UNITS = {"Wh": 1.0, "kWh": 1e3, "MWh": 1e6, "W": 1.0, "kW": 1e3, "MW": 1e6}
@@ -70,13 +71,22 @@ def samples(meter_values: Iterable[Any]) -> tuple[list[Sample], list[str]]:
             if location is not UNSET and location != "Outlet" and bounds is not _PERCENT:
                 continue
             measurand = IMPORT_REGISTER if value.measurand is UNSET else value.measurand
-            number = _plain_number(value, bounds)
-            if number is None:
-                told = _number(value, measurand)
-                if isinstance(told, str):
-                    refused.append(f"{measurand}: {told}")
+            number = value.value
+            if type(number) is float:  # 2.x: in one look where nothing about it is unusual
+                factors, least, most = bounds
+                measure = value.unitOfMeasure
+                if measure is not UNSET:
+                    if measure.multiplier is not UNSET and measure.multiplier:
+                        number = _NAN
+                    elif factors:
+                        number *= factors.get(measure.unit, _NAN)
+            else:
+                least, most, number = 0.0, 0.0, _NAN
+            if not least <= number <= most:
+                number = _number(value, measurand)
+                if isinstance(number, str):
+                    refused.append(f"{measurand}: {number}")
                     continue
-                number = told
             if value.phase is UNSET:
                 totals.setdefault(measurand, number)
             elif value.phase in _PHASES:
@@ -85,25 +95,6 @@ def samples(meter_values: Iterable[Any]) -> tuple[list[Sample], list[str]]:
             totals = {**phases, **totals}
         found.append(_sample(in_utc(meter_value.timestamp), totals))
     return found, refused[:REFUSED_MAX]
-
-
-def _plain_number(value: Any, bounds: tuple[dict[Any, float], float, float]) -> float | None:
-    """The value in Wh, W or percent where nothing about it is unusual (2.x), else None."""
-    raw = value.value
-    if type(raw) is not float:
-        return None
-    factors, least, most = bounds
-    factor = 1.0
-    measure = value.unitOfMeasure
-    if measure is not UNSET:
-        if measure.multiplier is not UNSET and measure.multiplier:
-            return None
-        if factors:
-            factor = factors.get(measure.unit, 0.0)
-            if not factor:
-                return None
-    number: float = raw * factor
-    return number if least <= number <= most else None
 
 
 def register_problem(value_wh: float) -> str | None:
