@@ -166,11 +166,13 @@ class ScaleSettlement:
         grey = f"{den} * n13"
         if rules.grey_without_green:
             grey = f"greatest({den} * n13 - {num} * n10, 0)"
-        if case == "A11":  # only Z1: all feed-in is grey, and there is no funding side
-            green, grey = "0", f"{den} * n4"
+        if case == "A11":  # only Z1: all feed-in is grey
+            grey = f"{den} * n4"
         relieved = f"least({grey}, {den} * n3)"
         ratio = f"CASE WHEN n11 = 0 THEN 0 ELSE n29::HUGEINT * {green} END"
         funded = f"(n26::HUGEINT * {den} * greatest(n11, 1) + {ratio})"
+        if case == "A11":
+            funded = "0"  # no funding side
         return f"""
             WITH sums AS (
                 SELECT site_id, count(*) AS row_count, {_distinct(len(units))} AS quarters,
