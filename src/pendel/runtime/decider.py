@@ -15,7 +15,7 @@ from pendel.errors import PendelError
 from pendel.records import Mode, Needs
 from pendel.runtime.area import AreaSpec
 from pendel.runtime.state import Lesson
-from pendel.scenario.columns import Feeders
+from pendel.scenario.columns import Feeders, History
 from pendel.units import FloatArray
 
 
@@ -77,6 +77,10 @@ class LiveController:
                 counted=np.array(counted, dtype=np.bool_),
             )
         )
+
+    def remember(self, history: History | None) -> None:
+        """Take up sessions from before this log began."""
+        self.controller.remember(history)
 
     def memory(self) -> dict[str, float | list[float]]:
         """What is known of risk beyond the lessons, to be written down."""
