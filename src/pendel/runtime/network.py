@@ -72,9 +72,16 @@ class ChargingNetwork:
 
     door_type = OcppDoor
 
-    def __init__(self, policy: ConfigPolicy, store: Any, lab: bool = False) -> None:
-        """Replay the store. Raises StoreError, ChainError."""
+    def __init__(
+        self,
+        policy: ConfigPolicy,
+        store: Any,
+        lab: bool = False,
+        now_utc: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        """Replay the store; now_utc: the clock. Raises StoreError, ChainError."""
         self.policy = policy
+        self.now_utc = now_utc
         self.presence: dict[str, Presence] = {}
         self.listener: Listener | None = None
         counter = itertools.count(1)
@@ -133,7 +140,7 @@ class ChargingNetwork:
 
     def connected(self, link: Link) -> None:
         """A station is there (again)."""
-        self._seen(link, datetime.now(UTC))
+        self._seen(link, self.now_utc())
         told = link.line.subprotocol.removeprefix("ocpp")
         self.presence[link.station_id].ocpp_version = told
         self._fit(link)
@@ -148,7 +155,7 @@ class ChargingNetwork:
 
     def requested(self, link: Link, asked: Request, text: bytes) -> None:
         """Decide, make durable, answer."""
-        now_utc = datetime.now(UTC)
+        now_utc = self.now_utc()
         self._seen(link, now_utc)
         try:
             reply = self.csms.handle(
@@ -172,7 +179,7 @@ class ChargingNetwork:
 
     def happened(self, link: Link, event: Event, text: bytes) -> None:
         """Streams are kept; broken frames that carry energy are put aside, not dropped."""
-        self._seen(link, datetime.now(UTC))
+        self._seen(link, self.now_utc())
         if isinstance(event, Streamed):
             payload = msgspec.json.encode(event.payload).decode()
             self._keep(link, event.action, payload, ())
@@ -218,7 +225,7 @@ class ChargingNetwork:
         told = tuple(causes)
 
         def keep(event: Event) -> None:
-            now_utc, version = datetime.now(UTC), link.version
+            now_utc, version = self.now_utc(), link.version
             record_id = self.csms.new_id()
             self._add(order_record(record_id, now_utc, told, station_id, version, text, event))
             done(event)
@@ -333,7 +340,7 @@ class ChargingNetwork:
         self._add(
             StationMessage(
                 id=self.csms.new_id(),
-                at_utc=datetime.now(UTC),
+                at_utc=self.now_utc(),
                 station_id=link.station_id,
                 ocpp_version=link.version.value,
                 action=action,
