@@ -36,6 +36,7 @@ OPEN_S = 30.0
 BACKLOG = 1_024
 DEVIATIONS_MAX = 1_000
 """Broken frames in a row after which a connection is closed."""
+_ENDED = (Answered, Failed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +221,7 @@ class OcppDoor:
         )
 
     def _take_note(self, link: Link, event: Event, text: bytes) -> None:
-        if isinstance(event, Answered | Failed):
+        if isinstance(event, _ENDED):
             link.settle(event)
         elif isinstance(event, Deviation):
             link.deviations += 1

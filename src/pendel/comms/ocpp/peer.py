@@ -113,8 +113,12 @@ class Peer:
             raise OverflowError(f"more than {QUEUE_MAX} calls wait for this connection")
         message_id = self._new_id()
         data = frames.encode_call(message_id, action, payload)
-        self._waiting.append(_Outgoing(message_id, action, data, timeout_s))
-        self._send_next(now_s)
+        outgoing = _Outgoing(message_id, action, data, timeout_s)
+        if self._pending is None:
+            self._pending, self._deadline_s = outgoing, now_s + timeout_s
+            self.outbox.append(data)
+        else:
+            self._waiting.append(outgoing)
         return message_id
 
     def send(self, action: str, payload: Any) -> None:
