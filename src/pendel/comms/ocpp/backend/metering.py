@@ -42,8 +42,11 @@ def in_utc(when: datetime) -> datetime:
     return when.replace(tzinfo=UTC) if when.tzinfo is None else when.astimezone(UTC)
 
 
-def samples(meter_values: Iterable[Any]) -> tuple[list[Sample], list[str]]:
-    """MeterValue structs of any version to samples in their order, and what was refused."""
+def samples(meter_values: Iterable[Any], main: bool = False) -> tuple[list[Sample], list[str]]:
+    """MeterValue structs of any version to samples in their order, and what was refused.
+
+    main: of a station's main meter, which may be told as at the inlet."""
+    places = (UNSET, "Outlet", "Inlet") if main else (UNSET, "Outlet")
     found, refused = [], []
     for meter_value in meter_values:
         totals: dict[str, float] = {}
@@ -53,7 +56,7 @@ def samples(meter_values: Iterable[Any]) -> tuple[list[Sample], list[str]]:
             if measurand not in _MEASURED:
                 continue
             # the meter that is billed is at the outlet; a SoC is of the car
-            if value.location is not UNSET and value.location != "Outlet" and measurand not in _SOC:
+            if value.location not in places and measurand not in _SOC:
                 continue
             number = _number(value, measurand)
             if isinstance(number, str):
