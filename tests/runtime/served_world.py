@@ -87,7 +87,7 @@ def served(
     file = folder / "server.toml"
     file.write_text(text.replace("PASSWORD_HASH", HASH), "utf-8")
     config = load_server_config(file)
-    contracts = contracts_of(config, folder)
+    contracts = contracts_of(config, folder, serving=True)
     runtime = Runtime(store or MemoryEventLog(), {s.site_id: s.timezone for s in config.site})
     runtime.areas += areas_of(config, start_utc, contracts.tariffs_on(start_utc.date()))
     reward = Reward(dict(contracts.mispel_case), runtime.state.months)

@@ -16,6 +16,7 @@ from served_world import SERVER, TARIFF, served, spot_csv
 from pendel.adapters.event_log import SqliteEventLog
 from pendel.cli.main import main
 from pendel.comms.ocpp.station.equipment import Car
+from pendel.settle.ledger import PENDING, POSTED, read_ledger
 
 CONFIG = """
 store = "sqlite:///pendel.db"
@@ -197,6 +198,18 @@ def test_parts_of_a_month_sum_to_the_month(
     assert {period for _, period in parts} == {"2026-03/1", "2026-03/11"}
     both = total(parts["home", "2026-03/1"]) + total(parts["home", "2026-03/11"])
     assert both == total(whole["home", "2026-03"])
+    # the same books: what is settled in other parts replaces what was there, in both directions
+    for options, periods in (
+        ((), {"2026-03"}),
+        (("--split", "2026-03-11"), {"2026-03/1", "2026-03/11"}),
+        (("--split", "2026-03-20"), {"2026-03/1"}),
+        ((), {"2026-03"}),
+    ):
+        settled(folder, capsys, *options, out="books")
+        ledger = read_ledger((folder / "books" / "books.ledger").read_text("utf-8"))
+        assert {run.period for run in ledger.standing("home")} == periods
+        balance = ledger.balances((PENDING, POSTED))["home", "EUR"]
+        assert balance[0] == pytest.approx(float(both) * 1e5, abs=2_000)
 
 
 def test_drivers_see_energy_and_wear_and_pay_for_what_they_took(

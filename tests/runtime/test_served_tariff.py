@@ -93,3 +93,20 @@ def test_without_a_price_of_now_a_car_only_charges_and_the_server_says_why(
         assert world.runtime.health == "ok"
     finally:
         world.close()
+
+
+def test_a_tariff_file_that_is_not_there_is_said_and_its_site_only_charges(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write(tmp_path, dear_hours=(16,))
+    (tmp_path / "mine.toml").unlink()
+    world = served(tmp_path, SERVER, START, STATION)
+    try:
+        world.fleet.plug("CP1", a_car(50.0, 30.0, hours=3.0))
+        world.tick()
+        world.step()
+        assert world.power_kw("CP1") == 0.0
+        assert "no tariff of home is known" in world.runtime.health
+        assert any("mine.toml: no such file" in r.getMessage() for r in caplog.records)
+    finally:
+        world.close()

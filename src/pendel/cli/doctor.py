@@ -144,16 +144,41 @@ def check_config(config: ServerConfig, path: Path) -> list[Check]:
     checks = [Check("config", OK, counts), check_store(config.store, path.parent)]
     for name, door in (("http", config.http), ("ocpp", config.ocpp)):
         checks.append(check_port(name, door.host, door.port))
-    tariffs = {site.tariff for site in config.site if site.tariff is not None}
-    missing = sorted(name for name in tariffs if not (path.parent / name).is_file())
-    if missing:
-        checks.append(Check("tariffs", WARNING, f"no such file: {', '.join(missing)}"))
+    checks += check_tariffs(config, path.parent)
     bare = [station.station_id for station in config.station if station.password_hash is None]
     if bare and config.ocpp.lab:
         checks.append(Check("passwords", WARNING, f"lab: {len(bare)} stations without password"))
     elif bare:
         text = f"without password, cannot connect: {', '.join(bare[:10])}"
         checks.append(Check("passwords", WARNING, text))
+    return checks
+
+
+def check_tariffs(config: ServerConfig, folder: Path) -> list[Check]:
+    """Tariffs can be read, and prices they follow have a source; nothing is fetched."""
+    from pendel.adapters.spot_feed import SOURCES
+    from pendel.adapters.spot_prices import check_file
+    from pendel.adapters.tariff_files import open_tariff, shipped_tariffs
+    from pendel.tariff.planning import needs_spot
+
+    checks: list[Check] = []
+    given = [*(site.tariff for site in config.site), *(c.tariff for c in config.contract)]
+    named = {name for name in given if name is not None}
+    absent = sorted(n for n in named if n not in shipped_tariffs() and not (folder / n).is_file())
+    if absent:
+        text = f"no such file: {', '.join(absent)} (their sites only charge)"
+        checks.append(Check("tariffs", WARNING, text))
+    follows = False
+    for name in sorted(named - set(absent)):
+        tariff, problems = open_tariff(name, folder)
+        checks += [Check("tariffs", FAILED, str(problem)) for problem in problems[:10]]
+        follows = follows or (tariff is not None and needs_spot(tariff))
+    if follows and config.prices is None:
+        text = "a tariff follows the market and there is no [prices]: its sites only charge"
+        checks.append(Check("prices", WARNING, text))
+    if config.prices is not None and config.prices.source not in SOURCES:
+        problems = check_file(folder / config.prices.source)
+        checks += [Check("prices", FAILED, problem.problem) for problem in problems]
     return checks
 
 

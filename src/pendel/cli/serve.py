@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> Outcome:
     stop = Stop()
     with stop_on_signals(stop):
         zones = {site.site_id: site.timezone for site in config.site}
-        contracts = contracts_of(config, args.config.parent)
+        contracts = contracts_of(config, args.config.parent, serving=True)
         market = open_market(config.prices, args.config.parent)
         runtime = Runtime(open_store(config.store, args.config.parent), zones)
         try:

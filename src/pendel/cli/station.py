@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pendel.cli.station_life import Visit
     from pendel.comms.ocpp.station.equipment import StationSettings
 
+BATTERIES = ("constant", "taper", "lfp", "nmc")
 VERSIONS = ("1.6", "2.0.1", "2.1")
 COUNT_MAX = 10_000
 SPEED_MAX = 3_600.0
@@ -49,6 +50,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--cert", type=Path, metavar="FILE", help="client certificate and key (PEM)")
     add("--count", type=int, default=1, metavar="N", help="number of stations")
     add("--capacity-kwh", type=float, default=60.0, metavar="KWH", help="battery (default 60)")
+    add("--battery", choices=BATTERIES, default="lfp", help="how power falls near full (lfp)")
     add("--soc", type=float, default=0.4, help="state of charge at arrival, 0..1 (default 0.4)")
     add("--target-soc", type=float, default=0.8, help="wanted at departure (default 0.8)")
     add("--min-soc", type=float, default=RESERVE_SOC, help="never discharged below (default 0.2)")
@@ -164,6 +166,7 @@ def _visit(args: argparse.Namespace, name: str, now_s: float) -> "Visit":
         discharge_max_kw=args.discharge_kw,
         depart_s=_depart_s(args.depart, now_s),
         id_token=args.rfid,
+        battery_model=args.battery,
     )
     return Visit(name, 1, now_s, math.inf, car)
 

@@ -4,6 +4,7 @@ A `[[contract]]` with a tariff takes the place of the site's from its `valid_fro
 next one begins. The same list prices plans (`runtime.tariff_prices`) and bills (`settle_run`).
 """
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -11,12 +12,13 @@ from fractions import Fraction
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from pendel.adapters.tariff_files import open_tariff
+from pendel.adapters.tariff_files import open_tariff, shipped_tariffs
 from pendel.config.server import ContractConfig, ServerConfig
 from pendel.errors import InputError, Problem
 from pendel.runtime.collecting import STATIONS, SiteMeters
 from pendel.tariff.model import Tariff
 
+LOG = logging.getLogger("pendel.prices")
 WHOLE = Fraction(1)
 
 
@@ -61,10 +63,12 @@ class Contracts:
         return found
 
 
-def contracts_of(config: ServerConfig, folder: Path) -> Contracts:
+def contracts_of(config: ServerConfig, folder: Path, serving: bool = False) -> Contracts:
     """The contracts of a configuration; tariff files are relative to folder.
 
-    Raises InputError with every problem of every tariff and of the shares."""
+    serving: a tariff file that is not there is said and its sites have no prices (they only
+    charge); else it is a problem like any other. Raises InputError with every problem of every
+    tariff and of the shares."""
     problems: list[Problem] = []
     opened: dict[str, Tariff | None] = {}
 
@@ -72,6 +76,11 @@ def contracts_of(config: ServerConfig, folder: Path) -> Contracts:
         if name is None:
             return None
         if name not in opened:
+            absent = name not in shipped_tariffs() and not (folder / name).exists()
+            if serving and absent:
+                LOG.warning("tariff %s: no such file; its sites only charge", name)
+                opened[name] = None
+                return None
             opened[name], found = open_tariff(name, folder)
             problems.extend(found)
         return opened[name]

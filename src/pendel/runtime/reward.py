@@ -8,7 +8,7 @@ was fed back than charged (12) only more charging within the same local month ea
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 
 from pendel.runtime.month_book import MonthBook, MonthSums, SiteMonths, month_of
@@ -19,8 +19,6 @@ from pendel.tariff.model import Tariff
 from pendel.tariff.periods import Period
 from pendel.tariff.planning import relief_kwh
 
-CASES = ("A1", "A2", "A3", "A10", "A11")
-"""Cases that the two metering points of a site are enough for."""
 LEARNED_QUARTERS = 96
 """A month younger than a day says nothing about how it will end."""
 _ONE_MORE = NANO
@@ -43,7 +41,6 @@ class Reward:
     cases: dict[str, str]
     months: MonthBook
     rules: RuleSet = NEWEST
-    _known: dict[tuple[str, str], Fraction] = field(default_factory=dict)
 
     def adders(
         self, site_id: str, tariff: Tariff, begins: Sequence[int]

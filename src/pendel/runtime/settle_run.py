@@ -120,7 +120,9 @@ def _settle_site(
     usage = usage_of_site(series, contract.tariff, settlement)
     name = run_name(contract.tariff, order.rules, sources)
     made: list[Statement] = []
-    for month in bill(contract.tariff, usage, splits):
+    months = bill(contract.tariff, usage, splits)
+    _withdraw(ledger, contract.site_id, months, splits, order)
+    for month in months:
         run = f"{name}-{month.period.key}"
         settled = _settled(series, settlement, month, run, sources, order)
         parties = dict.fromkeys(party for key in contract.shares.values() for party in key)
@@ -176,7 +178,9 @@ def _settle_drivers(
         source = Source(vehicle, "plugged", version, plugged, signed=signed and metered)
         name = run_name(tariff, order.rules, [source])
         shares: Shares = {"*": {vehicle: Fraction(1)}}
-        for month in bill(tariff, usage, order.splits):
+        months = bill(tariff, usage, order.splits)
+        _withdraw(ledger, vehicle, months, order.splits, order)
+        for month in months:
             run = f"{name}-{month.period.key}"
             settled = Settled(
                 run=run,
@@ -209,6 +213,33 @@ def _notes(stays: Sequence[Stay], collected: Collected, period: Period) -> tuple
         Note("discharged", Fraction(given, NANO), "kWh"),
         Note("wear", wear, "kWh", worth if worth else None),
     )
+
+
+def _withdraw(
+    ledger: Ledger, scope: str, months: Sequence[MonthBill], splits: Sequence[date], order: RunOrder
+) -> None:
+    """What was booked of these months in other parts does not count beside the parts of now."""
+    touched = {month.period.key.partition("/")[0] for month in months}
+    created_utc = format_utc(order.now_utc)
+    for run in ledger.standing(scope):
+        month, _, part = run.period.partition("/")
+        days = {str(day.day) for day in splits if f"{day:%Y-%m}" == month and day.day > 1}
+        fits = part in {"1", *days} if days else not part
+        if month not in touched or fits:
+            continue
+        if ledger.state(run.run) == PENDING:
+            ledger.void(run.run, created_utc, "the month is settled in other parts")
+            continue
+        nothing = msgspec.structs.replace(
+            run,
+            run=ledger.free_name(f"{run.run}-withdrawn"),
+            status="corrected",
+            result=result_hash([], {}),
+            created_utc=created_utc,
+            supersedes=run.run,
+        )
+        if ledger.book(nothing, []):
+            ledger.post(nothing.run, created_utc, "the month is settled in other parts")
 
 
 def _book(

@@ -90,7 +90,7 @@ class TariffPrices:
         """The tariff that holds now. Raises ValueError."""
         agreed = self._contracts.at(site_id, now_utc)
         if agreed is None or agreed.tariff is None:
-            raise ValueError(f"no tariff holds at {site_id} now")
+            raise ValueError(f"no tariff of {site_id} is known")
         return agreed.tariff
 
     def _spots(self, first: int, now_utc: datetime) -> tuple[list[int], list[Fraction]]:

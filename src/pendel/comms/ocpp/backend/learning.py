@@ -179,9 +179,10 @@ def _seen(heard: Heard, evse_id: int, sample: Sample) -> None:
 
 
 def _meter_2(heard: Heard) -> list[str]:
-    found, refused = samples(heard.payload.meterValue)
+    evse_id = heard.payload.evseId
+    found, refused = samples(heard.payload.meterValue, main=evse_id == 0)
     for sample in found:
-        _seen(heard, heard.payload.evseId, sample)
+        _seen(heard, evse_id, sample)
     return refused
 
 

@@ -55,8 +55,11 @@ def in_utc(when: datetime) -> datetime:
     return when.replace(tzinfo=UTC) if when.tzinfo is None else when.astimezone(UTC)
 
 
-def samples(meter_values: Iterable[Any]) -> tuple[list[Sample], list[str]]:
-    """MeterValue structs of any version to samples in their order, and what was refused."""
+def samples(meter_values: Iterable[Any], main: bool = False) -> tuple[list[Sample], list[str]]:
+    """MeterValue structs of any version to samples in their order, and what was refused.
+
+    main: of a station's main meter, which may be told as at the inlet."""
+    place = "Inlet" if main else "Outlet"
     found: list[Sample] = []
     refused: list[str] = []
     for meter_value in meter_values:
@@ -68,7 +71,11 @@ def samples(meter_values: Iterable[Any]) -> tuple[list[Sample], list[str]]:
                 continue
             # the meter that is billed is at the outlet; a SoC is of the car
             location = value.location
-            if location is not UNSET and location != "Outlet" and bounds is not _PERCENT:
+            if (
+                location is not UNSET
+                and location not in ("Outlet", place)
+                and bounds is not _PERCENT
+            ):
                 continue
             measurand = IMPORT_REGISTER if value.measurand is UNSET else value.measurand
             number = value.value
