@@ -1,4 +1,4 @@
-"""The OCPP door: WebSockets of stations, authenticated before the upgrade.
+"""The OCPP door: WebSockets of stations, with and without TLS, authenticated before the upgrade.
 
 One connection is one actor: it reads a frame, answers it, reads the next; what a station sends
 meanwhile waits in a bounded queue and then in its own socket. A second socket of a known station
@@ -7,30 +7,31 @@ end of the old one cannot unregister the new one (connections are compared, not 
 """
 
 import asyncio
-import base64
-import binascii
 import contextlib
 import logging
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
-from http import HTTPStatus
 from typing import Any, Protocol
-from urllib.parse import unquote
 
 from websockets.asyncio.server import Server, ServerConnection, serve
-from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
-from pendel.adapters.passwords import PasswordChecker, Verdict
+from pendel.adapters.doorkeeper import (
+    Admission,
+    Caller,
+    Doorkeeper,
+    Rules,
+    line_of,
+    station_id_of,
+)
+from pendel.adapters.tls import HANDSHAKE_S, ServerTls
 from pendel.comms.ocpp.frames import FRAME_BYTES_MAX
 from pendel.comms.ocpp.peer import Answered, Deviation, Event, Failed, Peer, Streamed
 from pendel.comms.ocpp.peer import Request as Asked
 from pendel.comms.ocpp.release import Version
 
 LOG = logging.getLogger("pendel.ocpp")
-PATH = "/ocpp/"
 INBOX_FRAMES = 4
 PING_S = 60.0
 CLOSE_S = 2.0
@@ -41,14 +42,6 @@ MESSAGES_PER_S = 500.0
 FRAMES_PER_TURN = 8
 DEVIATIONS_MAX = 1_000
 """Broken frames in a row after which a connection is closed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Admission:
-    """A station that may connect; password_hash None = only in the lab, without a password."""
-
-    station_id: str
-    password_hash: str | None = None
 
 
 class Logic(Protocol):
@@ -80,18 +73,21 @@ class Link:
         "_frames",
         "_timer",
         "_waiting",
+        "certificate",
         "deviations",
         "peer",
+        "security_profile",
         "socket",
         "station_id",
         "version",
     )
 
-    def __init__(self, socket: ServerConnection, station_id: str, version: Version) -> None:
+    def __init__(self, socket: ServerConnection, admission: Admission, version: Version) -> None:
         self.socket = socket
-        self.station_id = station_id
+        self.station_id = admission.station_id
         self.version = version
         self.peer = Peer(version, _new_message_id)
+        self.security_profile, self.certificate = line_of(_ssl_object(socket), admission)
         self.deviations = 0
         self._waiting: dict[str, asyncio.Future[Event]] = {}
         self._timer: asyncio.TimerHandle | None = None
@@ -177,23 +173,28 @@ def _new_message_id() -> str:
 class OcppDoor:
     """The listening side. stations: who may connect, by id (looked at for each attempt)."""
 
-    def __init__(self, stations: Mapping[str, Admission], logic: Logic, lab: bool = False) -> None:
+    def __init__(
+        self, stations: Mapping[str, Admission], logic: Logic, rules: Rules, lab: bool = False
+    ) -> None:
         self.links: dict[str, Link] = {}
-        self._stations = stations
+        self.keeper = Doorkeeper(stations, rules, lab)
         self._logic = logic
-        self._lab = lab
-        self._passwords = PasswordChecker()
-        self._server: Server | None = None
+        self._servers: list[Server] = []
 
-    async def open(self, host: str, port: int, tls: Any = None) -> int:
-        """Listen; returns the port. Raises OSError."""
-        if self._lab and any(s.password_hash is None for s in self._stations.values()):
+    async def open(self, host: str, port: int, tls: ServerTls | None = None) -> int:
+        """Listen, with or without TLS (call it for each); returns the port. Raises OSError."""
+        keeper = self.keeper
+        secured: dict[str, Any] = {}
+        if keeper.lab and any(s.password_hash is None for s in keeper.stations.values()):
             LOG.warning("LAB MODE: stations without a password are let in. Never use this outside.")
-        self._server = await serve(
+        if tls is not None:
+            keeper.tls = tls
+            secured = {"ssl": tls.context, "ssl_handshake_timeout": HANDSHAKE_S}
+        server = await serve(
             self._serve,
             host,
             port,
-            ssl=tls,
+            **secured,
             process_request=self._admit,
             select_subprotocol=_select,
             compression=None,
@@ -207,55 +208,39 @@ class OcppDoor:
             backlog=1_024,
             logger=_QUIET,
         )
-        return int(next(iter(self._server.sockets)).getsockname()[1])
+        self._servers.append(server)
+        return int(next(iter(server.sockets)).getsockname()[1])
 
     @property
     def accepting(self) -> bool:
         """Whether stations can connect."""
-        return self._server is not None and self._server.is_serving()
+        return bool(self._servers) and all(server.is_serving() for server in self._servers)
+
+    def drop(self, station_id: str, reason: str) -> None:
+        """Close a station's connection (policy violation)."""
+        link = self.links.get(station_id)
+        if link is not None:
+            _detach(link.socket.close(1008, reason))
 
     async def close(self) -> None:
-        """Close every connection and the port."""
-        if self._server is not None:
-            self._server.close(code=1001, reason="the server ends")
-            await self._server.wait_closed()
-        self._passwords.close()
+        """Close every connection and the ports."""
+        for server in self._servers:
+            server.close(code=1001, reason="the server ends")
+        for server in self._servers:
+            await server.wait_closed()
+        self.keeper.close()
 
     async def _admit(self, connection: ServerConnection, request: Request) -> Response | None:
-        """404, 401, 400 or None (go on), before the upgrade."""
-        path = request.path.partition("?")[0]
-        station_id = unquote(path[len(PATH) :]) if path.startswith(PATH) else ""
-        admission = self._stations.get(station_id)
-        if admission is None:
-            return _refusal(connection, HTTPStatus.NOT_FOUND, "no such station")
-        verdict = await self._judge(connection, request.headers, admission)
-        if verdict is Verdict.BUSY:
-            refusal = _refusal(connection, HTTPStatus.SERVICE_UNAVAILABLE, "try again")
-            refusal.headers["Retry-After"] = "5"
-            return refusal
-        if verdict is Verdict.WRONG:
-            refusal = _refusal(connection, HTTPStatus.UNAUTHORIZED, "not authenticated")
-            refusal.headers["WWW-Authenticate"] = 'Basic realm="ocpp", charset="UTF-8"'
-            return refusal
-        if not request.headers.get_all("Sec-WebSocket-Protocol"):
-            return _refusal(connection, HTTPStatus.BAD_REQUEST, "no Sec-WebSocket-Protocol")
-        return None
-
-    async def _judge(
-        self, connection: ServerConnection, headers: Headers, admission: Admission
-    ) -> Verdict:
-        credentials = _basic(headers)
-        named = credentials is None or credentials[0] == admission.station_id.encode()
-        if admission.password_hash is None:
-            free = self._lab and not (credentials is None and "Authorization" in headers)
-            return Verdict.RIGHT if free and named else Verdict.WRONG
-        if credentials is None or not named:
-            return Verdict.WRONG
+        """The refusal, or None (go on), before the upgrade."""
         address = connection.remote_address
         host = str(address[0]) if isinstance(address, tuple) and address else ""
-        return await self._passwords.check(
-            host, admission.station_id, credentials[1], admission.password_hash
-        )
+        caller = Caller(request.path, request.headers, _ssl_object(connection), host)
+        refusal = await self.keeper.rule(caller)
+        if refusal is None:
+            return None
+        response = connection.respond(refusal.status, f"{refusal.text}\n")
+        response.headers.update(refusal.headers)
+        return response
 
     async def _serve(self, socket: ServerConnection) -> None:
         version = Version.of_subprotocol(socket.subprotocol or "")
@@ -263,8 +248,8 @@ class OcppDoor:
         if version is None or request is None:
             await socket.close(1002, "no common subprotocol")
             return
-        station_id = unquote(request.path.partition("?")[0][len(PATH) :])
-        link = Link(socket, station_id, version)
+        station_id = station_id_of(request.path)
+        link = Link(socket, self.keeper.stations[station_id], version)
         before = self.links.get(station_id)
         self.links[station_id] = link
         if before is not None:
@@ -328,20 +313,5 @@ def _select(connection: ServerConnection, offered: Any) -> Any:
     return next((name for name in offered if Version.of_subprotocol(name) is not None), None)
 
 
-def _refusal(connection: ServerConnection, status: HTTPStatus, text: str) -> Response:
-    return connection.respond(status, f"{text}\n")
-
-
-def _basic(headers: Headers) -> tuple[bytes, bytes] | None:
-    """User and password of HTTP Basic, or None where there is none that can be read."""
-    found = headers.get_all("Authorization")
-    if len(found) != 1:
-        return None
-    scheme, _, text = found[0].partition(" ")
-    if scheme.lower() != "basic":
-        return None
-    try:
-        user, colon, password = base64.b64decode(text.strip(), validate=True).partition(b":")
-    except (binascii.Error, ValueError):
-        return None
-    return (user, password) if colon else None
+def _ssl_object(connection: ServerConnection) -> Any:
+    return connection.transport.get_extra_info("ssl_object")

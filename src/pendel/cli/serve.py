@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import signal
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -42,12 +43,12 @@ def run(args: argparse.Namespace) -> Outcome:
         runtime = Runtime(open_store(config.store, args.config.parent), zones)
         try:
             runtime.areas += areas_of(config, datetime.now(UTC))
-            return _serve(config, runtime, stop)
+            return _serve(config, runtime, stop, args.config.parent)
         finally:
             runtime.close()
 
 
-def _serve(config: "ServerConfig", runtime: "Runtime", stop: "Stop") -> Outcome:
+def _serve(config: "ServerConfig", runtime: "Runtime", stop: "Stop", base: Path) -> Outcome:
     from pendel.api.auth import Gate, Role, Token
     from pendel.api.service import Service
     from pendel.clock import RealClock
@@ -68,15 +69,18 @@ def _serve(config: "ServerConfig", runtime: "Runtime", stop: "Stop") -> Outcome:
     clock = RealClock()
     loop = Loop(runtime, clock, TICK_S, stop)
     ready = {"store": lambda: not runtime.store_trouble, "control": lambda: loop.ticks > 0}
-    network, bridged = open_network(config, runtime)
+    network, bridged = open_network(config, runtime, base)
     runtime.start(clock.now_utc())
     ready["ocpp"] = lambda: network.accepting
     service = Service(runtime, Gate(tokens), ready=ready, network=network, bridge=bridged)
     server = HttpServer(create_web_app(service), service, bind(config.http.host, config.http.port))
     server.start()
     print(f"pendel serves {server.address}", file=sys.stderr, flush=True)
-    door = f"ws://{config.ocpp.host}:{network.port}/ocpp/ID"
-    print(f"stations connect to {door}", file=sys.stderr, flush=True)
+    for scheme, port in (("ws", network.port), ("wss", network.tls_port)):
+        if port:
+            door = f"{scheme}://{config.ocpp.host}:{port}/ocpp/ID"
+            print(f"stations connect to {door}", file=sys.stderr, flush=True)
+    signal.signal(signal.SIGHUP, lambda number, frame: network.reload_security())
     if not tokens:
         print("no [[token]] is configured: nobody can sign in", file=sys.stderr, flush=True)
     try:
@@ -93,20 +97,23 @@ def _serve(config: "ServerConfig", runtime: "Runtime", stop: "Stop") -> Outcome:
 
 
 def open_network(
-    config: "ServerConfig", runtime: "Runtime"
+    config: "ServerConfig", runtime: "Runtime", base: Path
 ) -> "tuple[ChargingNetwork, OcppBridge]":
-    """The OCPP side, listening. Raises InputError when the port is taken."""
+    """The OCPP side, listening. base: folder of the configuration. Raises InputError: a port is
+    taken, a TLS file is bad."""
     from pendel.errors import InputError, Problem
     from pendel.runtime.bridges.ocpp_bridge import bridge
     from pendel.runtime.network import ChargingNetwork
     from pendel.runtime.network_policy import ConfigPolicy
+    from pendel.runtime.network_security import security_of
 
-    network = ChargingNetwork(ConfigPolicy(config), runtime.store, config.ocpp.lab)
+    security = security_of(config.ocpp, base, lambda: datetime.now(UTC))
+    network = ChargingNetwork(ConfigPolicy(config), runtime.store, config.ocpp.lab, security)
     bridged = bridge(runtime, network)
     try:
         network.start(config.ocpp.host, config.ocpp.port)
     except OSError as error:
-        text = f"cannot listen on {config.ocpp.host}:{config.ocpp.port}: {error}"
+        text = f"cannot listen on {config.ocpp.host}: {error}"
         raise InputError([Problem("ocpp", 0, "port", text, "a free port")]) from error
     return network, bridged
 

@@ -45,7 +45,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--password-stdin", action="store_true", help="read the password as stdin's first line"
     )
     add("--ca", type=Path, metavar="FILE", help="certificate authority for wss:// (PEM)")
-    add("--cert", type=Path, metavar="FILE", help="client certificate and key (PEM)")
+    add("--cert", type=Path, metavar="FILE", help="client certificate (PEM), security profile 3")
+    add("--key", type=Path, metavar="FILE", help="its key (default: in --cert, or beside it .key)")
     add("--count", type=int, default=1, metavar="N", help="number of stations")
     add("--capacity-kwh", type=float, default=60.0, metavar="KWH", help="battery (default 60)")
     add("--soc", type=float, default=0.4, help="state of charge at arrival, 0..1 (default 0.4)")
@@ -180,13 +181,9 @@ def _depart_s(text: str, now_s: float) -> float:
 def _tls(args: argparse.Namespace) -> ssl.SSLContext | None:
     if not args.url.startswith("wss://"):
         return None
-    try:
-        context = ssl.create_default_context(cafile=args.ca)
-        if args.cert is not None:
-            context.load_cert_chain(args.cert)
-    except (OSError, ssl.SSLError) as error:
-        raise InputError([Problem("command line", 0, "--ca, --cert", str(error))]) from error
-    return context
+    from pendel.adapters.tls import client_context
+
+    return client_context(args.ca, args.cert, args.key)
 
 
 def _check(args: argparse.Namespace) -> None:
@@ -200,6 +197,9 @@ def _check(args: argparse.Namespace) -> None:
 
     if not args.url.startswith(("ws://", "wss://")):
         problems.append(Problem("command line", 0, "URL", args.url, "ws://... or wss://..."))
+    for option, given in (("--cert", args.cert), ("--key", args.key)):
+        if given is not None and not args.url.startswith("wss://"):
+            problems.append(Problem("command line", 0, option, "without TLS", "wss://..."))
     if args.scenario is None and not args.id:
         problems.append(Problem("command line", 0, "--id", "missing", "1 to 48 characters"))
     elif args.id and len(args.id) > 48:

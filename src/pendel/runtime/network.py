@@ -27,9 +27,10 @@ from pendel.comms.ocpp.frames import ErrorCode
 from pendel.comms.ocpp.peer import Answered, Deviation, Event, Failed, Request, Streamed
 from pendel.comms.ocpp.release import Version, messages_of
 from pendel.errors import PendelError, StoreError
-from pendel.records import StationMessage
+from pendel.records import StationMessage, StationSecurity
 from pendel.runtime.bridges.dialects import Dialect, manner_of
 from pendel.runtime.network_policy import ConfigPolicy
+from pendel.runtime.network_security import Security, SecurityWatch
 
 LOG = logging.getLogger("pendel.ocpp")
 START_TIMEOUT_S = 30.0
@@ -76,7 +77,13 @@ class Presence:
 class ChargingNetwork:
     """Implements `adapters.ocpp_server.Logic`."""
 
-    def __init__(self, policy: ConfigPolicy, store: Any, lab: bool = False) -> None:
+    def __init__(
+        self,
+        policy: ConfigPolicy,
+        store: Any,
+        lab: bool = False,
+        security: Security | None = None,
+    ) -> None:
         """Replay the store. Raises StoreError, ChainError."""
         self.policy = policy
         self.presence: dict[str, Presence] = {}
@@ -85,7 +92,9 @@ class ChargingNetwork:
         begin = store.last_sequence
         self.csms = Csms(policy, lambda: f"ocpp-{begin}.{next(counter)}")
         self.csms.replay(record for _, record in store.replay())
-        self.port = 0
+        self.port = self.tls_port = 0
+        self.watch = SecurityWatch(self, security or Security())
+        self.csms.desk = self.watch.security.desk
         self._store = store
         self._lab = lab
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -137,6 +146,9 @@ class ChargingNetwork:
         self._seen(link)
         self._fit(link)
         self.csms.network.station(link.station_id).ocpp_version = link.version.value
+        remembered = self.watch.came(link)
+        if remembered is not None:
+            self._add(remembered)
         if self.listener is not None:
             self.listener.came(link.station_id, link.version)
 
@@ -246,6 +258,16 @@ class ChargingNetwork:
         """Whether a station is connected now."""
         return self._door is not None and station_id in self._door.links
 
+    @property
+    def door(self) -> OcppDoor | None:
+        """The listening side, once it is open."""
+        return self._door
+
+    def reload_security(self) -> None:
+        """Read the TLS files again, from any thread (SIGHUP)."""
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self.watch.look, datetime.now(UTC), True)
+
     def soon(self, work: Coroutine[Any, Any, Any]) -> None:
         """Run work on the network's loop, from any thread, without waiting for it."""
         loop = self._loop
@@ -258,8 +280,13 @@ class ChargingNetwork:
         self._loop = asyncio.get_running_loop()
         self._stopping = asyncio.Event()
         self._committer = Committer(self._store)
-        self._door = OcppDoor(self.policy.admissions, self, self._lab)
-        self.port = await self._door.open(host, port)
+        self._door = OcppDoor(self.policy.admissions, self, self.watch, self._lab)
+        security = self.watch.security
+        if security.plain:
+            self.port = await self._door.open(host, port)
+        if security.tls is not None:
+            self.tls_port = await self._door.open(host, security.tls_port, security.tls)
+            self._detach(self.watch.watch())
         started.set()
         await self._stopping.wait()
         await self._door.close()
@@ -310,7 +337,7 @@ class ChargingNetwork:
             )
         )
 
-    def _add(self, record: StationMessage) -> None:
+    def _add(self, record: StationMessage | StationSecurity) -> None:
         if self._committer is not None:
             self._committer.add(record).add_done_callback(_log_failure)
 
