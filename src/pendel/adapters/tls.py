@@ -10,6 +10,7 @@ Sources: OCPP 2.1 part 2, A00.FR.306-324 and A00.FR.401-430; RFC 5280 section 6 
 import logging
 import os
 import ssl
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -172,6 +173,14 @@ def client_context(
         except (OSError, ssl.SSLError, ValueError) as error:
             raise problem(certificate, str(error), "certificate and key as PEM") from error
     return context
+
+
+def client_context_of(ca: Path | None, chain_pem: str, key_pem: str) -> ssl.SSLContext:
+    """TLS of a station whose chain and key are at hand as PEM. Raises InputError."""
+    with tempfile.NamedTemporaryFile(suffix=".pem") as file:  # made with mode 0600
+        file.write(f"{chain_pem}\n{key_pem}".encode())
+        file.flush()
+        return client_context(ca, Path(file.name))
 
 
 def certificate_of(ssl_object: Any) -> StationCertificate | None:

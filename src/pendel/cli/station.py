@@ -9,6 +9,7 @@ import random
 import ssl
 import sys
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -113,9 +114,14 @@ def _client(
 
     rng = random.Random(f"{args.seed}/{name}/{begin_s}")
     station = VirtualStation(_settings(args, name, number), Version(args.version), rng, begin_s)
-    return StationClient(
+    client = StationClient(
         station, args.url, password, life.now_s, rng, tls, lambda words: life.say(name, words)
     )
+    if tls is not None:
+        from pendel.adapters.tls import client_context_of
+
+        client.renewed = partial(client_context_of, args.ca)
+    return client
 
 
 def _settings(args: argparse.Namespace, name: str, number: int) -> "StationSettings":
