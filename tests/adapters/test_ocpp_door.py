@@ -15,7 +15,9 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "runtime"))
 
 from ocpp_network_bench import HASH, PASSWORD, basic, config, event, network_of, station_at
 
+from pendel.adapters.memory_log import MemoryEventLog
 from pendel.adapters.passwords import PasswordChecker, Verdict, hash_password, matches
+from pendel.records import StationMessage
 from pendel.runtime.network import ChargingNetwork
 
 
@@ -277,3 +279,30 @@ def test_a_flood_of_one_station_does_not_starve_another() -> None:
 
     with network_of() as network:
         asyncio.run(run(network.port))
+
+
+def test_a_lenient_station_is_understood_and_each_deviation_is_kept() -> None:
+    stations = [
+        {"station_id": name, "site_id": "home", "password_hash": HASH, "lenient": name == "CP1"}
+        for name in ("CP1", "CP2")
+    ]
+    store = MemoryEventLog()
+    broken = event(0, "Started", wh=5.0) | {"vendorField": 1, "seqNo": "0"}
+
+    async def run(port: int) -> None:
+        async with station_at(port, "CP1") as lenient, station_at(port, "CP2") as strict:
+            await lenient.boot()
+            await strict.boot()
+            assert (await lenient.call("TransactionEvent", broken))[0] == 3
+            assert (await strict.call("TransactionEvent", broken))[0] == 4
+
+    with network_of(config(station=stations), store) as network:
+        asyncio.run(run(network.port))
+        assert network.presence["CP1"].deviations == 1
+        assert "vendorField is not known" in network.presence["CP1"].last_deviation
+        transactions = network.csms.network.station("CP1").transactions
+        assert transactions["T"].events == 1
+        assert not network.csms.network.station("CP2").transactions
+    kept = [r for _, r in store.replay() if isinstance(r, StationMessage) and r.refused]
+    assert {r.station_id for r in kept} == {"CP1", "CP2"}, "the text as it came is kept of both"
+    assert all('"vendorField"' in r.payload for r in kept)

@@ -86,7 +86,7 @@ class Link:
         self.socket = socket
         self.station_id = admission.station_id
         self.version = version
-        self.peer = Peer(version, _new_message_id)
+        self.peer = Peer(version, _new_message_id, admission.lenient)
         self.security_profile, self.certificate = line_of(_ssl_object(socket), admission)
         self.deviations = 0
         self._waiting: dict[str, asyncio.Future[Event]] = {}

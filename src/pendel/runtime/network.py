@@ -68,10 +68,18 @@ class Listener(Protocol):
 
 @dataclass(slots=True)
 class Presence:
-    """What is known of a station's line. last_seen_utc: of the last frame."""
+    """What is known of a station's line. last_seen_utc: of the last frame; deviations: breaches
+    of the standard since the start (mended ones too), with the last one in words."""
 
     ocpp_version: str = ""
     last_seen_utc: datetime | None = None
+    deviations: int = 0
+    last_deviation: str = ""
+
+    def deviated(self, reason: str) -> None:
+        """Count a breach of the standard."""
+        self.deviations += 1
+        self.last_deviation = reason[:500]
 
 
 class ChargingNetwork:
@@ -202,7 +210,9 @@ class ChargingNetwork:
             self._keep(link, event.action, payload, ())
         elif isinstance(event, Deviation) and link.deviations <= 100:
             raw = text.encode("utf-8", "replace") if isinstance(text, str) else bytes(text)
-            if any(name in raw for name in EVENT_ACTIONS) and len(raw) <= QUARANTINED_TEXT_MAX:
+            self.presence[link.station_id].deviated(event.reason)
+            kept = event.mended or any(name in raw for name in EVENT_ACTIONS)
+            if kept and len(raw) <= QUARANTINED_TEXT_MAX:
                 self._keep(link, "", raw.decode("utf-8", "replace"), (event.reason[:500],))
 
     async def order(

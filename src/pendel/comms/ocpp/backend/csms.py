@@ -133,7 +133,7 @@ class Csms:
             station_id=station_id,
             ocpp_version=version.value,
             action=action,
-            message_id=message_id,
+            message_id=str(message_id),
             payload=_JSON.encode(payload).decode(),
             transaction_id=transaction_id,
             refused=tuple(refused),
