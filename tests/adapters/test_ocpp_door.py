@@ -31,6 +31,7 @@ async def status_of(port: int, path: str, headers: dict[str, str], protocols: An
         return refused.response.status_code
 
 
+@pytest.mark.proves("TC_A_01_CSMS", "TC_A_02_CSMS", "TC_A_03_CSMS")
 def test_who_is_let_in_before_the_upgrade() -> None:
     good, protocols = basic("CP1"), ["ocpp2.1"]
     cases = [

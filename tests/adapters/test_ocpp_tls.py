@@ -51,6 +51,7 @@ def bare(*stations: str) -> dict[str, Any]:
     return {"station": [{"station_id": name, "site_id": "home"} for name in stations]}
 
 
+@pytest.mark.proves("TC_A_01_CSMS", "TC_A_02_CSMS", "TC_A_03_CSMS")
 def test_profile_2_is_tls_and_a_password(base: Path) -> None:
     async def run(network: Any) -> None:
         safe = trusting(base)
@@ -66,6 +67,7 @@ def test_profile_2_is_tls_and_a_password(base: Path) -> None:
         assert network.watch.rejections["CP1"].count == 3
 
 
+@pytest.mark.proves("TC_A_07_CSMS", "TC_A_08_CSMS")
 def test_profile_3_is_a_certificate_and_no_password(base: Path) -> None:
     async def run(network: Any) -> None:
         port = network.tls_port
@@ -91,6 +93,7 @@ def station_at_tls(port: int, base: Path, station: str) -> Any:
     return station_at(port, station, scheme="wss", ssl=trusting(base, station))
 
 
+@pytest.mark.proves("TC_A_04_CSMS")
 @pytest.mark.parametrize("suite", SUITES)
 def test_the_four_suites_of_the_specification_with_both_certificates(
     base: Path, suite: str
@@ -111,6 +114,7 @@ def test_the_four_suites_of_the_specification_with_both_certificates(
         asyncio.run(run(network))
 
 
+@pytest.mark.proves("TC_A_06_CSMS")
 def test_old_tls_and_weak_suites_do_not_get_in(base: Path) -> None:
     old = trusting(base)
     with pytest.deprecated_call():
@@ -133,6 +137,7 @@ def test_old_tls_and_weak_suites_do_not_get_in(base: Path) -> None:
     assert "CBC" not in SUITES_12 and "3DES" not in SUITES_12
 
 
+@pytest.mark.proves("TC_A_08_CSMS")
 def test_certificates_of_others_do_not_get_in(base: Path, tmp_path: Path) -> None:
     foreign = made(tmp_path / "foreign")
     foreign.station("CP1")

@@ -23,6 +23,7 @@ from pendel.comms.ocpp.station.equipment import StationSettings
 BARE = {"station": [{"station_id": "CP1", "site_id": "home"}]}
 
 
+@pytest.mark.proves("TC_A_11_CSMS")
 @pytest.mark.parametrize("version", list(Version))
 def test_a_certificate_near_its_end_is_renewed(tmp_path: Path, version: Version) -> None:
     authority = made(tmp_path / "ca")

@@ -14,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[1] / "runtime"))
 
 import cards_control
+import cards_monitoring
 import cards_stations
 from card_steps import Card, Sends
 from ocpp_network_bench import RawStation, config, network_of, station_at
@@ -23,7 +24,7 @@ from pendel.comms.ocpp.peer import Answered
 from pendel.records import StationMessage
 from pendel.runtime.network import ChargingNetwork
 
-CARDS: dict[str, Card] = cards_stations.CARDS | cards_control.CARDS
+CARDS: dict[str, Card] = cards_stations.CARDS | cards_control.CARDS | cards_monitoring.CARDS
 CARS = [{"vehicle_id": "car", "id_tokens": ["TAG1"]}]
 
 

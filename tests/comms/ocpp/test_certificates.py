@@ -243,6 +243,7 @@ def hash_of(certificate: x509.Certificate, issuer: x509.Certificate) -> dict[str
     }
 
 
+@pytest.mark.proves("TC_M_24_CSMS")
 @pytest.mark.parametrize("version", [Version.V201, Version.V21])
 def test_the_status_of_own_certificates_is_told_and_of_others_refused(
     version: Version, authority: CertificateAuthority
