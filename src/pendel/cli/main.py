@@ -23,6 +23,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "serve": ("pendel.cli.serve", "run the server of a configuration"),
     "simulate": ("pendel.cli.simulate", "run a scenario in closed loop with one strategy"),
     "plan": ("pendel.cli.plan", "plan a scenario, with a proof"),
+    "potential": ("pendel.cli.potential", "what a fleet of parked cars could offer"),
+    "generate": ("pendel.cli.generate", "a plausible fleet of any size as a scenario folder"),
     "settle": ("pendel.cli.settle", "split, price and bill metered energy, exactly"),
     "station": ("pendel.cli.station", "virtual stations with cars that speak OCPP"),
     "station-password": ("pendel.cli.station_password", "give a charging station its password"),

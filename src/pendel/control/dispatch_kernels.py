@@ -28,6 +28,38 @@ IDLE, PROMISE, WISH, STILL, SOAK, CURTAIL = 1, 2, 3, 4, 5, 6
 
 
 @kernel
+def leaf_limits(
+    site: IntArray,
+    is_session: BoolArray,
+    paused: BoolArray,
+    reading_age_s: FloatArray,
+    target_kwh: FloatArray,
+    capacity_kwh: FloatArray,
+    charge_max_kw: FloatArray,
+    discharge_max_kw: FloatArray,
+    grid_up: BoolArray,
+    stale_after_s: float,
+    may_discharge: bool,
+    charge_kw: FloatArray,
+    discharge_kw: FloatArray,
+    soak_to_kwh: FloatArray,
+) -> None:
+    """What rank safety leaves to each unit [N]: charge_kw, discharge_kw (amounts), and up to
+    which energy it takes up PV that would be lost (a car its target, a battery all).
+
+    Paused units and those behind a dead grid (grid_up [S]) rest; a stale reading never leads to
+    discharge, nor does a mode without it (batteries may). All else as in `FleetState`.
+    """
+    for i in range(len(site)):
+        alive = grid_up[site[i]] and not paused[i]
+        charge_kw[i] = charge_max_kw[i] if alive else 0.0
+        allowed = alive and reading_age_s[i] <= stale_after_s
+        allowed = allowed and (may_discharge or not is_session[i])
+        discharge_kw[i] = discharge_max_kw[i] if allowed else 0.0
+        soak_to_kwh[i] = target_kwh[i] if is_session[i] else capacity_kwh[i]
+
+
+@kernel
 def unit_levels(
     wish_kw: FloatArray,
     energy_kwh: FloatArray,

@@ -20,7 +20,9 @@ from pendel.control.departures import DepartureModel
 from pendel.control.dispatch import Network
 from pendel.control.lone import lone_sites, plan_lone, room_of
 from pendel.control.outlook import Expectations, Outlook
+from pendel.control.peak import calm_room
 from pendel.control.plan_result import PlanCost
+from pendel.control.policy import Paths, Room
 from pendel.control.promise import PromiseKeeper
 from pendel.control.slots import NEVER, Slots
 from pendel.control.state import FleetState, Knowledge, select
@@ -347,7 +349,13 @@ class Planning:
         if careful:
             row = knowledge.price_row[few.site]
             buy, sell = outlook.import_eur_kwh, outlook.export_eur_kwh
-            floor = self.keeper.floors(few, presence, now_s, step_s, steps, buy, sell, row)
+
+            def room_below(paths: Paths, risk_eur: float) -> Room | None:
+                return calm_room(few, presence, knowledge, outlook, risk_eur, paths)
+
+            floor = self.keeper.floors(
+                few, presence, now_s, step_s, steps, buy, sell, row, room_below
+            )
         else:
             floor = self.keeper.floors(few, presence, now_s, step_s, steps)
         if self._ends_with(outlook):

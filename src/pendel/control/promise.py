@@ -14,10 +14,11 @@ minimum) and never loosen. See docs/concepts/promise.md.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 
-from pendel.control.policy import LADDER_EUR, Room, lone_paths, risk_ladder
+from pendel.control.policy import LADDER_EUR, Room, RoomBelow, lone_paths, risk_ladder
 from pendel.control.state import FleetState, select
 from pendel.records import Needs
 from pendel.scenario.columns import UNKNOWN_S, StrArray
@@ -26,13 +27,11 @@ from pendel.units import PROMISE_TOLERANCE_KWH, SECONDS_PER_HOUR, FloatArray, In
 CONFIDENCE_LEAST, CONFIDENCE_MOST = 0.5, 0.999
 STRICT_EUR = 1e5
 LADDER_HALF_LIFE = 300.0
-LEDGER_BEGIN = 0.3
-"""Share of the allowed risk run at first, fading over LEDGER_BEGIN_BROKEN allowed breaks."""
+LEDGER_BEGIN = 0.3  # share of the allowed risk run at first, fading over LEDGER_BEGIN_BROKEN breaks
 LEDGER_BEGIN_BROKEN = 3.0
 YOUNG_LEAST_EUR = 300.0
 """Least price of a broken promise until the ledger has a balance."""
-LADDER_KEEP = 8.0
-"""Sessions' worth of predictions that doubt leaves."""
+LADDER_KEEP = 8.0  # sessions' worth of predictions that doubt leaves
 LEDGER_AIM = 0.95
 LEDGER_RESERVE = 0.8
 LEDGER_SCALE = 1.5
@@ -191,14 +190,15 @@ class PromiseKeeper:
         import_eur_kwh: FloatArray | None = None,
         export_eur_kwh: FloatArray | None = None,
         price_row: IntArray | None = None,
+        room_below: RoomBelow | None = None,
     ) -> FloatArray:
         """Energy that must be stored at the end of each step [N, steps]; NaN = none.
 
         With prices: the energy the lone policy would hold at the risk price, at most the
         trajectory of charging at once, so that a planner that keeps the floors runs no more risk
-        than the policy. Without: the target is due where the probability of having left with
-        a counting promise reaches the risk that the confidence leaves, and before that the ramp
-        that still reaches it. Reachable from the present energy by construction.
+        than the policy; room_below chooses the room of the sites (`peak`). Without: the target is
+        due where the probability of having left with a counting promise reaches the risk that the
+        confidence leaves, before that the ramp to it. Reachable from now by construction.
         """
         tight, ready_s = self.with_needs(state)
         step_h = step_s / SECONDS_PER_HOUR
@@ -211,11 +211,11 @@ class PromiseKeeper:
         if import_eur_kwh is not None and export_eur_kwh is not None:
             row = tight.site if price_row is None else price_row
             self._meet(tight, weight, import_eur_kwh, export_eur_kwh, row, now_s, step_s)
-            wanted, _ = lone_paths(
-                tight, weight, needed, self.risk_price_eur(), import_eur_kwh, export_eur_kwh, row,
-                now_s, step_s,
-            )  # fmt: skip
-            wanted = np.minimum(wanted, at_once)
+            risk_eur = self.risk_price_eur()
+            prices = (import_eur_kwh, export_eur_kwh, row)
+            paths = partial(lone_paths, tight, weight, needed, risk_eur, *prices, now_s, step_s)
+            below = None if room_below is None else room_below(paths, risk_eur)
+            wanted = np.minimum(paths(below)[0], at_once)
         else:
             wanted = np.minimum(self._due(tight, weight, now_s, step_s), at_once)
         floor = np.fmax(wanted, needed)

@@ -13,7 +13,7 @@ import itertools
 import logging
 import resource
 import threading
-from collections.abc import Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -91,9 +91,11 @@ class ChargingNetwork:
         store: Any,
         lab: bool = False,
         security: Security | None = None,
+        now_utc: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        """Replay the store. Raises StoreError, ChainError."""
+        """Replay the store; now_utc: the clock. Raises StoreError, ChainError."""
         self.policy = policy
+        self.now_utc = now_utc
         self.presence: dict[str, Presence] = {}
         self.listener: Listener | None = None
         counter = itertools.count(1)
@@ -167,7 +169,7 @@ class ChargingNetwork:
 
     async def requested(self, link: Link, asked: Request, text: str | bytes) -> None:
         """Decide, make durable, answer."""
-        now_utc = datetime.now(UTC)
+        now_utc = self.now_utc()
         self._seen(link, now_utc)
         try:
             reply = self.csms.handle(
@@ -239,7 +241,7 @@ class ChargingNetwork:
         self._add(
             StationMessage(
                 id=self.csms.new_id(),
-                at_utc=datetime.now(UTC),
+                at_utc=self.now_utc(),
                 causes=tuple(causes),
                 station_id=station_id,
                 ocpp_version=link.version.value,
@@ -276,7 +278,7 @@ class ChargingNetwork:
     def reload_security(self) -> None:
         """Read the TLS files again, from any thread (SIGHUP)."""
         if self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self.watch.look, datetime.now(UTC), True)
+            self._loop.call_soon_threadsafe(self.watch.look, self.now_utc(), True)
 
     def soon(self, work: Coroutine[Any, Any, Any]) -> None:
         """Run work on the network's loop, from any thread, without waiting for it."""
@@ -337,7 +339,7 @@ class ChargingNetwork:
         self._add(
             StationMessage(
                 id=self.csms.new_id(),
-                at_utc=datetime.now(UTC),
+                at_utc=self.now_utc(),
                 station_id=link.station_id,
                 ocpp_version=link.version.value,
                 action=action,
@@ -356,7 +358,7 @@ class ChargingNetwork:
         if presence is None:
             presence = self.presence[link.station_id] = Presence()
         presence.ocpp_version = (link.socket.subprotocol or "").removeprefix("ocpp")
-        presence.last_seen_utc = now_utc or datetime.now(UTC)
+        presence.last_seen_utc = now_utc or self.now_utc()
 
     def _detach(self, work: Coroutine[Any, Any, Any]) -> None:
         task = asyncio.get_running_loop().create_task(work)

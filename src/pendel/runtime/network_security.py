@@ -8,7 +8,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -100,7 +100,7 @@ class SecurityWatch:
 
     def refused(self, station_id: str, reason: str) -> None:
         """Keep count of who was not let in; said once a minute."""
-        now_utc = datetime.now(UTC)
+        now_utc = self._network.now_utc()
         found = self.rejections.setdefault(station_id, Rejections())
         if found.last_utc is None or now_utc - found.last_utc >= SAID_AGAIN:
             LOG.warning("station %s was not let in: %s", station_id, reason)
@@ -115,7 +115,7 @@ class SecurityWatch:
         shown = link.certificate
         return StationSecurity(
             id=self._network.csms.new_id(),
-            at_utc=datetime.now(UTC),
+            at_utc=self._network.now_utc(),
             station_id=link.station_id,
             security_profile=link.security_profile,
             certificate="" if shown is None else f"{shown.serial_number:x}",
@@ -125,7 +125,7 @@ class SecurityWatch:
         """Until cancelled: take over changed files, ask for renewals."""
         while True:
             await asyncio.sleep(LOOK_S)
-            self.look(datetime.now(UTC))
+            self.look(self._network.now_utc())
 
     def look(self, now_utc: datetime, force: bool = False) -> None:
         """One look at files and ends (also on SIGHUP, then with force)."""
