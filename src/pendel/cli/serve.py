@@ -141,10 +141,12 @@ def open_network(
     from pendel.runtime.network import ChargingNetwork
     from pendel.runtime.network_policy import ConfigPolicy
     from pendel.runtime.network_security import security_of
+    from pendel.runtime.process import calm_collector
 
     security = security_of(config.ocpp, base, lambda: datetime.now(UTC))
     network = ChargingNetwork(ConfigPolicy(config), runtime.store, config.ocpp.lab, security)
     bridged = bridge(runtime, network, prices)
+    calm_collector()
     try:
         network.start(config.ocpp.host, config.ocpp.port)
     except OSError as error:

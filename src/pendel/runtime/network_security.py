@@ -20,7 +20,7 @@ from pendel.config.server import OcppConfig, OcppTlsConfig
 from pendel.records import StationSecurity
 
 if TYPE_CHECKING:
-    from pendel.adapters.ocpp_server import Link
+    from pendel.adapters.ocpp_link import Link
     from pendel.runtime.network import ChargingNetwork
 
 LOG = logging.getLogger("pendel.ocpp")

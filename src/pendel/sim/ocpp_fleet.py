@@ -26,7 +26,8 @@ from pendel.comms.ocpp.station.core import VirtualStation
 from pendel.comms.ocpp.station.equipment import Car, StationSettings
 from pendel.config.server import ServerConfig
 from pendel.errors import PendelError, require
-from pendel.runtime.network import ChargingNetwork, OfflineError, typed_order
+from pendel.runtime.network import ChargingNetwork
+from pendel.runtime.network_orders import OfflineError, typed_order
 from pendel.runtime.network_policy import ConfigPolicy
 from pendel.units import POWER_MAX_KW
 
