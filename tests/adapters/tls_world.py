@@ -46,16 +46,16 @@ def made(folder: Path, operator: str = OPERATOR) -> CertificateAuthority:
 
 @contextlib.contextmanager
 def tls_network(
-    base: Path, store: Any = None, tls: Any = None, **more: Any
+    base: Path, store: Any = None, tls: Any = None, fast: bool | None = None, **more: Any
 ) -> Iterator[ChargingNetwork]:
-    """The authority's folder is `ca` under base."""
+    """The authority's folder is `ca` under base. fast: on uvloop, None = where it is installed."""
     ocpp = {"tls": {"folder": "ca", "port": 0, **(tls or {})}}
     settings = config(**({"ocpp": ocpp} | more))
     security = security_of(settings.ocpp, base, now_utc)
     network = ChargingNetwork(
         ConfigPolicy(settings), MemoryEventLog() if store is None else store, False, security
     )
-    network.start("127.0.0.1", 0)
+    network.start("127.0.0.1", 0, fast)
     try:
         yield network
     finally:
