@@ -50,6 +50,15 @@ class Measured:
 
 
 @dataclass(frozen=True, slots=True)
+class Heard:
+    """An open transaction: the car's chargingNeeds (None = it said nothing) and SoC 0..1."""
+
+    transaction_id: str
+    needs: Any
+    soc: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Order:
     """Power for an EVSE (station_id, 1) for duration_s; afterwards it rests."""
 
@@ -200,6 +209,20 @@ class OcppFleet:
             transaction.power_w / 1e3,
             transaction.soc,
         )
+
+    def heard(self, station_id: str) -> Heard | None:
+        """The open transaction of a station and what its car said; None while nobody heard."""
+        known = self.network.csms.network.station(station_id)
+        transaction = known.transactions.get(known.evse(1).transaction_id)
+        if transaction is None or not transaction.is_open:
+            return None
+        return Heard(transaction.transaction_id, known.evse(1).needs, transaction.soc)
+
+    def is_over(self, station_id: str, transaction_id: str) -> bool:
+        """Whether the end of a transaction was heard."""
+        known = self.network.csms.network.station(station_id)
+        transaction = known.transactions.get(transaction_id)
+        return transaction is None or not transaction.is_open
 
     async def _send(self, order: Order) -> bool:
         """A profile first, updates afterwards; runs on the network's loop."""
