@@ -16,7 +16,9 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "runtime"))
 
 from ocpp_network_bench import HASH, PASSWORD, basic, config, event, network_of, station_at
 
+from pendel.adapters.memory_log import MemoryEventLog
 from pendel.adapters.passwords import PasswordChecker, Verdict, hash_password, matches
+from pendel.records import StationMessage
 from pendel.runtime.network import ChargingNetwork
 from pendel.runtime.process import loop_factory
 
@@ -43,6 +45,7 @@ async def status_of(port: int, path: str, headers: dict[str, str], protocols: An
         return refused.response.status_code
 
 
+@pytest.mark.proves("TC_A_01_CSMS", "TC_A_02_CSMS", "TC_A_03_CSMS")
 def test_who_is_let_in_before_the_upgrade() -> None:
     good, protocols = basic("CP1"), ["ocpp2.1"]
     cases = [
@@ -315,3 +318,30 @@ def test_a_flood_of_one_station_does_not_starve_another() -> None:
 
     with network_of() as network:
         asyncio.run(run(network.port))
+
+
+def test_a_lenient_station_is_understood_and_each_deviation_is_kept() -> None:
+    stations = [
+        {"station_id": name, "site_id": "home", "password_hash": HASH, "lenient": name == "CP1"}
+        for name in ("CP1", "CP2")
+    ]
+    store = MemoryEventLog()
+    broken = event(0, "Started", wh=5.0) | {"vendorField": 1, "seqNo": "0"}
+
+    async def run(port: int) -> None:
+        async with station_at(port, "CP1") as lenient, station_at(port, "CP2") as strict:
+            await lenient.boot()
+            await strict.boot()
+            assert (await lenient.call("TransactionEvent", broken))[0] == 3
+            assert (await strict.call("TransactionEvent", broken))[0] == 4
+
+    with network_of(config(station=stations), store) as network:
+        asyncio.run(run(network.port))
+        assert network.presence["CP1"].deviations == 1
+        assert "vendorField is not known" in network.presence["CP1"].last_deviation
+        transactions = network.csms.network.station("CP1").transactions
+        assert transactions["T"].events == 1
+        assert not network.csms.network.station("CP2").transactions
+    kept = [r for _, r in store.replay() if isinstance(r, StationMessage) and r.refused]
+    assert {r.station_id for r in kept} == {"CP1", "CP2"}, "the text as it came is kept of both"
+    assert all('"vendorField"' in r.payload for r in kept)

@@ -176,6 +176,11 @@ class Line(asyncio.BufferedProtocol):
         return self._protocol.subprotocol or ""
 
     @property
+    def ssl_object(self) -> Any:
+        """TLS of the transport, or None."""
+        return self.transport.get_extra_info("ssl_object")
+
+    @property
     def remote_host(self) -> str:
         """Address of the other side, or ""."""
         found = self.transport.get_extra_info("peername")

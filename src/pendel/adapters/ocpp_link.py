@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Callable
 from typing import Any
 
+from pendel.adapters.doorkeeper import Admission, line_of
 from pendel.adapters.ocpp_line import Line
 from pendel.comms.ocpp.frames import ErrorCode
 from pendel.comms.ocpp.peer import Answered, Event, Failed, Peer
@@ -24,19 +25,22 @@ class Link:
         "_timer",
         "_timer_s",
         "_waiting",
+        "certificate",
         "deviations",
         "line",
         "peer",
         "replaced",
+        "security_profile",
         "station_id",
         "version",
     )
 
-    def __init__(self, line: Line, station_id: str, version: Version) -> None:
+    def __init__(self, line: Line, admission: Admission, version: Version) -> None:
         self.line = line
-        self.station_id = station_id
+        self.station_id = admission.station_id
         self.version = version
-        self.peer = Peer(version, message_ids())
+        self.peer = Peer(version, message_ids(), admission.lenient)
+        self.security_profile, self.certificate = line_of(line.ssl_object, admission)
         self.deviations = 0
         self.replaced = False
         self._waiting: dict[str, Done] = {}

@@ -1,4 +1,4 @@
-"""The OCPP door: WebSockets of stations, authenticated before the upgrade.
+"""The OCPP door: WebSockets of stations, with and without TLS, authenticated before the upgrade.
 
 One connection is one actor: a message is answered before the next one is taken; what a station
 sends meanwhile waits in a bounded buffer and then in its own socket. A second socket of a known
@@ -7,28 +7,23 @@ and the end of the old one cannot unregister the new one (connections are compar
 """
 
 import asyncio
-import base64
-import binascii
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Protocol
-from urllib.parse import unquote
 
-from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 
+from pendel.adapters.doorkeeper import Admission, Caller, Doorkeeper, Rules, station_id_of
 from pendel.adapters.ocpp_line import RECEIVE_BYTES, Line
 from pendel.adapters.ocpp_link import Link
-from pendel.adapters.passwords import PasswordChecker, Verdict
+from pendel.adapters.tls import HANDSHAKE_S, ServerTls
 from pendel.comms.ocpp.frames import FRAME_BYTES_MAX
 from pendel.comms.ocpp.peer import Answered, Deviation, Event, Failed, Streamed
 from pendel.comms.ocpp.peer import Request as Asked
 from pendel.comms.ocpp.release import Version
 
 LOG = logging.getLogger("pendel.ocpp")
-PATH = "/ocpp/"
 PING_S = 60.0
 SWEEP_S = 5.0
 CLOSE_S = 2.0
@@ -37,14 +32,6 @@ BACKLOG = 1_024
 DEVIATIONS_MAX = 1_000
 """Broken frames in a row after which a connection is closed."""
 _ENDED = (Answered, Failed)
-
-
-@dataclass(frozen=True, slots=True)
-class Admission:
-    """A station that may connect; password_hash None = only in the lab, without a password."""
-
-    station_id: str
-    password_hash: str | None = None
 
 
 class Logic(Protocol):
@@ -71,28 +58,29 @@ class Logic(Protocol):
 class OcppDoor:
     """The listening side. stations: who may connect, by id (looked at for each attempt)."""
 
-    def __init__(self, stations: Mapping[str, Admission], logic: Logic, lab: bool = False) -> None:
+    def __init__(
+        self, stations: Mapping[str, Admission], logic: Logic, rules: Rules, lab: bool = False
+    ) -> None:
         self.links: dict[str, Link] = {}
-        self._stations = stations
+        self.keeper = Doorkeeper(stations, rules, lab)
         self._logic = logic
-        self._lab = lab
-        self._passwords = PasswordChecker()
         self._lines: set[Line] = set()
         self._judging: set[asyncio.Task[None]] = set()
         self._buffer = memoryview(bytearray(RECEIVE_BYTES))
         self._servers: list[asyncio.Server] = []
         self._sweep: asyncio.TimerHandle | None = None
 
-    async def open(self, host: str, port: int, tls: Any = None) -> int:
-        """Listen, on one port or more; returns the port. tls: an ssl.SSLContext or None.
-
-        Raises OSError."""
-        if self._lab and any(s.password_hash is None for s in self._stations.values()):
+    async def open(self, host: str, port: int, tls: ServerTls | None = None) -> int:
+        """Listen, with or without TLS (call it for each); returns the port. Raises OSError."""
+        keeper = self.keeper
+        if keeper.lab and any(s.password_hash is None for s in keeper.stations.values()):
             LOG.warning("LAB MODE: stations without a password are let in. Never use this outside.")
         loop = asyncio.get_running_loop()
         more: dict[str, Any] = {}
         if tls is not None:
-            more = {"ssl": tls, "ssl_handshake_timeout": OPEN_S, "ssl_shutdown_timeout": CLOSE_S}
+            keeper.tls = tls
+            more = {"ssl": tls.context, "ssl_handshake_timeout": HANDSHAKE_S}
+            more["ssl_shutdown_timeout"] = CLOSE_S
         server = await loop.create_server(self._line, host, port, backlog=BACKLOG, **more)
         self._servers.append(server)
         if self._sweep is None:
@@ -117,7 +105,13 @@ class OcppDoor:
         end_s = asyncio.get_running_loop().time() + CLOSE_S + 1.0
         while self._lines and asyncio.get_running_loop().time() < end_s:
             await asyncio.sleep(0.01)
-        self._passwords.close()
+        self.keeper.close()
+
+    def drop(self, station_id: str, reason: str) -> None:
+        """Close a station's connection (policy violation)."""
+        link = self.links.get(station_id)
+        if link is not None:
+            link.line.close(1008, reason)
 
     # what a line tells
 
@@ -178,8 +172,8 @@ class OcppDoor:
         if version is None:
             line.close(1002, "no common subprotocol")
             return
-        station_id = unquote(request.path.partition("?")[0][len(PATH) :])
-        link = line.link = Link(line, station_id, version)
+        station_id = station_id_of(request.path)
+        link = line.link = Link(line, self.keeper.stations[station_id], version)
         before = self.links.get(station_id)
         self.links[station_id] = link
         if before is not None:
@@ -189,36 +183,14 @@ class OcppDoor:
         line.go_on()
 
     async def _admit(self, line: Line, request: Request) -> Response | None:
-        """404, 401, 400 or None (go on), before the upgrade."""
-        path = request.path.partition("?")[0]
-        station_id = unquote(path[len(PATH) :]) if path.startswith(PATH) else ""
-        admission = self._stations.get(station_id)
-        if admission is None:
-            return _refusal(line, HTTPStatus.NOT_FOUND, "no such station")
-        verdict = await self._judge(line, request.headers, admission)
-        if verdict is Verdict.BUSY:
-            refusal = _refusal(line, HTTPStatus.SERVICE_UNAVAILABLE, "try again")
-            refusal.headers["Retry-After"] = "5"
-            return refusal
-        if verdict is Verdict.WRONG:
-            refusal = _refusal(line, HTTPStatus.UNAUTHORIZED, "not authenticated")
-            refusal.headers["WWW-Authenticate"] = 'Basic realm="ocpp", charset="UTF-8"'
-            return refusal
-        if not request.headers.get_all("Sec-WebSocket-Protocol"):
-            return _refusal(line, HTTPStatus.BAD_REQUEST, "no Sec-WebSocket-Protocol")
-        return None
-
-    async def _judge(self, line: Line, headers: Headers, admission: Admission) -> Verdict:
-        credentials = _basic(headers)
-        named = credentials is None or credentials[0] == admission.station_id.encode()
-        if admission.password_hash is None:
-            free = self._lab and not (credentials is None and "Authorization" in headers)
-            return Verdict.RIGHT if free and named else Verdict.WRONG
-        if credentials is None or not named:
-            return Verdict.WRONG
-        return await self._passwords.check(
-            line.remote_host, admission.station_id, credentials[1], admission.password_hash
-        )
+        """The refusal, or None (go on), before the upgrade."""
+        caller = Caller(request.path, request.headers, line.ssl_object, line.remote_host)
+        refusal = await self.keeper.rule(caller)
+        if refusal is None:
+            return None
+        response = line.respond(refusal.status, f"{refusal.text}\n")
+        response.headers.update(refusal.headers)
+        return response
 
     def _take_note(self, link: Link, event: Event, text: bytes) -> None:
         if isinstance(event, _ENDED):
@@ -250,22 +222,3 @@ class OcppDoor:
 def _select(protocol: Any, offered: Any) -> Any:
     """The station's first choice among the versions known here, or None."""
     return next((name for name in offered if Version.of_subprotocol(name) is not None), None)
-
-
-def _refusal(line: Line, status: HTTPStatus, text: str) -> Response:
-    return line.respond(status, f"{text}\n")
-
-
-def _basic(headers: Headers) -> tuple[bytes, bytes] | None:
-    """User and password of HTTP Basic, or None where there is none that can be read."""
-    found = headers.get_all("Authorization")
-    if len(found) != 1:
-        return None
-    scheme, _, text = found[0].partition(" ")
-    if scheme.lower() != "basic":
-        return None
-    try:
-        user, colon, password = base64.b64decode(text.strip(), validate=True).partition(b":")
-    except (binascii.Error, ValueError):
-        return None
-    return (user, password) if colon else None

@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "settle": ("pendel.cli.settle", "split, price and bill metered energy, exactly"),
     "station": ("pendel.cli.station", "virtual stations with cars that speak OCPP"),
     "station-password": ("pendel.cli.station_password", "give a charging station its password"),
+    "ca": ("pendel.cli.ca", "a small certificate authority for stations over TLS"),
     "token": ("pendel.cli.token", "make a token for the API"),
     "explain": ("pendel.cli.explain", "show the chain of causes behind a setpoint"),
     "bench": ("pendel.cli.bench", "measure pendel beside its peers"),

@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import signal
 import sys
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
@@ -55,7 +56,9 @@ def run(args: argparse.Namespace) -> Outcome:
             tariffs = contracts.tariffs_on(datetime.now(UTC).date())
             runtime.areas += areas_of(config, datetime.now(UTC), tariffs)
             reward = Reward(dict(contracts.mispel_case), runtime.state.months)
-            return _serve(config, runtime, stop, TariffPrices(contracts, market, reward))
+            return _serve(
+                config, runtime, stop, TariffPrices(contracts, market, reward), args.config.parent
+            )
         finally:
             runtime.close()
             if market is not None:
@@ -63,7 +66,7 @@ def run(args: argparse.Namespace) -> Outcome:
 
 
 def _serve(
-    config: "ServerConfig", runtime: "Runtime", stop: "Stop", prices: "TariffPrices"
+    config: "ServerConfig", runtime: "Runtime", stop: "Stop", prices: "TariffPrices", base: Path
 ) -> Outcome:
     from pendel.api.auth import Gate, Role, Token
     from pendel.api.service import Service
@@ -86,15 +89,18 @@ def _serve(
     warm = _warm_up(runtime, clock.now_utc())
     ready = {"store": lambda: not runtime.store_trouble}
     ready["control"] = lambda: loop.ticks > 0 and (warm is None or warm.done)
-    network, bridged = open_network(config, runtime, prices)
+    network, bridged = open_network(config, runtime, prices, base)
     runtime.start(clock.now_utc())
     ready["ocpp"] = lambda: network.accepting
     service = Service(runtime, Gate(tokens), ready=ready, network=network, bridge=bridged)
     server = HttpServer(create_web_app(service), service, bind(config.http.host, config.http.port))
     server.start()
     print(f"pendel serves {server.address}", file=sys.stderr, flush=True)
-    door = f"ws://{config.ocpp.host}:{network.port}/ocpp/ID"
-    print(f"stations connect to {door}", file=sys.stderr, flush=True)
+    for scheme, port in (("ws", network.port), ("wss", network.tls_port)):
+        if port:
+            door = f"{scheme}://{config.ocpp.host}:{port}/ocpp/ID"
+            print(f"stations connect to {door}", file=sys.stderr, flush=True)
+    signal.signal(signal.SIGHUP, lambda number, frame: network.reload_security())
     if not tokens:
         print("no [[token]] is configured: nobody can sign in", file=sys.stderr, flush=True)
     try:
@@ -123,22 +129,28 @@ def _warm_up(runtime: "Runtime", now_utc: datetime) -> "WarmUp | None":
 
 
 def open_network(
-    config: "ServerConfig", runtime: "Runtime", prices: "PriceSource | None" = None
+    config: "ServerConfig",
+    runtime: "Runtime",
+    prices: "PriceSource | None" = None,
+    base: Path = Path(),
 ) -> "tuple[ChargingNetwork, OcppBridge]":
-    """The OCPP side, listening. Raises InputError when the port is taken."""
+    """The OCPP side, listening. base: folder of the configuration. Raises InputError: a port is
+    taken, a TLS file is bad."""
     from pendel.errors import InputError, Problem
     from pendel.runtime.bridges.ocpp_bridge import bridge
     from pendel.runtime.network import ChargingNetwork
     from pendel.runtime.network_policy import ConfigPolicy
+    from pendel.runtime.network_security import security_of
     from pendel.runtime.process import calm_collector
 
-    network = ChargingNetwork(ConfigPolicy(config), runtime.store, config.ocpp.lab)
+    security = security_of(config.ocpp, base, lambda: datetime.now(UTC))
+    network = ChargingNetwork(ConfigPolicy(config), runtime.store, config.ocpp.lab, security)
     bridged = bridge(runtime, network, prices)
     calm_collector()
     try:
         network.start(config.ocpp.host, config.ocpp.port)
     except OSError as error:
-        text = f"cannot listen on {config.ocpp.host}:{config.ocpp.port}: {error}"
+        text = f"cannot listen on {config.ocpp.host}: {error}"
         raise InputError([Problem("ocpp", 0, "port", text, "a free port")]) from error
     return network, bridged
 

@@ -9,6 +9,7 @@ import random
 import ssl
 import sys
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,7 +48,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--password-stdin", action="store_true", help="read the password as stdin's first line"
     )
     add("--ca", type=Path, metavar="FILE", help="certificate authority for wss:// (PEM)")
-    add("--cert", type=Path, metavar="FILE", help="client certificate and key (PEM)")
+    add("--cert", type=Path, metavar="FILE", help="client certificate (PEM), security profile 3")
+    add("--key", type=Path, metavar="FILE", help="its key (default: in --cert, or beside it .key)")
     add("--count", type=int, default=1, metavar="N", help="number of stations")
     add("--capacity-kwh", type=float, default=60.0, metavar="KWH", help="battery (default 60)")
     add("--battery", choices=BATTERIES, default="lfp", help="how power falls near full (lfp)")
@@ -116,9 +118,14 @@ def _client(
 
     rng = random.Random(f"{args.seed}/{name}/{begin_s}")
     station = VirtualStation(_settings(args, name, number), Version(args.version), rng, begin_s)
-    return StationClient(
+    client = StationClient(
         station, args.url, password, life.now_s, rng, tls, lambda words: life.say(name, words)
     )
+    if tls is not None:
+        from pendel.adapters.tls import client_context_of
+
+        client.renewed = partial(client_context_of, args.ca)
+    return client
 
 
 def _settings(args: argparse.Namespace, name: str, number: int) -> "StationSettings":
@@ -186,13 +193,9 @@ def _depart_s(text: str, now_s: float) -> float:
 def _tls(args: argparse.Namespace) -> ssl.SSLContext | None:
     if not args.url.startswith("wss://"):
         return None
-    try:
-        context = ssl.create_default_context(cafile=args.ca)
-        if args.cert is not None:
-            context.load_cert_chain(args.cert)
-    except (OSError, ssl.SSLError) as error:
-        raise InputError([Problem("command line", 0, "--ca, --cert", str(error))]) from error
-    return context
+    from pendel.adapters.tls import client_context
+
+    return client_context(args.ca, args.cert, args.key)
 
 
 def _check(args: argparse.Namespace) -> None:
@@ -206,6 +209,9 @@ def _check(args: argparse.Namespace) -> None:
 
     if not args.url.startswith(("ws://", "wss://")):
         problems.append(Problem("command line", 0, "URL", args.url, "ws://... or wss://..."))
+    for option, given in (("--cert", args.cert), ("--key", args.key)):
+        if given is not None and not args.url.startswith("wss://"):
+            problems.append(Problem("command line", 0, option, "without TLS", "wss://..."))
     if args.scenario is None and not args.id:
         problems.append(Problem("command line", 0, "--id", "missing", "1 to 48 characters"))
     elif args.id and len(args.id) > 48:

@@ -48,12 +48,34 @@ class HttpConfig(msgspec.Struct, frozen=True):
     port: _Port = 8080
 
 
+class OcppTlsConfig(msgspec.Struct, frozen=True):
+    """TLS for stations (security profiles 2 and 3). Paths are relative to the file's folder.
+
+    folder: made by `pendel ca`: gives everything else, and signs what stations ask for. Without
+    it: certificates: PEM of the server with chain and key (or the key beside it as .key), one RSA
+    and one ECDSA at best; station_ca: who signs station certificates; revoked: their lists;
+    organization: O that station certificates must name. renew_days: a station whose certificate
+    ends within is asked to renew it.
+    """
+
+    port: _Port = 9443
+    folder: _Name | None = None
+    certificates: Annotated[list[_Name], msgspec.Meta(max_length=16)] = []
+    station_ca: Annotated[list[_Name], msgspec.Meta(max_length=1_000)] = []
+    revoked: Annotated[list[_Name], msgspec.Meta(max_length=1_000)] = []
+    organization: str = ""
+    renew_days: Annotated[int, msgspec.Meta(ge=0, le=3_650)] = 30
+
+
 class OcppConfig(msgspec.Struct, frozen=True):
-    """Where stations connect; lab = stations without password_hash are let in."""
+    """Where stations connect; lab = stations without password_hash are let in; plain = the port
+    without TLS is open."""
 
     host: _Name = "127.0.0.1"
     port: _Port = 9000
     lab: bool = False
+    plain: bool = True
+    tls: OcppTlsConfig | None = None
 
 
 class ExportPermit(msgspec.Struct, frozen=True):
@@ -79,9 +101,11 @@ class SiteConfig(msgspec.Struct, frozen=True):
 
 
 class StationConfig(msgspec.Struct, frozen=True):
-    """One charging station; without password_hash it can only connect in the lab.
-
-    meter_key: public key of its meters (hex or base64), by which signed values are verified."""
+    """One charging station; without password_hash it can only connect with a certificate, or in
+    the lab. security_profile: the lowest one it may use (None: the highest it ever used); lenient:
+    messages that break the schema are mended where that can be done, and what was done is kept;
+    meter_key: public key of its meters (hex or base64), by which signed values are verified.
+    """
 
     station_id: _Station
     site_id: _Name
@@ -98,6 +122,8 @@ class StationConfig(msgspec.Struct, frozen=True):
         | None
     ) = None
     mode: ModeName = "v2g"
+    security_profile: Annotated[int, msgspec.Meta(ge=0, le=3)] | None = None
+    lenient: bool = False
     meter_key: _Name | None = None
 
 
@@ -218,6 +244,7 @@ def check_server(document: TomlDocument) -> tuple[ServerConfig | None, list[Prob
     problems += _unique(document)
     problems += _references(document)
     problems += _values(document)
+    problems += _doors(document)
     problems.sort(key=lambda problem: problem.line)
     return (None if problems else config), problems
 
@@ -280,7 +307,7 @@ def _references(document: TomlDocument) -> list[Problem]:
 
 
 def _values(document: TomlDocument) -> list[Problem]:
-    """Time zones, permits, store and ports."""
+    """Time zones, permits and store."""
     problems = []
     path: KeyPath
     for index, entry in _entries(document, "site"):
@@ -304,15 +331,45 @@ def _values(document: TomlDocument) -> list[Problem]:
     store = document.data.get("store")
     if isinstance(store, str) and not store_is_known(store):
         problems.append(document.problem(("store",), f'"{store}" is not known', STORE_FORMS))
-    http, ocpp = document.data.get("http"), document.data.get("ocpp")
-    http = http if isinstance(http, dict) else {}
-    ocpp = ocpp if isinstance(ocpp, dict) else {}
-    port = http.get("port", HttpConfig().port)
-    if port and port == ocpp.get("port", OcppConfig().port):
-        path = ("ocpp", "port") if "port" in ocpp else ("http", "port")
-        text = f"{port} is the port of HTTP and of OCPP"
-        problems.append(document.problem(path, text, "two different ports"))
     return problems
+
+
+def _doors(document: TomlDocument) -> list[Problem]:
+    """Ports that are the same; TLS without certificates; no port for stations at all."""
+    problems = []
+    http, ocpp = (_table(document.data, name) for name in ("http", "ocpp"))
+    tls = _table(ocpp, "tls")
+    ports: dict[object, str] = {}
+    doors = [("http", "HTTP", http, HttpConfig().port), ("ocpp", "OCPP", ocpp, OcppConfig().port)]
+    for name, words, table, default in doors:
+        port = table.get("port", default)
+        if port and port in ports:
+            path: KeyPath = (name, "port") if "port" in table else ("http", "port")
+            text = f"{port} is the port of HTTP and of {words}"
+            problems.append(document.problem(path, text, "two different ports"))
+        ports[port] = words
+    if "tls" not in ocpp:
+        if ocpp.get("plain") is False:
+            text = "no port for stations is left without [ocpp.tls]"
+            problems.append(document.problem(("ocpp", "plain"), text, "true, or [ocpp.tls]"))
+        return problems
+    port = tls.get("port", OcppTlsConfig().port)
+    if port and port in ports:
+        text = f"{port} is the port of {ports[port]} already"
+        problems.append(document.problem(("ocpp", "tls", "port"), text, "another port"))
+    if not tls.get("folder") and not tls.get("certificates"):
+        text = "no certificate of the server"
+        allowed = "folder (made by `pendel ca init`) or certificates"
+        problems.append(document.problem(("ocpp", "tls"), text, allowed))
+    if tls.get("revoked") and not tls.get("station_ca"):
+        text = "revocation lists of nobody"
+        problems.append(document.problem(("ocpp", "tls", "revoked"), text, "with station_ca"))
+    return problems
+
+
+def _table(data: dict[str, object], name: str) -> dict[str, object]:
+    found = data.get(name)
+    return found if isinstance(found, dict) else {}
 
 
 def store_is_known(url: str) -> bool:

@@ -12,10 +12,9 @@ import itertools
 import logging
 import threading
 from collections.abc import Callable, Coroutine, Iterable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
@@ -27,10 +26,12 @@ from pendel.comms.ocpp.frames import ErrorCode
 from pendel.comms.ocpp.peer import Deviation, Event, Request, Streamed
 from pendel.comms.ocpp.release import Version, messages_of
 from pendel.errors import StoreError
-from pendel.records import StationMessage
+from pendel.records import StationMessage, StationSecurity
 from pendel.runtime.bridges.dialects import Dialect, manner_of
 from pendel.runtime.network_orders import OfflineError, order_record, typed_order
 from pendel.runtime.network_policy import ConfigPolicy
+from pendel.runtime.network_presence import Listener, Presence
+from pendel.runtime.network_security import Security, SecurityWatch
 from pendel.runtime.process import loop_factory, raise_open_files
 
 LOG = logging.getLogger("pendel.ocpp")
@@ -43,30 +44,6 @@ QUARANTINED_TEXT_MAX = 128 * 1024
 EVENT_ACTIONS = (b"TransactionEvent", b"MeterValues", b"StartTransaction", b"StopTransaction")
 
 
-class Listener(Protocol):
-    """Who wants to know what happens; called on the network's thread, must not block."""
-
-    def heard(self, station_id: str, action: str, payload: Any) -> None:
-        """A request was stored and answered."""
-        ...
-
-    def came(self, station_id: str, version: Version) -> None:
-        """A station connected."""
-        ...
-
-    def went(self, station_id: str) -> None:
-        """A station has no connection any more."""
-        ...
-
-
-@dataclass(slots=True)
-class Presence:
-    """What is known of a station's line. last_seen_utc: of the last frame."""
-
-    ocpp_version: str = ""
-    last_seen_utc: datetime | None = None
-
-
 class ChargingNetwork:
     """Implements `adapters.ocpp_server.Logic`."""
 
@@ -77,6 +54,7 @@ class ChargingNetwork:
         policy: ConfigPolicy,
         store: Any,
         lab: bool = False,
+        security: Security | None = None,
         now_utc: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         """Replay the store; now_utc: the clock. Raises StoreError, ChainError."""
@@ -88,7 +66,9 @@ class ChargingNetwork:
         begin = store.last_sequence
         self.csms = Csms(policy, lambda: f"ocpp-{begin}.{next(counter)}")
         self.csms.replay(record for _, record in store.replay())
-        self.port = 0
+        self.port = self.tls_port = 0
+        self.watch = SecurityWatch(self, security or Security())
+        self.csms.desk = self.watch.security.desk
         self._store = store
         self._lab = lab
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -145,6 +125,9 @@ class ChargingNetwork:
         self.presence[link.station_id].ocpp_version = told
         self._fit(link)
         self.csms.network.station(link.station_id).ocpp_version = link.version.value
+        remembered = self.watch.came(link)
+        if remembered is not None:
+            self._add(remembered)
         if self.listener is not None:
             self.listener.came(link.station_id, link.version)
 
@@ -183,8 +166,10 @@ class ChargingNetwork:
         if isinstance(event, Streamed):
             payload = msgspec.json.encode(event.payload).decode()
             self._keep(link, event.action, payload, ())
-        elif isinstance(event, Deviation) and link.deviations <= 100 and _carries_energy(text):
-            self._keep(link, "", text.decode("utf-8", "replace"), (event.reason[:500],))
+        elif isinstance(event, Deviation) and link.deviations <= 100:
+            self.presence[link.station_id].deviated(event.reason)
+            if _must_be_kept(event, text):
+                self._keep(link, "", text.decode("utf-8", "replace"), (event.reason[:500],))
 
     async def order(
         self,
@@ -247,6 +232,16 @@ class ChargingNetwork:
         """Whether a station is connected now."""
         return self._door is not None and station_id in self._door.links
 
+    @property
+    def door(self) -> OcppDoor | None:
+        """The listening side, once it is open."""
+        return self._door
+
+    def reload_security(self) -> None:
+        """Read the TLS files again, from any thread (SIGHUP)."""
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self.watch.look, self.now_utc(), True)
+
     def soon(self, work: Coroutine[Any, Any, Any]) -> None:
         """Run work on the network's loop, from any thread, without waiting for it."""
         loop = self._loop
@@ -259,8 +254,13 @@ class ChargingNetwork:
         self._loop = asyncio.get_running_loop()
         self._stopping = asyncio.Event()
         self._committer = Committer(self._store)
-        self._door = self.door_type(self.policy.admissions, self, self._lab)
-        self.port = await self._door.open(host, port)
+        self._door = self.door_type(self.policy.admissions, self, self.watch, self._lab)
+        security = self.watch.security
+        if security.plain:
+            self.port = await self._door.open(host, port)
+        if security.tls is not None:
+            self.tls_port = await self._door.open(host, security.tls_port, security.tls)
+            self._detach(self.watch.watch())
         started.set()
         await self._stopping.wait()
         await self._door.close()
@@ -350,7 +350,7 @@ class ChargingNetwork:
             )
         )
 
-    def _add(self, record: StationMessage) -> None:
+    def _add(self, record: StationMessage | StationSecurity) -> None:
         if self._committer is not None:
             try:
                 if not self._committer.stored_at_once(record):
@@ -380,9 +380,10 @@ class ChargingNetwork:
             LOG.error("an order failed", exc_info=error)
 
 
-def _carries_energy(text: bytes) -> bool:
-    """Whether a broken frame may hold what somebody is billed for."""
-    return len(text) <= QUARANTINED_TEXT_MAX and any(name in text for name in EVENT_ACTIONS)
+def _must_be_kept(deviation: Deviation, text: bytes) -> bool:
+    """Whether a broken frame was mended, or may hold what somebody is billed for."""
+    kept = deviation.mended or any(name in text for name in EVENT_ACTIONS)
+    return kept and len(text) <= QUARANTINED_TEXT_MAX
 
 
 def _log_failure(error: StoreError | None) -> None:

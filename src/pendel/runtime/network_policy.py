@@ -1,6 +1,6 @@
 """What the configuration decides about stations, tokens and cars."""
 
-from pendel.adapters.ocpp_server import Admission
+from pendel.adapters.doorkeeper import Admission
 from pendel.config.server import ServerConfig, StationConfig, VehicleConfig
 
 V2X_MODES = ("v2h", "v2b", "v2g")
@@ -16,7 +16,8 @@ class ConfigPolicy:
     def __init__(self, config: ServerConfig) -> None:
         self.stations: dict[str, StationConfig] = {s.station_id: s for s in config.station}
         self.admissions = {
-            s.station_id: Admission(s.station_id, s.password_hash) for s in config.station
+            s.station_id: Admission(s.station_id, s.password_hash, s.lenient)
+            for s in config.station
         }
         self.sites = {site.site_id: site for site in config.site}
         self.grid_of = {

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from pendel.comms.ocpp import frames
+from pendel.comms.ocpp import frames, lenient
 from pendel.comms.ocpp.frames import Call, CallError, CallResult, ErrorCode, Malformed, Send
 from pendel.comms.ocpp.release import Version
 
@@ -50,9 +50,11 @@ class Streamed(msgspec.Struct, frozen=True, gc=False):
 
 
 class Deviation(msgspec.Struct, frozen=True, gc=False):
-    """Something came that the standard does not know; recorded, answered where an answer is due."""
+    """Something came that the standard does not know; recorded, answered where an answer is due.
+    mended: lenient mode made sense of it; the event that follows is what it was taken for."""
 
     reason: str
+    mended: bool = False
 
 
 Event: TypeAlias = Request | Answered | Failed | Streamed | Deviation
@@ -69,7 +71,8 @@ class _Outgoing:
 class Peer:
     """State of one connection. `outbox` holds frames to send, in order; the owner empties it.
 
-    new_id: makes message ids, unique per identity across connections.
+    new_id: makes message ids, unique per identity across connections. is_lenient: what breaks the
+    schema is mended where that can be done, and told.
     """
 
     __slots__ = (
@@ -78,12 +81,16 @@ class Peer:
         "_pending",
         "_unanswered",
         "_waiting",
+        "is_lenient",
         "outbox",
         "version",
     )
 
-    def __init__(self, version: Version, new_id: Callable[[], str]) -> None:
+    def __init__(
+        self, version: Version, new_id: Callable[[], str], is_lenient: bool = False
+    ) -> None:
         self.version = version
+        self.is_lenient = is_lenient
         self.outbox: deque[bytes] = deque()
         self._new_id = new_id
         self._waiting: deque[_Outgoing] = deque()
@@ -149,6 +156,11 @@ class Peer:
             case CallError(message_id, code, description, _, result_error):
                 return self._on_error(message_id, code, description, result_error, now_s)
             case Malformed(reason, answer):
+                mended = lenient.mended_call(data, self.version) if self.is_lenient else None
+                if mended is not None:
+                    told = Deviation("; ".join(mended.changes), mended=True)
+                    call = Call(mended.message_id, mended.action, mended.payload)
+                    return [told, *self._on_call(call)]
                 if answer is not None:
                     self.outbox.append(frames.encode(answer))
                 return [Deviation(reason)]
@@ -191,6 +203,13 @@ class Peer:
             response = frames.decode_response(payload, pending.action, self.version)
             event = Answered(pending.message_id, pending.action, response, str(payload, "utf-8"))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            mended = None
+            if self.is_lenient:
+                mended = lenient.mended_response(payload, pending.action, self.version)
+            if mended is not None:
+                self._send_next(now_s)
+                told = Deviation("; ".join(mended[1]), mended=True)
+                return [told, Answered(pending.message_id, pending.action, mended[0])]
             code = frames.violation_code(str(error))
             event = Failed(pending.message_id, pending.action, code.value, str(error))
             if self.version is Version.V21:

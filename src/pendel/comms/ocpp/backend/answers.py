@@ -11,6 +11,13 @@ from typing import Any, Protocol
 import msgspec
 from msgspec import UNSET
 
+from pendel.comms.ocpp.backend.certificates import (
+    CertificateDesk,
+    chain_answer,
+    contract_answer,
+    signing_answer,
+    status_answer,
+)
 from pendel.comms.ocpp.backend.stations import Station
 from pendel.comms.ocpp.release import Version, messages_of
 
@@ -37,7 +44,8 @@ class Policy(Protocol):
 
 
 class Asked(msgspec.Struct, frozen=True, gc=False):
-    """One request to be answered; transaction_id: the one given to a 1.6 start."""
+    """One request to be answered; transaction_id: the one given to a 1.6 start; desk: whoever
+    signs certificates here."""
 
     station: Station
     version: Version
@@ -46,6 +54,7 @@ class Asked(msgspec.Struct, frozen=True, gc=False):
     now_utc: datetime
     policy: Policy
     transaction_id: str = ""
+    desk: CertificateDesk | None = None
 
 
 Answer = Callable[[Asked], dict[str, Any]]
@@ -125,18 +134,20 @@ def _vat(asked: Asked) -> dict[str, Any]:
     return {"vatNumber": asked.payload.vatNumber, "status": "Rejected"}
 
 
+def _sign(asked: Asked) -> dict[str, Any]:
+    return signing_answer(asked.desk, asked.station.station_id, asked.payload, asked.version)
+
+
+def _certificate_status(asked: Asked) -> dict[str, Any]:
+    return status_answer(asked.desk, asked.payload, asked.version)
+
+
 def _chain_status(asked: Asked) -> dict[str, Any]:
-    messages: Any = messages_of(asked.version)
-    found = [
-        messages.CertificateStatusType(
-            certificateHashData=request.certificateHashData,
-            source=request.source,
-            status="Failed",
-            nextUpdate=asked.now_utc,
-        )
-        for request in asked.payload.certificateStatusRequests
-    ]
-    return {"certificateStatus": found}
+    return chain_answer(asked.desk, asked.payload, asked.version, asked.now_utc)
+
+
+def _contract(asked: Asked) -> dict[str, Any]:
+    return contract_answer(asked.version)
 
 
 def _tag_info(asked: Asked, name: str, tag: str) -> Any:
@@ -170,7 +181,7 @@ _ANSWERS_16: dict[str, Answer] = {
     "StartTransaction": _start_16,
     "StopTransaction": _stop_16,
     "DataTransfer": _fixed(status="UnknownVendorId"),
-    "SignCertificate": _fixed(status="Rejected"),
+    "SignCertificate": _sign,
     **dict.fromkeys(
         (
             "MeterValues",
@@ -190,9 +201,9 @@ _ANSWERS_2: dict[str, Answer] = {
     "Authorize": _authorize_2,
     "TransactionEvent": _transaction_event,
     "DataTransfer": _fixed(status="UnknownVendorId"),
-    "SignCertificate": _fixed(status="Rejected"),
-    "Get15118EVCertificate": _fixed(status="Failed", exiResponse=""),
-    "GetCertificateStatus": _fixed(status="Failed"),
+    "SignCertificate": _sign,
+    "Get15118EVCertificate": _contract,
+    "GetCertificateStatus": _certificate_status,
     "GetCertificateChainStatus": _chain_status,
     "NotifyEVChargingNeeds": _needs,
     "NotifyEVChargingSchedule": _fixed(status="Accepted"),

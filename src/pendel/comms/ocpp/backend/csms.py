@@ -14,11 +14,12 @@ from typing import Any
 import msgspec
 
 from pendel.comms.ocpp.backend.answers import Asked, Policy, answer
+from pendel.comms.ocpp.backend.certificates import CertificateDesk, signed_request
 from pendel.comms.ocpp.backend.learning import Heard, digest, learn
 from pendel.comms.ocpp.backend.stations import Network, Station
 from pendel.comms.ocpp.frames import ErrorCode
 from pendel.comms.ocpp.release import Version, messages_of
-from pendel.records import StationMessage
+from pendel.records import StationMessage, StationSecurity
 
 UNRECORDED = frozenset({"Heartbeat", "PullDynamicScheduleUpdate", "GetCertificateStatus"})
 ASK_AGAIN_S = 60.0
@@ -52,16 +53,20 @@ class Reply(msgspec.Struct, frozen=True, gc=False):
 
 @dataclass(slots=True)
 class Csms:
-    """State and rules of a backend. new_id: makes ids of records."""
+    """State and rules of a backend. new_id: makes ids of records; desk: signs certificates."""
 
     policy: Policy
     new_id: Callable[[], str]
     network: Network = field(default_factory=Network)
+    desk: CertificateDesk | None = None
     _asked: dict[tuple[str, str], datetime] = field(default_factory=dict)
 
     def replay(self, records: Iterable[Any]) -> None:
-        """Rebuild the state from the records of a log; others than StationMessage are skipped."""
+        """Rebuild the state from the records of a log; those of others are skipped."""
         for record in records:
+            if isinstance(record, StationSecurity):
+                station = self.network.station(record.station_id)
+                station.security_profile = record.security_profile
             if isinstance(record, StationMessage) and not record.outgoing and record.action:
                 version = _VERSIONS.get(record.ocpp_version)
                 kind = None
@@ -103,7 +108,9 @@ class Csms:
             return self._not_booted(station, version, now_utc)
         key = event_key(version, action, payload)
         transaction_id, repeat = self._placed(station, key, version, action, payload)
-        asked = Asked(station, version, action, payload, now_utc, self.policy, transaction_id)
+        asked = Asked(
+            station, version, action, payload, now_utc, self.policy, transaction_id, self.desk
+        )
         if repeat:
             return Reply(answer(asked), key=key, repeat=True)
         if action in UNRECORDED:
@@ -127,7 +134,7 @@ class Csms:
             station_id=station_id,
             ocpp_version=version.label,
             action=action,
-            message_id=message_id,
+            message_id=str(message_id),
             payload=text or _JSON.encode(payload).decode(),
             transaction_id=transaction_id,
             refused=tuple(refused),
@@ -156,7 +163,7 @@ class Csms:
             return Reply(
                 code=ErrorCode.NOT_SUPPORTED, reason=f"{asked.action} is not for a backend"
             )
-        return Reply(response, record=record, key=key, orders=self._orders(asked))
+        return Reply(response, record=record, key=key, orders=self._orders(asked, response))
 
     def _not_booted(self, station: Station, version: Version, now_utc: datetime) -> Reply:
         """B01.FR.10: nothing before an accepted BootNotification; ask for one."""
@@ -185,10 +192,21 @@ class Csms:
         transaction = station.transactions.get(transaction_id)
         return transaction_id, transaction is not None and mark in transaction.digests
 
-    def _orders(self, asked: Asked) -> tuple[Order, ...]:
-        """Ask for missing events: GetTransactionStatus makes a station send what it holds."""
-        if asked.action != "TransactionEvent":
+    def _orders(self, asked: Asked, response: Any) -> tuple[Order, ...]:
+        """What a request brings about: a signed certificate; the question for missing events."""
+        if asked.action == "SignCertificate":
+            return self._signed(asked) if response.status == "Accepted" else ()
+        return self._missing(asked) if asked.action == "TransactionEvent" else ()
+
+    def _signed(self, asked: Asked) -> tuple[Order, ...]:
+        if self.desk is None:
             return ()
+        station_id = asked.station.station_id
+        payload = signed_request(self.desk, station_id, asked.payload, asked.version)
+        return (Order("CertificateSigned", payload),)
+
+    def _missing(self, asked: Asked) -> tuple[Order, ...]:
+        """Ask for missing events: GetTransactionStatus makes a station send what it holds."""
         station, transaction_id = asked.station, asked.payload.transactionInfo.transactionId
         transaction = station.transactions.get(transaction_id)
         if transaction is None or (len(transaction.sequence.lows) < 2 and not transaction.gaps()):

@@ -76,12 +76,12 @@ class VirtualStation:
     def _new_dialect(self) -> Dialect:
         # late import: the dialects know this module's types
         if self.version is Version.V16:
-            from pendel.comms.ocpp.station.v16_commands import Commands16
+            from pendel.comms.ocpp.station.v16_security import Security16
 
-            return Commands16(self)
-        from pendel.comms.ocpp.station.v2_commands import Commands2
+            return Security16(self)
+        from pendel.comms.ocpp.station.v2_security import Security2
 
-        return Commands2(self)
+        return Security2(self)
 
     def connected(self, now_s: float) -> None:
         """A socket is open: boot once, then go on where the line was lost."""

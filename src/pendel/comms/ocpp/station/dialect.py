@@ -69,6 +69,10 @@ class Dialect(Protocol):
         """Time has passed."""
         ...
 
+    def take_credentials(self) -> tuple[str, str] | None:
+        """A new certificate chain and its key (PEM), told once; None = nothing new."""
+        ...
+
     def handle(self, action: str, payload: Any, now_s: float) -> Any:
         """Answer a request; raises Refusal."""
         ...
