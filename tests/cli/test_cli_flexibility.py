@@ -82,6 +82,20 @@ def test_a_wanted_power_is_followed_by_a_plan_of_every_unit(
     assert verdict.violations.within(1e-5)
 
 
+def test_envelopes_alone_need_no_plan(
+    city: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    capsys.readouterr()
+    both = [tmp_path / "alone", tmp_path / "all"]
+    assert main(["potential", str(city), "--out", str(both[0]), "--blocks", "0", "--json"]) == 0
+    data = json.loads(capsys.readouterr().out)
+    assert "offers" not in data
+    assert main(["potential", str(city), "--out", str(both[1]), *FAST]) == 0
+    alone, all_of_it = (rows(out / "envelope.csv") for out in both)
+    assert [{key: row[key] for key in alone[0]} for row in all_of_it] == alone
+    assert list(alone[0]) == list(data["columns"]["envelope"])
+
+
 def test_bad_input(city: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     capsys.readouterr()
 
@@ -89,9 +103,10 @@ def test_bad_input(city: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str
         assert main(["potential", *words, "--json"]) == 2
         return [p["field"] for p in json.loads(capsys.readouterr().out)["problems"]]
 
-    assert fields(str(city), "--blocks", "0", "--incentives", "x") == ["--blocks", "--incentives"]
+    assert fields(str(city), "--blocks", "-1", "--incentives", "x") == ["--blocks", "--incentives"]
     assert fields(str(city), "--vehicles", "5") == ["SCENARIO"]
     assert fields("--out", "x") == ["--out"]
+    assert fields(str(city), "--blocks", "0", "--follow", "x.csv") == ["--follow"]
     assert fields(str(city), "--follow", str(tmp_path / "none.csv")) == [""]
     off = tmp_path / "off.csv"
     off.write_text("time_utc,power_kw\n2025-06-18T10:07:00Z,3\n2025-06-18T11:00:00Z,lots\n")

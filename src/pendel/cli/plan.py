@@ -5,6 +5,7 @@ import math
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 METHODS = ("auto", "exact", "decomposed")
 ENGINES = ("local", "dask")
 PARQUET_ROWS = 2_000_000
+PART_UNITS = 32_768
 UNMET_KWH = 1e-5
 UNMET_LISTED_MAX = 1_000
 UNMET_SHOWN_MAX = 20
@@ -155,6 +157,7 @@ def write_plan(
     with result_folder(out) as folder:
         rows = scenario.horizon.steps * max(len(problem.units), len(scenario.sites))
         kind: Any = "parquet" if rows > PARQUET_ROWS else "csv"
+        folder.write_parts("plan", plan_parts(scenario, found), kind)
         for name, columns in tables_of(scenario, found).items():
             folder.write_table(name, columns, kind)
         folder.write_summary(summary)
@@ -163,27 +166,40 @@ def write_plan(
     return summary
 
 
-def tables_of(scenario: "Scenario", found: "Plan") -> dict[str, dict[str, Any]]:
-    """The tables of the result folder as columns; units only while they are connected."""
+def plan_parts(scenario: "Scenario", found: "Plan") -> Iterator[dict[str, Any]]:
+    """The table `plan` some units at a time; units only while they are connected."""
     import numpy as np
+
+    from pendel.scenario.results import Texts
 
     horizon = scenario.horizon
     times = horizon.start_s + horizon.step_s * np.arange(horizon.steps, dtype=np.int64)
-    ids = np.array(
-        scenario.sessions.session_id.tolist() + scenario.storages.storage_id.tolist(), dtype=object
-    )
-    unit, step = np.nonzero(np.isfinite(found.energy_kwh))
-    names = np.array(scenario.sites.site_id.tolist(), dtype=object)
-    tables: dict[str, dict[str, Any]] = {
-        "plan": {
+    ids = scenario.sessions.session_id.tolist() + scenario.storages.storage_id.tolist()
+    for begin in range(0, max(1, len(ids)), PART_UNITS):
+        power = found.power_kw[begin : begin + PART_UNITS]
+        energy = found.energy_kwh[begin : begin + PART_UNITS]
+        unit, step = np.nonzero(np.isfinite(energy))
+        yield {
             "time_utc": times[step],
-            "id": ids[unit],
-            "power_kw": found.power_kw[unit, step],
-            "energy_kwh": found.energy_kwh[unit, step],
-        },
+            "id": Texts(unit, ids[begin : begin + PART_UNITS]),
+            "power_kw": power[unit, step],
+            "energy_kwh": energy[unit, step],
+        }
+
+
+def tables_of(scenario: "Scenario", found: "Plan") -> dict[str, dict[str, Any]]:
+    """The other tables of the result folder as columns."""
+    import numpy as np
+
+    from pendel.scenario.results import Texts
+
+    horizon = scenario.horizon
+    times = horizon.start_s + horizon.step_s * np.arange(horizon.steps, dtype=np.int64)
+    names = scenario.sites.site_id.tolist()
+    tables: dict[str, dict[str, Any]] = {
         "sites": {
             "time_utc": np.tile(times, len(names)),
-            "site_id": np.repeat(names, horizon.steps),
+            "site_id": Texts(np.repeat(np.arange(len(names)), horizon.steps), names),
             "net_kw": found.net_kw.ravel(),
             "curtailed_kw": found.curtailed_kw.ravel(),
         },

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from pendel.cli.options import COMMAND_LINE
 from pendel.cli.outcome import DONE, UNMET, Outcome
+from pendel.cli.potential_follow import follow, names_of, plan_rows, profile_of
 from pendel.errors import InputError, Problem
 
 if TYPE_CHECKING:
     from pendel.control.flexibility import Inner, Offer, Outer
     from pendel.control.schedule import Schedule
     from pendel.scenario.columns import Scenario
-    from pendel.units import FloatArray, IntArray
+    from pendel.units import IntArray
 
 BLOCKS_MAX = 96
 INCENTIVES_MAX = 10
@@ -66,7 +67,7 @@ def configure_scenario(parser: argparse.ArgumentParser) -> None:
         "scenario", nargs="?", metavar="SCENARIO", help="scenario folder: its flexibility"
     )
     parser.add_argument("--out", metavar="DIR", help="folder for envelopes, offers, schedules")
-    parser.add_argument("--blocks", type=int, default=6, metavar="N", help="of the horizon (6)")
+    parser.add_argument("--blocks", type=int, default=6, metavar="N", help="6; 0 = envelopes only")
     parser.add_argument(
         "--incentives",
         default="0.03,0.1,0.3",
@@ -92,15 +93,18 @@ def run_scenario(args: argparse.Namespace) -> Outcome:
     if args.out:
         check_replaceable(Path(args.out).absolute())
     scenario = read_with_progress(Path(args.scenario))
-    count = 1 + 2 * args.blocks * len(incentives)
+    count = (1 + 2 * args.blocks * len(incentives)) if args.blocks else 0
     cells = count * scenario.horizon.steps * (len(scenario.sessions) + len(scenario.storages))
     if cells > CELLS_MAX:
         text = f"{count} schedules of this scenario are {cells:,d} values"
-        problem = Problem(COMMAND_LINE, 0, "--blocks", text, f"at most {CELLS_MAX:,d}")
+        allowed = f"at most {CELLS_MAX:,d}; --blocks 0 = envelopes only"
+        problem = Problem(COMMAND_LINE, 0, "--blocks", text, allowed)
         raise InputError([problem])
     wanted = None if args.follow is None else profile_of(Path(args.follow), scenario)
     problem_now = problem_of(scenario)
     outer = outer_of(problem_now)
+    if args.blocks == 0:
+        return envelope_only(scenario, outer, args.out)
     inner = inner_of(problem_now, args.blocks, incentives, PlanOptions(gap=1e-4))
     data = summary_of(scenario, outer, inner)
     followed = None
@@ -115,9 +119,9 @@ def run_scenario(args: argparse.Namespace) -> Outcome:
 def check_options(args: argparse.Namespace) -> tuple[float, ...]:
     """The incentives. Raises InputError with everything that is wrong."""
     problems = []
-    if not 1 <= args.blocks <= BLOCKS_MAX:
+    if not 0 <= args.blocks <= BLOCKS_MAX:
         text = f"{args.blocks} is out of range"
-        problems.append(Problem(COMMAND_LINE, 0, "--blocks", text, f"1 to {BLOCKS_MAX}"))
+        problems.append(Problem(COMMAND_LINE, 0, "--blocks", text, f"0 to {BLOCKS_MAX}"))
     incentives: tuple[float, ...] = ()
     try:
         incentives = tuple(sorted({float(part) for part in args.incentives.split(",")}))
@@ -128,93 +132,73 @@ def check_options(args: argparse.Namespace) -> tuple[float, ...]:
         allowed = f"1 to {INCENTIVES_MAX} numbers above 0, at most 5"
         text = f"{args.incentives} cannot be used"
         problems.append(Problem(COMMAND_LINE, 0, "--incentives", text, allowed))
+    if args.follow is not None and args.blocks == 0:
+        text = "needs stored schedules"
+        problems.append(Problem(COMMAND_LINE, 0, "--follow", text, "--blocks of 1 or more"))
     if problems:
         raise InputError(problems)
     return incentives
 
 
-def profile_of(path: Path, scenario: "Scenario") -> "FloatArray":
-    """Wanted power [T], NaN where the file says nothing. Raises InputError."""
+def envelope_only(scenario: "Scenario", outer: "Outer", out: str | None) -> Outcome:
+    """Outer envelopes without any plan: seconds for a million cars."""
     import numpy as np
 
-    from pendel.scenario.findings import Findings
-    from pendel.scenario.grid import US_PER_S
-    from pendel.scenario.tables import Column, Table
-    from pendel.scenario.typed import TableReader
+    from pendel.scenario.results import result_folder
 
-    columns = (Column("time_utc", "time", True), Column("power_kw", "number", True))
-    findings = Findings()
     horizon = scenario.horizon
-    table = Table(path.name.split(".")[0], columns, required=True)
-    reader = TableReader(path.parent, table, findings, None)
-    result = np.full(horizon.steps, np.nan)
-    for batch in reader.typed():
-        start_us, step_us = horizon.start_s * US_PER_S, horizon.step_s * US_PER_S
-        step, rest = np.divmod(batch.time_us["time_utc"] - start_us, step_us)
-        good = batch.ok & (rest == 0) & (step >= 0) & (step < horizon.steps)
-        reader.found.add_where(
-            batch.ok & ~good,
-            batch.lines,
-            "time_utc",
-            lambda _: "is not a step of the scenario",
-        )
-        result[step[good]] = batch.number["power_kw"][good]
-    if not findings.of(path.name).count and not np.isfinite(result).any():
-        reader.found.add(0, "", "no row", "at least one step with a power")
-    findings.raise_if_any()
-    return result
+    times = horizon.start_s + horizon.step_s * np.arange(horizon.steps, dtype=np.int64)
+    columns = {"time_utc": times} | outer_columns(outer)
+    data = outer_summary(scenario, outer) | {
+        "columns": {"envelope": {name: COLUMNS["envelope"][name] for name in columns}}
+    }
+    if out:
+        with result_folder(Path(out)) as folder:
+            folder.write_table("envelope", columns)
+            folder.write_summary(data)
+    least, most = data["outer_power_kw"]
+    return Outcome(
+        data=data,
+        text=f"{scenario.name}\nat most (outer)      {least:,.0f} to {most:,.0f} kW"
+        + (f"\nwritten to {out}" if out else ""),
+    )
 
 
-def follow(
-    scenario: "Scenario", inner: "Inner", wanted: "FloatArray"
-) -> tuple["Schedule", dict[str, Any]]:
-    """The nearest blend as a schedule of every unit, judged by the verifier against the scenario
-    itself (not the tightened problem)."""
-    import msgspec
-    import numpy as np
-
-    from pendel.control.flexibility import blend, weights_for
-    from pendel.control.problem import problem_of
-    from pendel.control.schedule import verify_schedule
-
-    weights = weights_for(inner, wanted)
-    schedule = blend(inner, weights)
-    problem = problem_of(scenario)
-    if problem.reserves is not None:
-        from dataclasses import replace
-
-        problem = replace(problem, reserves=None)
-    verdict = verify_schedule(problem, schedule, float(inner.shortfall_kwh.max()) + UNMET_KWH)
-    off = schedule.power_kw.sum(axis=0) - wanted
-    off = off[np.isfinite(off)]
-    return schedule, {
-        "weights": {str(k): float(w) for k, w in enumerate(weights) if w > 0.0},
-        "deviation_mean_kw": float(np.abs(off).mean()),
-        "deviation_most_kw": float(np.abs(off).max()),
-        "violations": msgspec.to_builtins(verdict.violations),
+def outer_columns(outer: "Outer") -> dict[str, Any]:
+    """The columns of `envelope` that need no plan."""
+    return {
+        "power_least_kw": outer.least_kw,
+        "power_most_kw": outer.most_kw,
+        "drawn_least_kwh": outer.drawn_least_kwh,
+        "drawn_most_kwh": outer.drawn_most_kwh,
     }
 
 
-def summary_of(scenario: "Scenario", outer: "Outer", inner: "Inner") -> dict[str, Any]:
-    """`summary.json`: the offers, and what every column means."""
-    step_h = scenario.horizon.step_h
+def outer_summary(scenario: "Scenario", outer: "Outer") -> dict[str, Any]:
+    """The part of `summary.json` that needs no plan."""
     return {
         "scenario": scenario.name,
         "sessions": len(scenario.sessions),
         "storages": len(scenario.storages),
         "sites": len(scenario.sites),
-        "sites_that_only_charge": int(inner.charging.sum()),
         "steps": scenario.horizon.steps,
-        "step_h": step_h,
+        "step_h": scenario.horizon.step_h,
+        "outer_power_kw": [float(outer.least_kw.min()), float(outer.most_kw.max())],
+        "sign": "power is positive from the grid into the cars, AC side",
+        "outer": "every feasible plan lies inside; not every curve inside is a plan",
+    }
+
+
+def summary_of(scenario: "Scenario", outer: "Outer", inner: "Inner") -> dict[str, Any]:
+    """`summary.json`: the offers, and what every column means."""
+    return outer_summary(scenario, outer) | {
+        "sites_that_only_charge": int(inner.charging.sum()),
         "schedules": len(inner),
         "feasible": inner.feasible,
         "shortfall_kwh": float(inner.shortfall_kwh.max()),
         "base_cost_eur": float(inner.cost_eur[0]),
-        "outer_power_kw": [float(outer.least_kw.min()), float(outer.most_kw.max())],
         "inner_power_kw": [float(inner.power_kw.min()), float(inner.power_kw.max())],
         "offers": offers_of(scenario, inner.offers),
-        "sign": "power is positive from the grid into the cars, AC side",
-        "outer": "every feasible plan lies inside; not every curve inside is a plan",
         "inner": "every blend of the stored schedules (weights of 0 or more, sum 1, on energy_kwh "
         "of units) is feasible; its power is at most the same average of power_kw",
         "columns": COLUMNS,
@@ -266,10 +250,7 @@ def write(
     tables: dict[str, dict[str, Any]] = {
         "envelope": {
             "time_utc": times,
-            "power_least_kw": outer.least_kw,
-            "power_most_kw": outer.most_kw,
-            "drawn_least_kwh": outer.drawn_least_kwh,
-            "drawn_most_kwh": outer.drawn_most_kwh,
+            **outer_columns(outer),
             "base_kw": inner.power_kw[0],
             "inner_least_kw": inner.power_kw.min(axis=0),
             "inner_most_kw": inner.power_kw.max(axis=0),
@@ -305,36 +286,6 @@ def unit_rows(scenario: "Scenario", inner: "Inner", times: "IntArray") -> dict[s
         "time_utc": times[step],
         "energy_kwh": inner.energy_kwh[schedule, unit, step],
     }
-
-
-def plan_rows(scenario: "Scenario", schedule: "Schedule", times: "IntArray") -> dict[str, Any]:
-    """`plan` and `sites` as `pendel plan` writes them."""
-    import numpy as np
-
-    unit, step = np.nonzero(np.isfinite(schedule.energy_kwh))
-    sites = np.array(scenario.sites.site_id.tolist(), dtype=object)
-    return {
-        "plan": {
-            "time_utc": times[step],
-            "id": names_of(scenario)[unit],
-            "power_kw": schedule.power_kw[unit, step],
-            "energy_kwh": schedule.energy_kwh[unit, step],
-        },
-        "sites": {
-            "time_utc": np.tile(times, len(sites)),
-            "site_id": np.repeat(sites, len(times)),
-            "net_kw": schedule.net_kw.ravel(),
-            "curtailed_kw": schedule.curtailed_kw.ravel(),
-        },
-    }
-
-
-def names_of(scenario: "Scenario") -> Any:
-    """Ids of sessions, then storages [N]."""
-    import numpy as np
-
-    ids = scenario.sessions.session_id.tolist() + scenario.storages.storage_id.tolist()
-    return np.array(ids, dtype=object)
 
 
 def words(scenario: "Scenario", inner: "Inner", data: dict[str, Any], out: str | None) -> str:

@@ -17,6 +17,8 @@ from pendel.control.problem import PlanProblem
 from pendel.control.verify_kernels import follow_energy
 from pendel.units import FloatArray
 
+PART_UNITS = 32_768
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
@@ -47,9 +49,8 @@ def verify(
     energy_kwh violations: energy outside [minimum, capacity] or not following from the power;
     site_kw: also a net that does not follow; target_kwh: shortfall beyond the stated one.
     """
-    energy, energy_off, fastest = _energies(problem, power_kw, energy_kwh)
-    stored = energy[:, -1]
-    power_off = _power_violation(problem, power_kw)
+    walked = _walk(problem, power_kw, energy_kwh)
+    stored, fastest = walked.stored_kwh, walked.fastest_kwh
     net = problem.load_kw - (problem.pv_kw - curtailed_kw)
     np.add.at(net, problem.units.site, power_kw)
     site_off, site_over = _site_violation(problem, net, net_kw, curtailed_kw)
@@ -60,10 +61,10 @@ def verify(
     )
     portfolio_over = np.maximum(beyond, 0.0)
     shortfall = _shortfall(problem, fastest, stored)
-    reserve_off = _reserve_violation(problem, power_kw, energy, reserve_kw)
+    reserve_off = _reserve_violation(problem, power_kw, walked.energy_kwh, reserve_kw)
     violations = Violations(
-        energy_kwh=float(energy_off),
-        power_kw=float(max(power_off, reserve_off)),
+        energy_kwh=float(walked.energy_off_kwh),
+        power_kw=float(max(walked.power_off_kw, reserve_off)),
         site_kw=float(site_off),
         feeder_kw=float(feeder_off),
         portfolio_kw=float(portfolio_over.max(initial=0.0)),
@@ -78,29 +79,43 @@ def verify(
     )
 
 
-def _energies(
-    problem: PlanProblem, power_kw: FloatArray, stated_kwh: FloatArray
-) -> tuple[FloatArray, float, FloatArray]:
-    """Stored energy before each step [N, T + 1], the worst violation, and what charging at once
-    would have reached at the end [N]."""
-    units = problem.units
-    energy, fastest = np.empty((len(units), problem.steps + 1)), np.empty(len(units))
-    worst = follow_energy(
-        problem.step_h,
-        units.first,
-        units.last,
-        units.energy_start_kwh,
-        units.capacity_kwh,
-        units.energy_min_kwh,
-        units.charge_max_kw,
-        units.charge_efficiency,
-        units.discharge_efficiency,
-        np.ascontiguousarray(power_kw),
-        np.ascontiguousarray(stated_kwh),
-        energy,
-        fastest,
-    )
-    return energy, worst, fastest
+def _parts(count: int) -> list[slice]:
+    """Units a few at a time: a million of them must not need arrays of a million rows at once."""
+    return [slice(begin, begin + PART_UNITS) for begin in range(0, count, PART_UNITS)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Walked:
+    """Every unit followed through time: energy at the end and what charging at once would have
+    reached [N], the worst violations, and the energy before each step [N, T + 1] where reserves
+    ask for it (else no rows)."""
+
+    stored_kwh: FloatArray
+    fastest_kwh: FloatArray
+    energy_off_kwh: float
+    power_off_kw: float
+    energy_kwh: FloatArray
+
+
+def _walk(problem: PlanProblem, power_kw: FloatArray, stated_kwh: FloatArray) -> _Walked:
+    units, count = problem.units, len(problem.units)
+    stored, fastest = np.empty(count), np.empty(count)
+    with_reserves = problem.reserves is not None and len(problem.reserves) > 0
+    kept = np.empty((count if with_reserves else 0, problem.steps + 1))
+    energy_off = power_off = 0.0
+    for part in _parts(count):
+        power = np.ascontiguousarray(power_kw[part])
+        energy = kept[part] if with_reserves else np.empty((len(power), problem.steps + 1))
+        off = follow_energy(
+            problem.step_h, units.first[part], units.last[part], units.energy_start_kwh[part],
+            units.capacity_kwh[part], units.energy_min_kwh[part], units.charge_max_kw[part],
+            units.charge_efficiency[part], units.discharge_efficiency[part], power,
+            np.ascontiguousarray(stated_kwh[part]), energy, fastest[part],
+        )  # fmt: skip
+        stored[part] = energy[:, -1]
+        energy_off = max(energy_off, off)
+        power_off = max(power_off, _power_violation(problem, part, power))
+    return _Walked(stored, fastest, energy_off, power_off, kept)
 
 
 def _shortfall(problem: PlanProblem, fastest: FloatArray, stored: FloatArray) -> FloatArray:
@@ -111,13 +126,13 @@ def _shortfall(problem: PlanProblem, fastest: FloatArray, stored: FloatArray) ->
     return never + np.maximum(np.minimum(units.target_kwh, fastest) - stored, 0.0)
 
 
-def _power_violation(problem: PlanProblem, power_kw: FloatArray) -> float:
-    """Worst power beyond a unit's limits, or any power while it is not connected [kW]."""
+def _power_violation(problem: PlanProblem, part: slice, power_kw: FloatArray) -> float:
+    """Worst power of some units [n, T] beyond their limits, or any while not connected [kW]."""
     units = problem.units
     steps = np.arange(problem.steps)[None, :]
-    here = (units.first[:, None] <= steps) & (steps < units.last[:, None])
-    most = np.where(here, units.charge_max_kw[:, None], 0.0)
-    least = np.where(here, -units.discharge_max_kw[:, None], 0.0)
+    here = (units.first[part, None] <= steps) & (steps < units.last[part, None])
+    most = np.where(here, units.charge_max_kw[part, None], 0.0)
+    least = np.where(here, -units.discharge_max_kw[part, None], 0.0)
     off = np.maximum(power_kw - most, least - power_kw)
     if not np.isfinite(power_kw).all():
         return float("inf")
@@ -225,9 +240,10 @@ def money(
     cost = h * float(
         (problem.import_eur_kwh[row] * imported - problem.export_eur_kwh[row] * exported).sum()
     )
-    into = np.maximum(weighted, 0.0) * units.charge_efficiency[:, None]
-    out = np.maximum(-weighted, 0.0) / units.discharge_efficiency[:, None]
-    cost += h * float((units.wear_eur_kwh[:, None] * (into + out)).sum())
+    for part in _parts(len(units)):
+        into = np.maximum(weighted[part], 0.0) * units.charge_efficiency[part, None]
+        into += np.maximum(-weighted[part], 0.0) / units.discharge_efficiency[part, None]
+        cost += h * float(units.wear_eur_kwh[part] @ into.sum(axis=1))
     peak = np.maximum(imported.max(axis=1, initial=0.0), problem.peak_so_far_kw)
     cost += float((problem.demand_charge_eur_kw * peak).sum())
     if problem.market is not None:

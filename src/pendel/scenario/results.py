@@ -7,8 +7,9 @@ run left there is cleared by the next one that writes the same result.
 import csv
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -16,6 +17,7 @@ import msgspec
 import numpy as np
 
 from pendel.errors import InputError, Problem
+from pendel.units import IntArray
 
 Format: TypeAlias = Literal["csv", "parquet"]
 
@@ -36,6 +38,12 @@ class ResultFolder:
         """Write `name.csv` or `name.parquet`. Columns of equal length [n]: arrays or lists;
         `*_utc` in epoch seconds (written as ISO 8601), floats exactly, NaN as nothing."""
         write_table(self.path, name, columns, file_format)
+
+    def write_parts(
+        self, name: str, parts: Iterable[Mapping[str, Any]], file_format: Format = "csv"
+    ) -> None:
+        """Write one table from parts with the same columns, one at a time in memory."""
+        write_parts(self.path, name, parts, file_format)
 
     def write_summary(self, summary: Mapping[str, Any]) -> None:
         """Write `summary.json`; numbers that are not finite become null."""
@@ -137,34 +145,60 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"cannot write {type(value).__name__} as JSON")
 
 
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """A column of texts of which many are equal: names[index] for each row [n]."""
+
+    index: IntArray
+    names: Any
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+
 def write_table(
     folder: Path, name: str, columns: Mapping[str, Any], file_format: Format = "csv"
 ) -> Path:
     """Write one table; see ResultFolder.write_table. Returns the path of the file."""
-    arrays = {key: np.asarray(values) for key, values in columns.items()}
+    return write_parts(folder, name, [columns], file_format)
+
+
+def write_parts(
+    folder: Path, name: str, parts: Iterable[Mapping[str, Any]], file_format: Format = "csv"
+) -> Path:
+    """Write one table from parts (at least one); see ResultFolder.write_parts."""
+    path = folder / f"{name}.{file_format}"
+    arrays = (
+        {key: v if isinstance(v, Texts) else np.asarray(v) for key, v in columns.items()}
+        for columns in parts
+    )
     if file_format == "parquet":
-        path = folder / f"{name}.parquet"
         _write_parquet(path, arrays)
     else:
-        path = folder / f"{name}.csv"
         _write_csv(path, arrays)
     return path
 
 
-def _write_csv(path: Path, columns: dict[str, np.ndarray]) -> None:
-    rows = len(next(iter(columns.values())))
+def _write_csv(path: Path, parts: Iterable[dict[str, Any]]) -> None:
     texts: dict[int, str] = {}
+    header: list[str] | None = None
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(columns)
-        for begin in range(0, rows, WRITE_ROWS):
-            part = slice(begin, begin + WRITE_ROWS)
-            cells = [_cells(key, values[part], texts) for key, values in columns.items()]
-            writer.writerows(zip(*cells, strict=True))
+        for columns in parts:
+            if header is None:
+                header = list(columns)
+                writer.writerow(header)
+            for begin in range(0, len(columns[header[0]]), WRITE_ROWS):
+                part = slice(begin, begin + WRITE_ROWS)
+                cells = [_cells(key, values, part, texts) for key, values in columns.items()]
+                writer.writerows(zip(*cells, strict=True))
 
 
-def _cells(name: str, values: np.ndarray, texts: dict[int, str]) -> list[Any]:
-    """One column's cells; texts remembers how times read (many rows share few times)."""
+def _cells(name: str, column: Any, part: slice, texts: dict[int, str]) -> list[Any]:
+    """Some cells of a column; texts remembers how times read (many rows share few times)."""
+    if isinstance(column, Texts):
+        return [column.names[index] for index in column.index[part].tolist()]
+    values: np.ndarray = column[part]
     listed: list[Any] = values.tolist()
     if name.endswith("_utc") and values.dtype.kind in "iu":
         if len(texts) > 4 * WRITE_ROWS:
@@ -178,21 +212,36 @@ def _cells(name: str, values: np.ndarray, texts: dict[int, str]) -> list[Any]:
     return listed
 
 
-def _write_parquet(path: Path, columns: dict[str, np.ndarray]) -> None:
+def _write_parquet(path: Path, parts: Iterable[dict[str, Any]]) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    arrays = {}
-    for name, values in columns.items():
-        if name.endswith("_utc") and values.dtype.kind in "iu":
-            missing = values < 0
-            arrays[name] = pa.array(
-                np.where(missing, 0, values) * 1_000, pa.timestamp("ms", "UTC"), mask=missing
-            )
-        elif values.dtype.kind == "f":
-            arrays[name] = pa.array(values, mask=~np.isfinite(values))
-        elif values.dtype.kind in "TUO":
-            arrays[name] = pa.array(values.tolist(), pa.string())
-        else:
-            arrays[name] = pa.array(values)
-    pq.write_table(pa.table(arrays), path)
+    writer = None
+    try:
+        for columns in parts:
+            table = pa.table({name: _arrow(name, column) for name, column in columns.items()})
+            if writer is None:
+                writer = pq.ParquetWriter(path, table.schema)
+            writer.write_table(table)
+    finally:
+        if writer is not None:
+            writer.close()
+
+
+def _arrow(name: str, column: Any) -> Any:
+    """A column as an arrow array; times in milliseconds, missing numbers as null."""
+    import pyarrow as pa
+
+    if isinstance(column, Texts):
+        named = pa.array(list(column.names), pa.string())
+        return pa.DictionaryArray.from_arrays(pa.array(column.index.astype(np.int32)), named)
+    values: np.ndarray = column
+    if name.endswith("_utc") and values.dtype.kind in "iu":
+        missing = values < 0
+        whole = np.where(missing, 0, values) * 1_000
+        return pa.array(whole, pa.timestamp("ms", "UTC"), mask=missing)
+    if values.dtype.kind == "f":
+        return pa.array(values, mask=~np.isfinite(values))
+    if values.dtype.kind in "TUO":
+        return pa.array(values.tolist(), pa.string())
+    return pa.array(values)
