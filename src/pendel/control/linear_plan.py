@@ -21,7 +21,6 @@ from pendel.control.schedule import merge_directions, schedule_of, verify_schedu
 from pendel.units import BoolArray, FloatArray, IntArray
 
 TOGETHER_KW = 1e-7
-RANK_SLACK = 5e-7
 HARMLESS = 1e-8
 ROUNDS_MAX = 30
 FIXED_ROUNDS_MAX = 6
@@ -114,8 +113,7 @@ def _rank(engine: Engine, model: Model, problem: PlanProblem, reach: Reach) -> s
         engine.set_cost(columns, weights)
         if engine.run() != "optimal":
             break
-        best = max(engine.objective() - model.offset_eur, 0.0)
-        engine.fix_sum(columns, weights, best + RANK_SLACK * min(1.0, best + 0.01))
+        engine.keep_optimum()
     engine.restore_cost()
     return engine.run()
 

@@ -10,6 +10,8 @@ from pendel.units import FloatArray, IntArray
 MIP_GAP = 1e-7
 FEASIBILITY = 1e-9
 MIP_FEASIBILITY = 1e-7
+PRICED = 1e-6
+"""Reduced costs above this are prices; those of ranks are hours and shares of kWh."""
 
 
 class Engine:
@@ -132,9 +134,28 @@ class Engine:
         none = np.zeros(len(columns))
         self._highs.changeColsBounds(len(columns), columns.astype(np.int32), none, none)
 
-    def fix_sum(self, columns: IntArray, weights: FloatArray, most: float) -> None:
-        """Row: weighted sum of the columns <= most."""
-        self._highs.addRow(-INF, most, len(columns), columns.astype(np.int32), weights)
+    def keep_optimum(self) -> None:
+        """From now on only points that are as good as the last one, by its reduced costs.
+
+        The points of least cost of a linear programme are those where every column and row with a
+        price stays at its bound. Holding them there is exact; a row "cost <= best + slack" is not:
+        with a slack near the tolerances HiGHS cuts off points, and calls what is left optimal.
+        """
+        lp, found = self._highs.getLp(), self._highs.getSolution()
+        for dual, value, lower, upper, change in (
+            (found.col_dual, found.col_value, lp.col_lower_, lp.col_upper_, self._hold_columns),
+            (found.row_dual, found.row_value, lp.row_lower_, lp.row_upper_, self._hold_rows),
+        ):
+            priced = np.flatnonzero(np.abs(np.asarray(dual)) > PRICED)
+            at, low, high = (np.asarray(x)[priced] for x in (value, lower, upper))
+            change(priced.astype(np.int32), np.where(at - low <= high - at, low, high))
+
+    def _hold_columns(self, columns: IntArray, at: FloatArray) -> None:
+        self._highs.changeColsBounds(len(columns), columns, at, at)
+
+    def _hold_rows(self, rows: IntArray, at: FloatArray) -> None:
+        for row, bound in zip(rows.tolist(), at.tolist(), strict=True):
+            self._highs.changeRowBounds(row, bound, bound)
 
     def exclude(
         self, first: IntArray, second: IntArray, most: FloatArray, other: FloatArray
