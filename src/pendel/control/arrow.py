@@ -19,6 +19,7 @@ from pendel.control.schedule_kernels import tighten_backward
 from pendel.units import FloatArray, IntArray
 
 FORCED_KWH = 1e-8
+WIDTH_MIN = 1e-9
 DENSE_SHARE = 0.3
 ROUNDS_USUAL = 25
 FLOP_S = 0.3e-9
@@ -109,9 +110,10 @@ def arrow_of(problem: PlanProblem, reach: Reach) -> Arrow:
     node_of, parent, top = _nodes(problem)
     market = problem.market
     place, rows = _places(offset[site_begin], len(pair), sites, steps)
-    cost, lo, hi = (
-        _placed(values, place) for values in _columns(problem, reach, pair, base, len(parent), top)
-    )
+    kinds = _columns(problem, reach, pair, base, len(parent), top)
+    cost, lo, hi = (_placed(values, place) for values in kinds)
+    # A width of rounding size (the last ray of sun) is none: nothing could move inside it.
+    hi = np.where(hi - lo < WIDTH_MIN, lo, hi)
     due_energy = np.zeros(len(pair))
     due_energy[begins] = start[unit]
     position = np.zeros(0) if market is None else -market.position_kw

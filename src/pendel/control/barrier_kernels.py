@@ -3,7 +3,7 @@
 Primal v in (lo, hi) with multipliers zl, zu > 0; fixed columns (hi <= lo) have weight 0 and stay.
 With below = v - lo, above = hi - v, the affine change a and its second-order products
 
-    w    = below above / (zl above + zu below),     dv = w (A'dy - rho)
+    w    = 1 / (zl / below + zu / above + REGULAR),  dv = w (A'dy - rho)
     sl   = -a zl (1 + a / below),                   su = -a zu (1 - a / above)
     rho  = cost - A'y + (sl - aim) / below + (aim + su) / above       (affine: cost - A'y)
     dzl  = (aim - sl - zl dv) / below - zl,         dzu = (aim + su + zu dv) / above - zu
@@ -13,6 +13,10 @@ Mehrotra, SIAM J. Optim. 2 (1992). Nothing but v, zl, zu, a and dv is kept from 
 
 from pendel.kernel import fast_kernel
 from pendel.units import FloatArray
+
+REGULAR = 1e-9
+"""Added to 1 / w, so that free columns do not drown the others in rounding (Friedlander, Orban,
+Math. Program. Comput. 4 (2012)); rows are kept exactly all the same."""
 
 
 @fast_kernel
@@ -36,7 +40,8 @@ def open_columns(
         objective += cost[i] * v[i]
         below, above = v[i] - lo[i], hi[i] - v[i]
         total += below * zl[i] + above * zu[i]
-        w[i] = below * above / (zl[i] * above + zu[i] * below) if hi[i] > lo[i] else 0.0
+        theta = zl[i] * above + zu[i] * below + REGULAR * below * above
+        w[i] = below * above / theta if hi[i] > lo[i] else 0.0
     return bound, objective, total
 
 

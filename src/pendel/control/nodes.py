@@ -24,6 +24,7 @@ class Nodes:
         self.parent = np.where(parent < 0, self.count + 1, parent)
         if has_market:
             self.parent[self.count - 1] = self.count
+        self._above = np.append(self.parent, self.count + 1)  # the market row has nothing above
         self.order = bottom_up(parent)
         if has_market:
             self.order = np.append(self.order, self.count)
@@ -65,7 +66,7 @@ class Nodes:
         self.weight[: self.count] = w[:at].reshape(self.count, self.steps)
         if self.has_market:
             self.weight[self.count] = w[at : at + self.steps] + w[at + self.steps :]
-        return bool(factor_nodes(self.order, self.parent, self.weight, self.S))
+        return bool(factor_nodes(self.order, self._above, self.weight, self.S))
 
     def solve(self, rhs: FloatArray) -> FloatArray:
         """[F + 2, T] change of prices for a right-hand side [F + 1, T]."""
@@ -73,7 +74,7 @@ class Nodes:
         out[: self.count + 1] = rhs
         if not self.has_market:
             out[self.count] = 0.0
-        solve_nodes(self.order, self.parent, self.weight, self.S, out)
+        solve_nodes(self.order, self._above, self.weight, self.S, out)
         out[self.count + 1] = 0.0
         return out
 
