@@ -15,14 +15,14 @@ from typing import Any
 
 import numpy as np
 
-from pendel.control.arrow import arrow_of
 from pendel.control.blend import Flows, best_shares, deviation_eur, limits_of
 from pendel.control.bound_kernels import bound_sites
-from pendel.control.interior import solve_interior
+from pendel.control.plan_result import Unmet
 from pendel.control.problem import PlanProblem
 from pendel.control.reach import reach_of
-from pendel.control.schedule import merge_directions, schedule_of
-from pendel.control.sections import Sections
+from pendel.control.sample import sample_prices
+from pendel.control.schedule import Schedule, merge_directions, schedule_of
+from pendel.control.sections import Section, Sections
 from pendel.control.site_kernels import (
     CENTRED,
     COLD,
@@ -31,16 +31,18 @@ from pendel.control.site_kernels import (
     solve_sites,
     unpack_state,
 )
+from pendel.control.unmet import TOLERANCE_KWH, unmet_wishes
 from pendel.kernel.threads import in_threads
 from pendel.units import FloatArray
 
 COST, LO, HI, V = range(4)
 DUE, PRICE = 0, 1
-SAMPLE_SITES = 400
-SAMPLE_EACH = 8
+FLEET_PAIRS = 700_000
+FLEET_SITES = 100
 SAMPLE_GAP = 3e-3
-WARM_AIMS = 3.0
-STEP_MAX = 0.01
+STEP_FIRST, STEP_MOST = 0.05, 0.15
+SMOOTH_SLACK = 0.3
+SMOOTH_SHARE = 0.4
 PASSES_MAX = 25
 OVER_KW = 1e-6
 ROUNDS_COLD, ROUNDS_WARM = 60, 12
@@ -54,16 +56,22 @@ BALANCE_MAX = 60
 
 @dataclass(frozen=True, slots=True)
 class FleetResult:
-    """power_kw, energy_kwh [N, T], curtailed_kw [S, T] of the plan; bound_eur proven; passes over
-    all sites; node_eur_kw [F + 2, T] last prices; stopped: time ran out before the wanted gap."""
+    """power_kw, energy_kwh [N, T], net_kw, curtailed_kw [S, T] of the plan; bound_eur proven;
+    passes over all sites; node_eur_kw [F + 2, T] last prices; stopped: time ran out before the
+    wanted gap."""
 
     power_kw: FloatArray
     energy_kwh: FloatArray
+    net_kw: FloatArray
     curtailed_kw: FloatArray
     bound_eur: float
     passes: int
     node_eur_kw: FloatArray
     stopped: bool
+
+
+class TimeUpError(Exception):
+    """The time limit was reached within a pass."""
 
 
 @dataclass(slots=True)
@@ -101,13 +109,15 @@ class Fleet:
         self.top, self.wide = self.sections.nodes(NODE_MARGIN), self.sections.nodes(0.0)
         self.aim, self.kept_aim = 1.0, 1.0
 
-    def one_pass(self, price: FloatArray) -> Pass:
-        """Solve every site at the prices [F + 2, T]."""
+    def one_pass(self, price: FloatArray, remaining_s: Callable[[], float]) -> Pass:
+        """Solve every site at the prices [F + 2, T]. Raises TimeUpError."""
         top, steps = self.top, self.problem.steps
         shape = (top.count + 2, steps)
         out = Pass(np.zeros(shape), np.zeros((*shape, steps)), 0.0, [None] * len(self.sections), [])
 
         def one(index: int) -> None:
+            if remaining_s() <= 0.0:
+                raise TimeUpError
             section = self.sections.build(index)
             arrow, X, Y = section.arrow, section.X, section.Y
             kept = self.state[index]
@@ -118,20 +128,23 @@ class Fleet:
             answers = np.zeros((len(local), steps, steps))
             status = np.zeros(len(arrow.node_of), dtype=np.int64)
             warm = COLD if kept is None else WARM if self.aim < self.kept_aim else CENTRED
-            bound, cost, _ = solve_sites(
+            _, cost, _ = solve_sites(
                 0, len(status), *section.shape(node), price[local], self.aim, warm,
                 ROUNDS_COLD if warm == COLD else ROUNDS_WARM, flow, answers, status,
             )  # fmt: skip
             kept = np.empty(X.shape[1], dtype=np.float32), np.empty(Y.shape[1], dtype=np.float32)
             pack_state(X, Y, *kept)
+            powers = section.powers()
+            Y[PRICE] = kept[1]
+            bound = self._proven(section, price)
             with self.lock:
                 self.state[index] = kept
                 out.parts[index] = (
-                    local, flow, self.scale * cost + arrow.constant_eur, section.powers(), kept[1],
+                    local, flow, self.scale * cost + arrow.constant_eur, powers, kept[1],
                 )  # fmt: skip
                 out.flow[local] += flow
                 out.answers[local] += answers
-                out.bound += bound + arrow.constant_eur / self.scale
+                out.bound += bound
                 out.failed += section.sites[status == 0].tolist()
 
         in_threads(one, range(len(self.sections)))
@@ -181,19 +194,30 @@ class Fleet:
         box = float((reduced * np.where(reduced > 0.0, x[LO], x[HI])).sum())
         return box + float((top.due * price[: top.count + 1]).sum())
 
+    def _proven(self, section: Section, price: FloatArray) -> float:
+        """Proven bound [scaled] of a section's sites at its multipliers, at the true limits."""
+        self.sections.widen(section)
+        arrow, X, Y = section.arrow, section.X, section.Y
+        bound = bound_sites(
+            0, len(section.sites), self.problem.steps, arrow.site_begin, arrow.offset,
+            arrow.unit_step, section.rates, section.node_of, X[COST], X[LO], X[HI], Y[DUE],
+            Y[PRICE], price,
+        )  # fmt: skip
+        return float(bound) + arrow.constant_eur / self.scale
+
     def schedule(
         self, plans: list[FloatArray], rows: list[FloatArray], price: FloatArray
-    ) -> tuple[FloatArray, FloatArray, FloatArray, float]:
-        """Power, energy [N, T], curtailment [S, T] of the sections' plans, and the proven bound
-        [scaled] at the multipliers of rows and the prices of the nodes."""
+    ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray, float]:
+        """Power, energy [N, T], net, curtailment [S, T] of the sections' plans, and the proven
+        bound [scaled] at the multipliers of rows and the prices of the nodes."""
         problem = self.problem
         power = np.zeros((len(problem.units), problem.steps))
         energy = np.full(power.shape, np.nan)
-        curtailed = np.zeros_like(problem.pv_kw)
+        net, curtailed = np.zeros_like(problem.pv_kw), np.zeros_like(problem.pv_kw)
 
         def one(index: int) -> float:
             section = self.sections.build(index)
-            arrow, X, Y = section.arrow, section.X, section.Y
+            arrow, Y = section.arrow, section.Y
             charge, discharge, cut = section.split(plans[index])
             flat = arrow.fixed_kw.copy()
             flat[arrow.pair] = merge_directions(
@@ -203,17 +227,12 @@ class Fleet:
             made = schedule_of(section.problem, section.reach, flat, cut, np.zeros(0))
             power[section.units] = made.power_kw
             energy[section.units] = made.energy_kwh
+            net[section.sites] = made.net_kw
             curtailed[section.sites] = made.curtailed_kw
-            self.sections.widen(section)
-            bound = bound_sites(
-                0, len(section.sites), problem.steps, arrow.site_begin, arrow.offset,
-                arrow.unit_step, section.rates, section.node_of, X[COST], X[LO], X[HI], Y[DUE],
-                Y[PRICE], price,
-            )  # fmt: skip
-            return float(bound) + arrow.constant_eur / self.scale
+            return self._proven(section, price)
 
         bounds = in_threads(one, range(len(self.sections)))
-        return power, energy, curtailed, sum(bounds)
+        return power, energy, net, curtailed, sum(bounds)
 
 
 def solve_fleet(
@@ -221,24 +240,26 @@ def solve_fleet(
     gap: float,
     remaining_s: Callable[[], float],
     progress: Callable[[int, float, float], None] | None = None,
-    price_eur_kw: FloatArray | None = None,
 ) -> FleetResult | None:
-    """Plan a fleet to a proven gap; None where some site or the whole cannot keep its limits.
-
-    price_eur_kw [F + 2, T]: prices of an earlier plan in the place of those of a sample.
-    """
+    """Plan a fleet to a proven gap; None where some site or the whole cannot keep its limits."""
     fleet = Fleet(problem, gap)
     scale = fleet.scale
-    price, cost = first_prices(fleet, remaining_s, price_eur_kw)
+    price_eur, cost_eur = sample_prices(fleet.sections, fleet.top.count, SAMPLE_GAP, remaining_s)
+    price, cost = price_eur / scale, cost_eur / scale
     columns = 6 * fleet.sections.pairs + 8 * problem.sites * problem.steps
     final = AIM_SHARE * gap * max(abs(cost), 1.0 / scale) / max(columns, 1)
-    fleet.aim = max(final, final * SAMPLE_GAP / gap) if price_eur_kw is None else WARM_AIMS * final
-    best, stopped, number = -math.inf, False, 0
+    fleet.aim = max(final, final * SAMPLE_GAP / gap)
+    length, change, centre = 1.0, np.zeros_like(price), price
+    best, reach, stopped, number = -math.inf, STEP_FIRST, False, 0
     plans: list[FloatArray] = []
     rows: list[FloatArray] = []
     limits, flows, best_price = limits_of(problem, HALF_MARGIN), None, price
     for number in range(1, PASSES_MAX + 1):
-        found = fleet.one_pass(price)
+        try:
+            found = fleet.one_pass(price, remaining_s)
+        except TimeUpError:
+            stopped = True
+            break
         if found.failed:
             return None
         fresh = found.flows()
@@ -262,60 +283,55 @@ def solve_fleet(
         stopped = remaining_s() <= 0.0
         if stopped or number == PASSES_MAX:
             break
-        change = fleet.balance(found, price) - price
-        size = fleet.size(found, change) / columns
-        length = min(1.0, math.sqrt(STEP_MAX / max(size, 1e-300)))
-        price = price + length * change
-        if length == 1.0:
-            fleet.aim = max(fleet.aim / (8.0 if size < 0.1 * STEP_MAX else 3.0), final)
+        smooth = fleet.aim * columns * scale
+        if bound >= best - SMOOTH_SLACK * smooth:
+            centre, change = price, fleet.balance(found, price) - price
+            size = fleet.size(found, change) / columns
+            length = min(1.0, math.sqrt(reach / max(size, 1e-300)))
+            reach = min(2.0 * reach, STEP_MOST)
+            if smooth > SMOOTH_SHARE * (cost - best):
+                fleet.aim = max(fleet.aim / 4.0, final)
+        else:
+            # The step was too long: back to where it began, and less of it.
+            length *= 0.3
+            reach *= 0.3
+        price = centre + length * change
+    if not plans:
+        return None
     fleet.state.clear()
-    power, energy, curtailed, sites_bound = fleet.schedule(plans, rows, best_price)
+    *schedule, sites_bound = fleet.schedule(plans, rows, best_price)
     proven = scale * (sites_bound + fleet.node_bound(best_price))
-    return FleetResult(power, energy, curtailed, proven, number, scale * best_price, stopped)
+    return FleetResult(*schedule, proven, number, scale * best_price, stopped)
 
 
-def first_prices(
-    fleet: Fleet, remaining_s: Callable[[], float], known: FloatArray | None
-) -> tuple[FloatArray, float]:
-    """Prices [F + 2, T] and a rough cost of the whole, both scaled, from a sample of sites."""
-    problem, top = fleet.problem, fleet.top
-    node_of = fleet.sections.node_of
-    share = min(max(SAMPLE_SITES, SAMPLE_EACH * top.count) / max(problem.sites, 1), 1.0)
-    order = fleet.sections.order
-    begin = np.searchsorted(node_of[order], np.arange(top.count + 2))
-    chosen = []
-    for node in range(top.count + 2):
-        own = order[begin[node] : begin[node + 1]] if node <= top.count else order[begin[node] :]
-        many = min(math.ceil(share * len(own)), len(own))
-        chosen.append(own[np.linspace(0, len(own) - 1, many).astype(np.int64)])
-    sites = np.sort(np.concatenate(chosen))
-    sample, _ = fleet.sections.part(sites)
-    share = len(sites) / max(problem.sites, 1)
-    feeders = problem.feeders
-    # The sample's mean load per node is made that of all its sites: less noise in the prices.
-    base = problem.load_kw - problem.pv_kw
-    load = sample.load_kw.copy()
-    for node in np.unique(node_of[sites]):
-        mine = node_of[sites] == node
-        load[mine] += base[node_of == node].mean(axis=0) - base[sites[mine]].mean(axis=0)
-    sample = replace(
-        sample,
-        load_kw=load,
-        feeder=problem.feeder[sites],
-        feeders=replace(
-            feeders,
-            import_limit_kw=share * feeders.import_limit_kw,
-            export_limit_kw=share * feeders.export_limit_kw,
-        ),
-        portfolio_import_limit_kw=share * problem.portfolio_import_limit_kw,
-        portfolio_export_limit_kw=share * problem.portfolio_export_limit_kw,
-        market=None
-        if problem.market is None
-        else replace(problem.market, position_kw=share * problem.market.position_kw),
+def is_fleet(problem: PlanProblem) -> bool:
+    """Whether a problem is so large that its sites are solved by themselves."""
+    length = np.maximum(problem.units.last - problem.units.first, 0)
+    return problem.sites >= FLEET_SITES and int(length.sum()) >= FLEET_PAIRS
+
+
+def unmet_of_fleet(
+    problem: PlanProblem, schedule: Schedule, shortfall_kwh: FloatArray
+) -> tuple[Unmet, ...]:
+    """What is unmet, looked at only where something is."""
+    lacking = np.flatnonzero(shortfall_kwh > TOLERANCE_KWH)
+    if len(lacking) == 0:
+        return ()
+    sites = np.unique(problem.units.site[lacking])
+    part, units = Sections(problem).part(sites)
+    own = Schedule(
+        schedule.power_kw[units],
+        schedule.energy_kwh[units],
+        schedule.net_kw[sites],
+        schedule.curtailed_kw[sites],
+        schedule.reserve_kw,
     )
-    arrow = arrow_of(sample, reach_of(sample))
-    found = solve_interior(arrow, SAMPLE_GAP if known is None else 1.0, remaining_s)
-    if found is None:
-        return np.zeros_like(top.price), 0.0
-    prices = found.node_eur_kw if known is None else known
-    return prices / fleet.scale, found.objective_eur / share / fleet.scale
+    found = unmet_wishes(part, reach_of(part), own, shortfall_kwh[units])
+    return tuple(
+        replace(
+            wish,
+            unit=int(units[wish.unit]) if wish.unit >= 0 else -1,
+            site=int(sites[wish.site]) if wish.site >= 0 else -1,
+        )
+        for wish in found
+    )

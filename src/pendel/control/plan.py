@@ -12,10 +12,11 @@ from typing import TypeAlias
 import numpy as np
 
 from pendel.control.arrow import applies, arrow_of, effort_s, general_effort_s
+from pendel.control.fleet import is_fleet, solve_fleet, unmet_of_fleet
 from pendel.control.greedy import greedy_schedule
 from pendel.control.interior import solve_interior
 from pendel.control.linear_plan import ROUNDS_MAX, solve_linear
-from pendel.control.plan_result import Plan
+from pendel.control.plan_result import Plan, Unmet
 from pendel.control.problem import PlanProblem
 from pendel.control.reach import Reach, reach_of
 from pendel.control.schedule import (
@@ -70,6 +71,10 @@ def plan(problem: PlanProblem, options: PlanOptions | None = None) -> Plan:
     options = options or PlanOptions()
     if options.method not in METHODS:
         raise ValueError(f"method {options.method!r}: one of {', '.join(METHODS)}")
+    if options.method != "exact" and is_fleet(problem) and applies(problem):
+        large = _fleet(problem, options)
+        if large is not None:
+            return large
     reach = reach_of(problem)
     if problem.presence is not None and (problem.presence[reach.unit, reach.step] == 1.0).all():
         problem = replace(problem, presence=None)
@@ -83,6 +88,21 @@ def plan(problem: PlanProblem, options: PlanOptions | None = None) -> Plan:
 def _remaining(options: PlanOptions) -> Callable[[], float]:
     """Seconds left, as a function."""
     return lambda: options.time_limit_s - options.elapsed_s()
+
+
+def _fleet(problem: PlanProblem, options: PlanOptions) -> Plan | None:
+    """A plan by prices above independent sites; None where it does not end verified."""
+    found = solve_fleet(problem, options.gap, _remaining(options), options.progress)
+    if found is None:
+        return None
+    schedule = Schedule(
+        found.power_kw, found.energy_kwh, found.net_kw, found.curtailed_kw, np.zeros(0)
+    )
+    verdict = verify_schedule(problem, schedule)
+    if not verdict.violations.within(LIMIT_TOLERANCE):
+        return None
+    unmet = unmet_of_fleet(problem, schedule, verdict.shortfall_kwh)
+    return judged(problem, schedule, verdict, found.bound_eur, unmet, "decomposed")
 
 
 def _structured(problem: PlanProblem, reach: Reach, options: PlanOptions) -> Plan | None:
@@ -169,6 +189,19 @@ def finish(
     method: str,
 ) -> Plan:
     """Put the verdict on the plan: objective, shortfall, what is unmet and why."""
+    unmet = unmet_wishes(problem, reach, schedule, verdict.shortfall_kwh)
+    return judged(problem, schedule, verdict, bound_eur, unmet, method)
+
+
+def judged(
+    problem: PlanProblem,
+    schedule: Schedule,
+    verdict: Verdict,
+    bound_eur: float,
+    unmet: tuple[Unmet, ...],
+    method: str,
+) -> Plan:
+    """The plan with its verdict; a bound that contradicts the verified cost is discarded."""
     off = verdict.violations
     worst = max(off.energy_kwh, off.power_kw, off.site_kw, off.feeder_kw, off.portfolio_kw)
     objective = verdict.objective_eur
@@ -186,7 +219,7 @@ def finish(
         shortfall_kwh=verdict.shortfall_kwh,
         over_limit_kwh=verdict.over_limit_kwh if worst > LIMIT_TOLERANCE else 0.0,
         feasible=worst <= LIMIT_TOLERANCE,
-        unmet=unmet_wishes(problem, reach, schedule, verdict.shortfall_kwh),
+        unmet=unmet,
         method=method,
     )
 

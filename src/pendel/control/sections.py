@@ -95,8 +95,10 @@ class Sections:
             (total_in, units.charge_max_kw),
             (total_out, units.discharge_max_kw),
         ):
-            come = np.bincount(units.first, weights=power, minlength=steps + 1)
-            gone = np.bincount(units.last, weights=power, minlength=steps + 1)
+            first = np.clip(units.first, 0, steps)
+            last = np.maximum(np.clip(units.last, 0, steps), first)
+            come = np.bincount(first, weights=power, minlength=steps + 1)
+            gone = np.bincount(last, weights=power, minlength=steps + 1)
             total += np.cumsum(come - gone)[:steps] + problem.sites
         lo, hi, cost, most = upper_columns(problem, total_in, total_out, self.has_top)
         flows = np.zeros_like(lo)

@@ -121,3 +121,33 @@ def follow_levels(
         change[t] = step
         energy += step
     return cost + end_slope * energy
+
+
+@kernel
+def solve_storages(
+    charge: FloatArray,
+    discharge: FloatArray,
+    up: FloatArray,
+    down: FloatArray,
+    lo: FloatArray,
+    hi: FloatArray,
+    start: FloatArray,
+    end_slope: FloatArray,
+    change: FloatArray,
+    cost: FloatArray,
+) -> None:
+    """`storage_cost` of many storages: rows of charge, discharge, lo, hi, change [N, n]."""
+    scratch = np.empty((4, 2 * charge.shape[1] + 8))
+    for u in range(charge.shape[0]):
+        cost[u] = storage_cost(
+            charge[u],
+            discharge[u],
+            up[u],
+            down[u],
+            lo[u],
+            hi[u],
+            start[u],
+            end_slope[u],
+            scratch,
+            change[u],
+        )
