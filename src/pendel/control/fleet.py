@@ -128,10 +128,10 @@ class Fleet:
             answers = np.zeros((len(local), steps, steps))
             status = np.zeros(len(arrow.node_of), dtype=np.int64)
             warm = COLD if kept is None else WARM if self.aim < self.kept_aim else CENTRED
-            _, cost, _ = solve_sites(
-                0, len(status), *section.shape(node), price[local], self.aim, warm,
-                ROUNDS_COLD if warm == COLD else ROUNDS_WARM, flow, answers, status,
-            )  # fmt: skip
+            rounds = ROUNDS_COLD if warm == COLD else ROUNDS_WARM
+            args: list[Any] = [0, len(status), *section.shape(node), price[local], self.aim]
+            args += [warm, rounds, flow, answers, status]
+            _, cost, _ = solve_sites(*args)
             kept = np.empty(X.shape[1], dtype=np.float32), np.empty(Y.shape[1], dtype=np.float32)
             pack_state(X, Y, *kept)
             powers = section.powers()
@@ -299,9 +299,10 @@ def solve_fleet(
     if not plans:
         return None
     fleet.state.clear()
-    *schedule, sites_bound = fleet.schedule(plans, rows, best_price)
+    power, energy, net_kw, cut, sites_bound = fleet.schedule(plans, rows, best_price)
     proven = scale * (sites_bound + fleet.node_bound(best_price))
-    return FleetResult(*schedule, proven, number, scale * best_price, stopped)
+    prices = scale * best_price
+    return FleetResult(power, energy, net_kw, cut, proven, number, prices, stopped)
 
 
 def is_fleet(problem: PlanProblem) -> bool:

@@ -74,7 +74,7 @@ class Interior:
         self.Y[DUE] = arrow.due
         self.nodes = nodes_of(arrow, self.scale)
         node_of = np.where(arrow.node_of < 0, self.nodes.count + 1, arrow.node_of)
-        self.shape = (
+        self.shape: tuple[Any, ...] = (
             steps, arrow.site_begin, arrow.offset, arrow.unit_step,
             np.stack([arrow.gain, arrow.loss]), arrow.has_demand, node_of, arrow.end,
             self.X, self.Y, np.empty((2, arrow.pairs)), np.empty((sites, steps, steps)),
@@ -146,10 +146,10 @@ class Interior:
         after = total + dual * by_dual + primal * by_primal + primal * dual * by_both
         aim = float((max(after, 0.0) / total) ** 3 * total / open_columns)
         pulls = [np.zeros((top.count + 2, top.steps)) for _ in self.pieces]
-        in_threads(
-            lambda i: centre_sites(*self.pieces[i], *self.shape, aim, pulls[i]),
-            range(len(self.pieces)),
-        )
+        args: list[list[Any]] = [
+            [*piece, *self.shape, aim, pull] for piece, pull in zip(self.pieces, pulls, strict=True)
+        ]
+        in_threads(lambda one: centre_sites(*one), args)
         top.centre(aim)
         answer = top.change(np.sum(pulls, axis=0)[:-1])
         longest = np.array([*self._over_sites(step_sites, answer, aim), top.step(answer, aim)])

@@ -64,20 +64,7 @@ def open_sites(
         gain, loss = rates[0, u0:u1], rates[1, u0:u1]
         f = node_of[s]
         if step[1] > 0.0:
-            advance_columns(
-                X[LO, c0:c1],
-                X[HI, c0:c1],
-                X[V, c0:c1],
-                X[ZL, c0:c1],
-                X[ZU, c0:c1],
-                X[AFFINE, c0:c1],
-                X[CHANGE, c0:c1],
-                step[0],
-                step[1],
-                step[2],
-            )
-            for i in range(r1 - r0):
-                Y[PRICE, r0 + i] += step[2] * Y[ANSWER, r0 + i]
+            take_step(X, Y, c0, c1, r0, r1, step)
         transpose_block(steps, own, start, gain, loss, Y[PRICE, r0:r1], above[f], X[CHANGE, c0:c1])
         measured = open_columns(
             X[COST, c0:c1],
@@ -108,19 +95,38 @@ def open_sites(
             answer_node(H[s % places], end[s], N[s, 0], N[s, 1], spread[s], P, S[f])
         for t in range(steps):
             flow[f, t] += X[V, c0 + 3 * n + t] - X[V, c0 + 3 * n + steps + t]
-        if step[3] > 0.0:
-            X[AFFINE, c0:c1] = 0.0
-            centre_columns(
-                X[LO, c0:c1], X[HI, c0:c1], X[V, c0:c1], X[ZL, c0:c1], X[ZU, c0:c1],
-                X[AFFINE, c0:c1], step[3], X[REDUCED, c0:c1],
-            )  # fmt: skip
-        weighted(X[WEIGHT, c0:c1], X[REDUCED, c0:c1], X[CHANGE, c0:c1])
+        prepare_step(X, c0, c1, step[3])
         reduce_site(
             steps, own, start, gain, loss, has_demand[s], end[s], X[WEIGHT, c0:c1],
             X[CHANGE, c0:c1], Y[MISS, r0:r1], DL[0, a:b], DL[1, a:b], H[s % places], N[s],
             spread[s], Y[ANSWER, r0:r1], pull[f],
         )  # fmt: skip
     return bound, objective, total, worst, 1.0
+
+
+@kernel
+def take_step(
+    X: FloatArray, Y: FloatArray, c0: int, c1: int, r0: int, r1: int, step: FloatArray
+) -> None:
+    """Move one site's columns c0..c1-1 and multipliers r0..r1-1; step: aim, primal, dual."""
+    advance_columns(
+        X[LO, c0:c1], X[HI, c0:c1], X[V, c0:c1], X[ZL, c0:c1], X[ZU, c0:c1],
+        X[AFFINE, c0:c1], X[CHANGE, c0:c1], step[0], step[1], step[2],
+    )  # fmt: skip
+    for i in range(r0, r1):
+        Y[PRICE, i] += step[2] * Y[ANSWER, i]
+
+
+@kernel
+def prepare_step(X: FloatArray, c0: int, c1: int, aim: float) -> None:
+    """w rho of the coming step into CHANGE: the affine one, or one that aims at `aim` > 0."""
+    if aim > 0.0:
+        X[AFFINE, c0:c1] = 0.0
+        centre_columns(
+            X[LO, c0:c1], X[HI, c0:c1], X[V, c0:c1], X[ZL, c0:c1], X[ZU, c0:c1],
+            X[AFFINE, c0:c1], aim, X[REDUCED, c0:c1],
+        )  # fmt: skip
+    weighted(X[WEIGHT, c0:c1], X[REDUCED, c0:c1], X[CHANGE, c0:c1])
 
 
 @kernel

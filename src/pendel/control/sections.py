@@ -1,6 +1,7 @@
 """A large problem in sections of whole sites, each built when it is needed."""
 
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 
@@ -49,7 +50,7 @@ class Section:
         cut = v[2 * pairs :].reshape(len(self.sites), self.arrow.steps)
         return v[:pairs], v[pairs : 2 * pairs], cut
 
-    def shape(self, node: IntArray) -> tuple[object, ...]:
+    def shape(self, node: IntArray) -> tuple[Any, ...]:
         """Arguments of `site_kernels.solve_sites` between the range and the prices."""
         arrow, steps, sites = self.arrow, self.arrow.steps, len(self.sites)
         return (
@@ -133,18 +134,16 @@ class Sections:
         units = self.by_site[np.repeat(self.unit_begin[sites], counts) + inner]
         columns = {f.name: getattr(whole.units, f.name)[units] for f in fields(Units)}
         columns["site"] = np.repeat(np.arange(len(sites)), counts)
-        limits = whole.import_limit_kw[sites], whole.export_limit_kw[sites]
+        imports, exports = whole.import_limit_kw[sites], whole.export_limit_kw[sites]
         if margin:
-            limits = tuple(
-                limit - np.minimum(MARGIN_KW, MARGIN_SHARE * np.maximum(limit, 0.0))
-                for limit in limits
-            )
+            imports = imports - np.minimum(MARGIN_KW, MARGIN_SHARE * np.maximum(imports, 0.0))
+            exports = exports - np.minimum(MARGIN_KW, MARGIN_SHARE * np.maximum(exports, 0.0))
         free = np.full(whole.steps, HUGE_KW)
         return replace(
             whole,
             units=Units(**columns),
-            import_limit_kw=limits[0],
-            export_limit_kw=limits[1],
+            import_limit_kw=imports,
+            export_limit_kw=exports,
             load_kw=whole.load_kw[sites],
             pv_kw=whole.pv_kw[sites],
             price_row=whole.price_row[sites],

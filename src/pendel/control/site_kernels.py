@@ -79,10 +79,7 @@ def solve_site(
     a, b = offset[site_begin[s]], offset[site_begin[s + 1]]
     c0 = 3 * a + s * (4 * steps + 1)
     c1 = c0 + 3 * (b - a) + 4 * steps + 1
-    open_columns = 0
-    for i in range(c0, c1):
-        if X[HI, i] > X[LO, i]:
-            open_columns += 2
+    open_columns = 2 * int(np.sum(X[HI, c0:c1] > X[LO, c0:c1]))
     step = np.zeros(4)
     if warm == CENTRED:
         step[3] = aim

@@ -9,6 +9,7 @@ which to discharge.
 
 import numpy as np
 
+from pendel.control.unit_kernels import cut_list
 from pendel.kernel import kernel
 from pendel.units import FloatArray
 
@@ -68,25 +69,7 @@ def storage_cost(
         floor, roof = (lo[t - 1], hi[t - 1]) if t > 0 else (start, start)
         if floor > high + 1e-9 or roof < low - 1e-9:
             return np.inf
-        while begin < end and low < floor:
-            rest = low + lengths[begin] - floor
-            low += lengths[begin]
-            if rest > 0.0:
-                lengths[begin] = rest
-                low = floor
-            else:
-                begin += 1
-        while end > begin and high > roof:
-            rest = roof - (high - lengths[end - 1])
-            high -= lengths[end - 1]
-            if rest > 0.0:
-                lengths[end - 1] = rest
-                high = roof
-            else:
-                end -= 1
-        if begin == end:
-            low = min(max(low, floor), roof)
-            high = low
+        begin, end, low, high = cut_list(slopes, lengths, begin, end, low, high, floor, roof)
     return follow_levels(
         charge, discharge, up, down, lo, hi, start, end_slope, charge_to, discharge_to, change
     )
