@@ -100,8 +100,8 @@ class Pass:
 class Fleet:
     """One solve of a fleet."""
 
-    def __init__(self, problem: PlanProblem, gap: float) -> None:
-        self.problem, self.gap = problem, gap
+    def __init__(self, problem: PlanProblem) -> None:
+        self.problem = problem
         self.sections = Sections(problem)
         self.scale = self.sections.scale
         self.state: list[tuple[FloatArray, FloatArray] | None] = [None] * len(self.sections)
@@ -240,9 +240,10 @@ def solve_fleet(
     gap: float,
     remaining_s: Callable[[], float],
     progress: Callable[[int, float, float], None] | None = None,
-) -> FleetResult | None:
-    """Plan a fleet to a proven gap; None where some site or the whole cannot keep its limits."""
-    fleet = Fleet(problem, gap)
+) -> FleetResult | list[int]:
+    """Plan a fleet to a proven gap; else the sites that cannot keep their limits and targets
+    (none of them: time ran out before there was a plan)."""
+    fleet = Fleet(problem)
     scale = fleet.scale
     price_eur, cost_eur = sample_prices(fleet.sections, fleet.top.count, SAMPLE_GAP, remaining_s)
     price, cost = price_eur / scale, cost_eur / scale
@@ -261,7 +262,7 @@ def solve_fleet(
             stopped = True
             break
         if found.failed:
-            return None
+            return found.failed
         fresh = found.flows()
         if flows is None:
             flows, plans = fresh, [part[3] for part in found.parts]
@@ -297,7 +298,7 @@ def solve_fleet(
             reach *= 0.3
         price = centre + length * change
     if not plans:
-        return None
+        return []
     fleet.state.clear()
     power, energy, net_kw, cut, sites_bound = fleet.schedule(plans, rows, best_price)
     proven = scale * (sites_bound + fleet.node_bound(best_price))

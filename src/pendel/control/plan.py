@@ -12,7 +12,7 @@ from typing import TypeAlias
 import numpy as np
 
 from pendel.control.arrow import applies, arrow_of, effort_s, general_effort_s
-from pendel.control.fleet import is_fleet, solve_fleet, unmet_of_fleet
+from pendel.control.fleet import FleetResult, is_fleet, solve_fleet, unmet_of_fleet
 from pendel.control.greedy import greedy_schedule
 from pendel.control.interior import solve_interior
 from pendel.control.linear_plan import ROUNDS_MAX, solve_linear
@@ -25,6 +25,7 @@ from pendel.control.schedule import (
     schedule_of,
     verify_schedule,
 )
+from pendel.control.stragglers import hold, merged, released_bound_eur, without
 from pendel.control.unmet import unmet_wishes
 from pendel.control.verify import Verdict
 from pendel.units import LIMIT_TOLERANCE, FloatArray
@@ -36,6 +37,8 @@ FINE_UNITS = 2_000
 FINE_GAP = 1e-7
 INNER_GAP_SHARE = 0.1
 PROOF_SLACK = 1e-6
+HOLD_ROUNDS = 3
+SAFE_PAIRS = 3_000_000
 
 
 def _no_clock() -> float:
@@ -75,6 +78,8 @@ def plan(problem: PlanProblem, options: PlanOptions | None = None) -> Plan:
         large = _fleet(problem, options)
         if large is not None:
             return large
+        if int((problem.units.last - problem.units.first).sum()) > SAFE_PAIRS:
+            return safe_plan(problem, reach_of(problem), -INF, options.warm_kw)
     reach = reach_of(problem)
     if problem.presence is not None and (problem.presence[reach.unit, reach.step] == 1.0).all():
         problem = replace(problem, presence=None)
@@ -92,9 +97,22 @@ def _remaining(options: PlanOptions) -> Callable[[], float]:
 
 def _fleet(problem: PlanProblem, options: PlanOptions) -> Plan | None:
     """A plan by prices above independent sites; None where it does not end verified."""
-    found = solve_fleet(problem, options.gap, _remaining(options), options.progress)
-    if found is None:
+    remaining = _remaining(options)
+    whole, held = problem, None
+    alone = replace(options, method="exact", progress=None)
+    found = solve_fleet(problem, options.gap, remaining, options.progress)
+    for _ in range(HOLD_ROUNDS):
+        if isinstance(found, FleetResult) or not found:
+            break
+        sites = found if held is None else [*held.sites.tolist(), *found]
+        held = hold(whole, sites, lambda part: plan(part, alone))
+        problem = without(whole, held)
+        found = solve_fleet(problem, options.gap, remaining, options.progress)
+    if not isinstance(found, FleetResult):
         return None
+    if held is not None:
+        found = merged(found, held, released_bound_eur(whole, held, found))
+        problem = whole
     schedule = Schedule(
         found.power_kw, found.energy_kwh, found.net_kw, found.curtailed_kw, np.zeros(0)
     )

@@ -27,8 +27,16 @@ def sample_prices(
     sample = scaled_down(sections, sites, share)
     found = solve_interior(arrow_of(sample, reach_of(sample)), gap, remaining_s)
     if found is None:
-        return np.zeros((nodes + 2, problem.steps)), 0.0
+        return np.zeros((nodes + 2, problem.steps)), rough_cost_eur(problem)
     return found.node_eur_kw, found.objective_eur / share
+
+
+def rough_cost_eur(problem: PlanProblem) -> float:
+    """What all energy that is needed costs at mean prices [EUR]."""
+    units = problem.units
+    net = float(np.maximum(problem.load_kw - problem.pv_kw, 0.0).sum())
+    wanted = float(np.maximum(units.target_kwh - units.energy_start_kwh, 0.0).sum())
+    return float(np.abs(problem.import_eur_kwh).mean()) * (problem.step_h * net + wanted)
 
 
 def sampled_sites(sections: Sections, nodes: int) -> IntArray:
