@@ -8,10 +8,14 @@ from zoneinfo import ZoneInfo
 
 import measured
 from folder import (
+    HISTORY_COLUMNS,
+    HISTORY_DAYS,
     SESSION_COLUMNS,
     Car,
     Folder,
+    before,
     busiest,
+    history_line,
     number,
     price_lines,
     session_line,
@@ -46,23 +50,34 @@ def depot(data: Path) -> Folder:
         pv_kw = 150.0 * 0.6 * sun[measured.half_hour(wall)]
         lines.append(f"{zulu(utc)},depot,{number(load_kw)},{number(pv_kw)}")
     folder.files["series.csv"] = lines
-    folder.files["sessions.csv"] = [SESSION_COLUMNS, *van_lines(folder)]
+    lines = []
+    for van, turns in enumerate(van_turns(folder, Draw(60), 0, folder.days)):
+        car = VAN_V2G if van % 5 < 2 else VAN
+        inside = [p for p in turns if p.begin >= folder.begin and p.end <= folder.end]
+        for turn, plug_in in enumerate(inside, 1):
+            session_id = f"v{van + 1:02d}-{turn}"
+            lines.append(session_line(folder, session_id, "depot", plug_in, car, plug_in.who))
+    folder.files["sessions.csv"] = [SESSION_COLUMNS, *lines]
+    past = [p for turns in van_turns(folder, Draw(61), -HISTORY_DAYS, 0) for p in turns]
+    folder.files["history.csv"] = [
+        HISTORY_COLUMNS,
+        *(history_line(folder, "depot", p, p.who) for p in past if p.end <= folder.begin),
+    ]
     return folder
 
 
-def van_lines(folder: Folder) -> list[str]:
-    """A constructed timetable: every fourth van has a day off now and then; the first ten run an
-    early shift. One departure in ten is up to 45 min before the timetable, the rest up to 15 after.
-    """
-    draw = Draw(60)
-    lines = []
+def van_turns(folder: Folder, draw: Draw, first_day: int, end_day: int) -> list[list[PlugIn]]:
+    """A constructed timetable, the plug-ins of each van: every fourth van has a day off now and
+    then; the first ten run an early shift. One departure in ten is up to 45 min before the
+    timetable, the rest up to 15 after."""
     midnight = folder.begin.replace(hour=0)
+    turns: list[list[PlugIn]] = []
     for van in range(VANS):
         early = van < VAN_EARLY
-        car = VAN_V2G if van % 5 < 2 else VAN
         leave_h = 4.5 + 0.25 * (van % 4) if early else 5.75 + 0.25 * (van % 9)
-        day, turn = 0, 1
-        while day < folder.days:
+        turns.append([])
+        day = first_day
+        while day < end_day:
             back_h = draw.between(12.1, 13.6) if early else draw.between(14.5, 18.5)
             begin = midnight + timedelta(days=day, minutes=round(60 * back_h))
             nights = 2 if draw.unit() < 0.06 else 1
@@ -71,13 +86,8 @@ def van_lines(folder: Folder) -> list[str]:
             end = planned + timedelta(minutes=round(shift_min))
             km = draw.between(50, 120) + draw.between(0, 60)
             day += nights
-            if begin < folder.begin or end > folder.end:
-                continue
-            plug_in = PlugIn(f"van-{van + 1:02d}", begin, end, 0.30 * km, planned)
-            session_id = f"v{van + 1:02d}-{turn}"
-            lines.append(session_line(folder, session_id, "depot", plug_in, car, plug_in.who))
-            turn += 1
-    return lines
+            turns[-1].append(PlugIn(f"van-{van + 1:02d}", begin, end, 0.30 * km, planned))
+    return turns
 
 
 WORK_CARS_KWH = (40.0, 58.0, 77.0, 96.0)
@@ -104,8 +114,18 @@ def workplace(data: Path) -> Folder:
     folder.files["series.csv"] = lines
     weeks = (folder.begin - datetime(2019, 5, 6)).days // 7
     folder.files["sessions.csv"] = work_sessions(data, folder, weeks)
+    past = [p for p in before(folder, measured.acn(data, "jpl"), weeks) if said_later(p)]
+    folder.files["history.csv"] = [
+        HISTORY_COLUMNS,
+        *(history_line(folder, "campus", p, "") for p in past),
+    ]
     folder.files["co2.csv"] = co2_lines(data, folder, weeks)
     return folder
+
+
+def said_later(plug_in: PlugIn) -> bool:
+    """Whether what was stated, if anything, lies after the arrival."""
+    return plug_in.stated_end is None or plug_in.stated_end > plug_in.begin
 
 
 def work_sessions(data: Path, folder: Folder, weeks: int) -> list[str]:
@@ -113,7 +133,7 @@ def work_sessions(data: Path, folder: Folder, weeks: int) -> list[str]:
     lines = [SESSION_COLUMNS]
     sessions = sorted(within(folder, measured.acn(data, "jpl"), weeks), key=lambda p: p.begin)
     for index, plug_in in enumerate(sessions, 1):
-        if plug_in.stated_end is not None and plug_in.stated_end <= plug_in.begin:
+        if not said_later(plug_in):
             plug_in = PlugIn(plug_in.who, plug_in.begin, plug_in.end, plug_in.energy_kwh)
         fits = [kwh for kwh in WORK_CARS_KWH if plug_in.energy_kwh <= 0.6 * kwh]
         car = Car(fits[0] if fits else WORK_CARS_KWH[-1])
@@ -160,12 +180,16 @@ def carshare(data: Path) -> Folder:
     ]
     draw, errors_h = Draw(20250623), measured.late_h(data)
     weeks = (folder.begin - datetime(2018, 4, 16)).days // 7
-    lines = [SESSION_COLUMNS]
+    lines, history = [SESSION_COLUMNS], [HISTORY_COLUMNS]
+    past, before_h = before(folder, measured.dundee(data), weeks), Draw(20250526)
     for index, items in enumerate(busiest(within(folder, measured.dundee(data), weeks), 24)):
         vehicle_id, hub = f"shared-{index + 1:02d}", HUBS[index % len(HUBS)]
+        for plug_in in (p for p in past if p.who == items[0].who):
+            told = with_statement(plug_in, before_h, errors_h, 0.3)
+            history.append(history_line(folder, hub, told, vehicle_id))
         for turn, plug_in in enumerate(items, 1):
             stated = with_statement(plug_in, draw, errors_h, 0.3)
             session_id = f"s{index + 1:02d}-{turn}"
             lines.append(session_line(folder, session_id, hub, stated, SHARED_CAR, vehicle_id))
-    folder.files["sessions.csv"] = lines
+    folder.files["sessions.csv"], folder.files["history.csv"] = lines, history
     return folder

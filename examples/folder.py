@@ -15,6 +15,9 @@ SESSION_COLUMNS = (
     "discharge_efficiency,wear_eur_kwh,vehicle_id"
 )
 
+HISTORY_COLUMNS = "site_id,arrive_utc,depart_utc,stated_depart_utc,vehicle_id"
+HISTORY_DAYS = 28
+
 
 @dataclass
 class Folder:
@@ -112,6 +115,21 @@ def session_line(
     times = f"{folder.stamp(plug_in.begin)},{folder.stamp(plug_in.end)},{stated}"
     numbers = ",".join(number(value) for value in values)
     return f"{session_id},{site_id},{times},{numbers},{vehicle_id}"
+
+
+def history_line(folder: Folder, site_id: str, plug_in: PlugIn, vehicle_id: str) -> str:
+    """A row of history.csv."""
+    stated = folder.stamp(plug_in.stated_end) if plug_in.stated_end else ""
+    times = f"{folder.stamp(plug_in.begin)},{folder.stamp(plug_in.end)},{stated}"
+    return f"{site_id},{times},{vehicle_id}"
+
+
+def before(folder: Folder, plug_ins: Iterable[PlugIn], weeks: int) -> list[PlugIn]:
+    """Those of the four weeks before the horizon after moving them by whole weeks, by time."""
+    first = folder.begin - timedelta(days=HISTORY_DAYS)
+    later = (measured.moved(plug_in, weeks) for plug_in in plug_ins)
+    past = [p for p in later if p.begin >= first and p.end <= folder.begin]
+    return sorted(past, key=lambda p: (p.end, p.who))
 
 
 def within(folder: Folder, plug_ins: Iterable[PlugIn], weeks: int) -> list[PlugIn]:

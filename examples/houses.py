@@ -9,10 +9,13 @@ from zoneinfo import ZoneInfo
 
 import measured
 from folder import (
+    HISTORY_COLUMNS,
     SESSION_COLUMNS,
     Car,
     Folder,
+    before,
     busiest,
+    history_line,
     number,
     price_lines,
     session_line,
@@ -68,7 +71,7 @@ def street(data: Path) -> Folder:
         "street,,45,45",
     ]
     folder.files["series.csv"] = series
-    folder.files["sessions.csv"] = home_sessions(data, folder, 12, datetime(2020, 1, 13), 20250908)
+    home_sessions(data, folder, 12, datetime(2020, 1, 13), 20250908)
     return folder
 
 
@@ -90,19 +93,26 @@ def home_series(
 HOME_CARS_KWH = (58.0, 52.0, 77.0, 40.0, 62.0, 58.0, 75.0, 52.0, 96.0, 45.0, 79.0, 57.5)
 
 
-def home_sessions(data: Path, folder: Folder, count: int, week: datetime, seed: int) -> list[str]:
-    """Measured plug-ins at home of the `count` busiest users, one car each, with statements."""
-    draw, errors_h = Draw(seed), measured.late_h(data)
+def home_sessions(data: Path, folder: Folder, count: int, week: datetime, seed: int) -> None:
+    """Measured plug-ins at home of the `count` busiest users, one car each, with statements; and
+    what they did before."""
+    draw, before_h, errors_h = Draw(seed), Draw(seed + 1), measured.late_h(data)
     weeks = round((folder.begin - week).days / 7)
     plug_ins = within(folder, measured.norway(data), weeks)
-    lines = [SESSION_COLUMNS]
+    past = before(folder, measured.norway(data), weeks)
+    lines, history = [SESSION_COLUMNS], [HISTORY_COLUMNS]
     for index, items in enumerate(busiest([p for p in plug_ins if p.energy_kwh > 0.0], count)):
         car = Car(HOME_CARS_KWH[index % len(HOME_CARS_KWH)])
         for turn, plug_in in enumerate(items, 1):
             stated = with_statement(plug_in, draw, errors_h, 0.1)
             ids = (f"h{index + 1:02d}-{turn}", f"home-{index + 1:02d}")
             lines.append(session_line(folder, *ids, stated, car, f"car-{index + 1:02d}"))
-    return lines
+        for plug_in in (p for p in past if p.who == items[0].who):
+            told = with_statement(plug_in, before_h, errors_h, 0.1)
+            history.append(
+                history_line(folder, f"home-{index + 1:02d}", told, f"car-{index + 1:02d}")
+            )
+    folder.files["sessions.csv"], folder.files["history.csv"] = lines, history
 
 
 def home(data: Path) -> Folder:
@@ -124,6 +134,14 @@ def home(data: Path) -> Folder:
         stated = with_statement(plug_in, draw, errors_h, 0.0)
         lines.append(session_line(folder, f"car-{turn}", "home", stated, Car(58.0), "car"))
     folder.files["sessions.csv"] = lines
+    before_h = Draw(20250227)
+    folder.files["history.csv"] = [
+        HISTORY_COLUMNS,
+        *(
+            history_line(folder, "home", with_statement(p, before_h, errors_h, 0.0), "car")
+            for p in before(folder, plug_ins, weeks)
+        ),
+    ]
     return folder
 
 
@@ -160,29 +178,37 @@ def island(data: Path) -> Folder:
         STORAGE_COLUMNS,
         "island-battery,solar-park,120,60,60,60,0.95,0.95,0.01,60",
     ]
-    folder.files["sessions.csv"] = island_sessions(data, folder)
+    island_sessions(data, folder)
     return folder
 
 
-def island_sessions(data: Path, folder: Folder) -> list[str]:
+def island_sessions(data: Path, folder: Folder) -> None:
     """Ten cars that park at home (evenings, Norway) and ten that park in town (days, ACN)."""
-    draw, errors_h = Draw(20250714), measured.late_h(data)
-    at_home = within(
-        folder, measured.norway(data), (folder.begin - datetime(2020, 1, 13)).days // 7
-    )
-    in_town = within(
-        folder, measured.acn(data, "jpl"), (folder.begin - datetime(2019, 7, 15)).days // 7
-    )
-    lines = [SESSION_COLUMNS]
+    draw, before_h, errors_h = Draw(20250714), Draw(20250616), measured.late_h(data)
+    home_weeks = (folder.begin - datetime(2020, 1, 13)).days // 7
+    town_weeks = (folder.begin - datetime(2019, 7, 15)).days // 7
+    at_home = within(folder, measured.norway(data), home_weeks)
+    in_town = within(folder, measured.acn(data, "jpl"), town_weeks)
+    home_past = before(folder, measured.norway(data), home_weeks)
+    town_past = before(folder, measured.acn(data, "jpl"), town_weeks)
+    lines, history = [SESSION_COLUMNS], [HISTORY_COLUMNS]
     for index, items in enumerate(busiest([p for p in at_home if p.energy_kwh > 0.0], 10)):
         for turn, plug_in in enumerate(items, 1):
             stated = with_statement(plug_in, draw, errors_h, 0.1)
             ids = (f"h{index + 1:02d}-{turn}", f"home-{index + 1:02d}")
             car = ISLAND_CARS[index % 2]
             lines.append(session_line(folder, *ids, stated, car, f"car-{index + 1:02d}"))
+        for plug_in in (p for p in home_past if p.who == items[0].who):
+            told = with_statement(plug_in, before_h, errors_h, 0.1)
+            history.append(
+                history_line(folder, f"home-{index + 1:02d}", told, f"car-{index + 1:02d}")
+            )
     for index, items in enumerate(busiest([p for p in in_town if p.energy_kwh > 0.0], 10)):
         for turn, plug_in in enumerate(measured.joined(items), 1):
             ids = (f"t{index + 1:02d}-{turn}", "town")
             car = ISLAND_CARS[index % 2]
             lines.append(session_line(folder, *ids, plug_in, car, f"car-{index + 11:02d}"))
-    return lines
+        mine = measured.joined([p for p in town_past if p.who == items[0].who])
+        name = f"car-{index + 11:02d}"
+        history += [history_line(folder, "town", plug_in, name) for plug_in in mine]
+    folder.files["sessions.csv"], folder.files["history.csv"] = lines, history

@@ -238,6 +238,15 @@ class StationMessage(Record, frozen=True, tag="station_message"):
     status: str = ""
 
 
+class StationSecurity(Record, frozen=True, tag="station_security"):
+    """A station came by a higher security profile (2 or 3) than before; from now on no lower one
+    is taken. certificate: serial number (hex) of what it showed, "" = none."""
+
+    station_id: str
+    security_profile: int
+    certificate: str = ""
+
+
 AnyRecord = (
     Signal
     | Limit
@@ -252,4 +261,5 @@ AnyRecord = (
     | Tick
     | Deviation
     | StationMessage
+    | StationSecurity
 )

@@ -1,6 +1,7 @@
 """The OCPP door over real sockets: who is let in, what a frame may be, who replaces whom."""
 
 import asyncio
+import importlib.util
 import random
 import sys
 import time
@@ -15,8 +16,23 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "runtime"))
 
 from ocpp_network_bench import HASH, PASSWORD, basic, config, event, network_of, station_at
 
+from pendel.adapters.memory_log import MemoryEventLog
 from pendel.adapters.passwords import PasswordChecker, Verdict, hash_password, matches
+from pendel.records import StationMessage
 from pendel.runtime.network import ChargingNetwork
+from pendel.runtime.process import loop_factory
+
+
+@pytest.fixture(params=["python", "uvloop"], autouse=True)
+def loop_kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Everything at the door holds on the loop of Python and on uvloop, where that is there."""
+    kind = str(request.param)
+    if kind == "uvloop" and importlib.util.find_spec("uvloop") is None:
+        kind = "python"
+    monkeypatch.setattr(
+        "pendel.runtime.network.loop_factory", lambda fast: loop_factory(kind == "uvloop")
+    )
+    return kind
 
 
 async def status_of(port: int, path: str, headers: dict[str, str], protocols: Any) -> int:
@@ -29,6 +45,7 @@ async def status_of(port: int, path: str, headers: dict[str, str], protocols: An
         return refused.response.status_code
 
 
+@pytest.mark.proves("TC_A_01_CSMS", "TC_A_02_CSMS", "TC_A_03_CSMS")
 def test_who_is_let_in_before_the_upgrade() -> None:
     good, protocols = basic("CP1"), ["ocpp2.1"]
     cases = [
@@ -51,6 +68,29 @@ def test_who_is_let_in_before_the_upgrade() -> None:
         for path, headers, offered, expected in cases:
             found = await status_of(port, path, headers, offered)
             assert found == expected, (path, headers, offered, found)
+
+    with network_of() as network:
+        asyncio.run(run(network.port))
+
+
+def test_what_is_no_upgrade_is_told_so() -> None:
+    authorization = basic("CP1")["Authorization"]
+    head = f"Host: x\r\nAuthorization: {authorization}\r\nSec-WebSocket-Protocol: ocpp2.1\r\n\r\n"
+    cases = [
+        (f"GET /ocpp/CP1 HTTP/1.1\r\n{head}", b"HTTP/1.1 426 "),
+        (f"POST /ocpp/CP1 HTTP/1.1\r\n{head}", b"HTTP/1.1 405 "),
+        (f"GET /ocpp/CP2 HTTP/1.1\r\n{head}", b"HTTP/1.1 401 "),
+        ("GET / HTTP/1.1\r\n\r\n", b"HTTP/1.1 404 "),
+        ("nothing of the kind\r\n\r\n", b""),
+    ]
+
+    async def run(port: int) -> None:
+        for text, expected in cases:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(text.encode())
+            found = await asyncio.wait_for(reader.read(), 5.0)  # to the end: it closes
+            assert found.startswith(expected) and bool(found) is bool(expected), (text, found)
+            writer.close()
 
     with network_of() as network:
         asyncio.run(run(network.port))
@@ -208,6 +248,7 @@ def test_interleavings_of_two_sockets(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.proof
+@pytest.mark.timeout(1_200)
 def test_1000_interleavings_of_two_sockets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pendel.adapters.passwords.FREE_FAILURES", 10**6)
     interleave(1_000, seed=2)
@@ -277,3 +318,30 @@ def test_a_flood_of_one_station_does_not_starve_another() -> None:
 
     with network_of() as network:
         asyncio.run(run(network.port))
+
+
+def test_a_lenient_station_is_understood_and_each_deviation_is_kept() -> None:
+    stations = [
+        {"station_id": name, "site_id": "home", "password_hash": HASH, "lenient": name == "CP1"}
+        for name in ("CP1", "CP2")
+    ]
+    store = MemoryEventLog()
+    broken = event(0, "Started", wh=5.0) | {"vendorField": 1, "seqNo": "0"}
+
+    async def run(port: int) -> None:
+        async with station_at(port, "CP1") as lenient, station_at(port, "CP2") as strict:
+            await lenient.boot()
+            await strict.boot()
+            assert (await lenient.call("TransactionEvent", broken))[0] == 3
+            assert (await strict.call("TransactionEvent", broken))[0] == 4
+
+    with network_of(config(station=stations), store) as network:
+        asyncio.run(run(network.port))
+        assert network.presence["CP1"].deviations == 1
+        assert "vendorField is not known" in network.presence["CP1"].last_deviation
+        transactions = network.csms.network.station("CP1").transactions
+        assert transactions["T"].events == 1
+        assert not network.csms.network.station("CP2").transactions
+    kept = [r for _, r in store.replay() if isinstance(r, StationMessage) and r.refused]
+    assert {r.station_id for r in kept} == {"CP1", "CP2"}, "the text as it came is kept of both"
+    assert all('"vendorField"' in r.payload for r in kept)

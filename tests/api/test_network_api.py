@@ -75,6 +75,7 @@ def profiles(station: RawStation) -> list[dict[str, Any]]:
     return [p["chargingProfile"] for a, p in station.asked if a == "SetChargingProfile"]
 
 
+@pytest.mark.proves("K01.FR.03", "K18.FR.08", "K19.FR.08", "Q03.FR.01", "Q03.FR.02")
 def test_accepted_needs_bring_both_profiles_and_a_hand_moves_watts_within_a_second() -> None:
     async def work(server: ServerBench, station: RawStation) -> None:
         await plug_in(station, needs())

@@ -48,6 +48,23 @@ def test_good_config(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert not (tmp_path / "var").exists()
 
 
+def test_tariffs_and_prices(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def checks(text: str) -> dict[str, tuple[str, str]]:
+        (tmp_path / "server.toml").write_text(text)
+        main(["doctor", str(tmp_path / "server.toml"), "--json"])
+        found = json.loads(capsys.readouterr().out)["checks"]
+        return {c["name"]: (c["level"], c["detail"]) for c in found}
+
+    follows = CONFIG.replace("tariff.toml", "de-dynamic")
+    assert "tariffs" not in checks(follows)
+    assert checks(follows)["prices"][0] == "warning"
+    (tmp_path / "tariff.toml").write_text("name = 5")
+    assert checks(CONFIG)["tariffs"][0] == "failed"
+    feed = follows + '[prices]\nsource = "awattar"\n'
+    assert "prices" not in checks(feed)
+    assert checks(feed.replace("awattar", "spot.csv"))["prices"][0] == "failed"
+
+
 def test_bad_config(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = CONFIG.replace("17.0", "-17.0").replace("Berlin", "Nowhere")
     (tmp_path / "server.toml").write_text(text)

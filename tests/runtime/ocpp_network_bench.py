@@ -104,10 +104,10 @@ class RawStation:
 
 @contextlib.asynccontextmanager
 async def station_at(
-    port: int, station_id: str = "CP1", version: str = "2.1", **options: Any
+    port: int, station_id: str = "CP1", version: str = "2.1", scheme: str = "ws", **options: Any
 ) -> AsyncIterator[RawStation]:
     options.setdefault("additional_headers", basic(station_id))
-    url = f"ws://127.0.0.1:{port}/ocpp/{station_id}"
+    url = f"{scheme}://127.0.0.1:{port}/ocpp/{station_id}"
     async with connect(url, subprotocols=[f"ocpp{version}"], compression=None, **options) as socket:
         station = RawStation(socket)
         try:

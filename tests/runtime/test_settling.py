@@ -1,7 +1,7 @@
 """From a log to statements: exact, repeatable, corrected by new runs."""
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
 from importlib.resources import files
 from pathlib import Path
@@ -13,9 +13,10 @@ from pendel.adapters.event_log import SqliteEventLog
 from pendel.cli.main import main
 from pendel.config import parse_toml
 from pendel.records import Mode
+from pendel.runtime.collecting import Collected, Stay, collect
 from pendel.runtime.settle_run import RunOrder, SiteContract, settle_run
-from pendel.runtime.settling import Collected, Stay, collect, usage_of_driver
-from pendel.settle.ledger import PENDING, VOID, Ledger, read_ledger
+from pendel.runtime.settling import usage_of_driver
+from pendel.settle.ledger import PENDING, POSTED, VOID, Ledger, read_ledger
 from pendel.settle.rulesets import NEWEST
 from pendel.sim.engine import simulate
 from pendel.sim.settled import costs_of_runs, series_of_run
@@ -178,3 +179,18 @@ def test_explain_leads_from_a_line_to_its_deliveries(
     assert main(["explain", line["id"], *where]) == 0
     assert f"LINE {line['id']}: energy" in capsys.readouterr().out
     assert main(["explain", "line-0000", *where]) == 2
+
+
+def test_a_posted_month_that_is_settled_in_parts_is_reversed_not_doubled() -> None:
+    collected, ledger = lived(), Ledger()
+    settle_run(collected, order_for(collected), ledger)
+    whole = ledger.balances((PENDING,))["home", "EUR"]
+    for run in list(ledger.standing("home")):
+        ledger.post(run.run, "2026-05-01T00:00:00Z")
+    for _ in range(2):
+        settle_run(collected, order_for(collected, splits=[date(2026, 3, 2)]), ledger)
+        assert {run.period for run in ledger.standing("home")} == {"2026-03", "2026-03/2"}
+        assert ledger.balances((PENDING, POSTED))["home", "EUR"] == whole
+    settle_run(collected, order_for(collected), ledger)
+    assert ledger.balances((PENDING, POSTED))["home", "EUR"] == whole
+    assert read_ledger(ledger.lines()).head == ledger.head

@@ -194,6 +194,33 @@ LINES: dict[str, tuple[str, int, str | None, list[Place]]] = {
         f"{utc(0)},{utc(60)},FCR,up,1,-15,",
         [("reserves.csv", 2, "hold_min")],
     ),
+    "history not over": (
+        "history.csv",
+        2,
+        f"a,{utc(-60)},{utc(15)},,",
+        [("history.csv", 2, "depart_utc")],
+    ),
+    "history backwards": (
+        "history.csv",
+        3,
+        f"a,{utc(-60)},{utc(-90)},,",
+        [("history.csv", 3, "depart_utc")],
+    ),
+    "history elsewhere": (
+        "history.csv",
+        4,
+        f"nowhere,{utc(-90)},{utc(-60)},,",
+        [("history.csv", 4, "site_id")],
+    ),
+    "history without time": (
+        "history.csv",
+        2,
+        "a,,,,",
+        [
+            ("history.csv", 2, "arrive_utc"),
+            ("history.csv", 2, "depart_utc"),
+        ],
+    ),
     "negative intensity": ("co2.csv", 2, f"{utc(0)},-1", [("co2.csv", 2, "intensity_g_kwh")]),
 }
 # Rows outside the horizon are not needed.

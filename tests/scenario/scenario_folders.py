@@ -66,6 +66,11 @@ def small_folder() -> dict[str, str]:
             f"{utc(0)},{utc(120)},FCR,symmetric,12.5,15,5\n"
             f"{utc(120)},{utc(240)},aFRR,up,20,60,\n"
         ),
+        "history.csv": (
+            "site_id,arrive_utc,depart_utc,stated_depart_utc,vehicle_id\n"
+            f"b,{utc(-600)},{utc(-60)},,v1\n"
+            f"a,{utc(-3000)},{utc(-2400)},{utc(-2390)},\n"
+        ),
         "co2.csv": "time_utc,intensity_g_kwh\n"
         + "".join(f"{utc(30 * h)},{200 + h}\n" for h in range(8)),
     }

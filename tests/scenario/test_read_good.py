@@ -44,6 +44,12 @@ def test_every_table(tmp_path: Path) -> None:
     assert reserves.hold_h.tolist() == [0.25, 1.0]
     assert reserves.max_kw.tolist() == [5.0, np.inf]
     assert scenario.storages.energy_end_min_kwh.tolist() == [5.0]
+    history = scenario.history  # oldest departure first
+    assert history is not None
+    assert history.site.tolist() == [0, 1]
+    assert history.depart_s.tolist() == [S - 144_000, S - 3_600]
+    assert history.stated_depart_s.tolist() == [S - 143_400, UNKNOWN_S]
+    assert history.vehicle_id.tolist() == ["", "v1"]
 
 
 def test_sessions_are_cut_rounded_and_counted(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from scenario_folders import same, small_folder, write_folder
 from pendel.scenario.columns import (
     UNKNOWN_S,
     Feeders,
+    History,
     Horizon,
     Market,
     Prices,
@@ -63,6 +64,21 @@ def some_sessions(rng: np.random.Generator, ids: list[str], sites: int, at: Hori
         terminal_eur_kwh=rng.uniform(0, 1, count),
         vehicle_id=texts([f"v{i}" if i % 2 else "" for i in range(count)]),
         battery_model=texts([str(rng.choice(["", "lfp"])) for _ in range(count)]),
+    )
+
+
+def some_history(
+    rng: np.random.Generator, count: int, sites: int, horizon: Horizon
+) -> History | None:
+    if not count:
+        return None
+    depart_s = horizon.start_s - np.sort(rng.integers(0, 10**6, count))[::-1]
+    return History(
+        site=rng.integers(0, sites, count),
+        vehicle_id=texts([f"v{i}" if i % 2 else "" for i in range(count)]),
+        arrive_s=depart_s - rng.integers(0, 10**5, count),
+        depart_s=depart_s,
+        stated_depart_s=np.where(rng.random(count) < 0.5, UNKNOWN_S, depart_s + 60),
     )
 
 
@@ -140,6 +156,7 @@ def scenarios(draw: st.DrawFn) -> Scenario:
         reserves=some_reserves(rng, draw(st.integers(0, 3)), steps),
         portfolio_import_limit_kw=draw(st.sampled_from([float("inf"), 0.0, 12.5])),
         portfolio_export_limit_kw=draw(st.sampled_from([float("inf"), 0.1])),
+        history=some_history(rng, draw(st.integers(0, 3)), sites, horizon),
         co2_g_kwh=draw(st.sampled_from([None, rng.uniform(0, 900, steps)])),
     )
 

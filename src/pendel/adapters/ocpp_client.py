@@ -33,7 +33,8 @@ REBOOT_S = 2.0
 @dataclass(slots=True)
 class StationClient:
     """A virtual station and its line. url: without the station's id; now_s: the station's time
-    [epoch s]; note: told in words what becomes of the line."""
+    [epoch s]; note: told in words what becomes of the line; renewed: TLS with a new certificate
+    chain and key (PEM), None = a new certificate is kept and not used."""
 
     station: VirtualStation
     url: str
@@ -42,11 +43,14 @@ class StationClient:
     rng: random.Random
     tls: ssl.SSLContext | None = None
     note: Callable[[str], None] = lambda words: None
+    renewed: Callable[[str, str], ssl.SSLContext] | None = None
     is_connected: bool = False
     connections: int = 0
     cut_until_s: float = 0.0
     _kick: asyncio.Event = field(default_factory=asyncio.Event)
     _socket: ClientConnection | None = None
+    _proven: ssl.SSLContext | None = None
+    """The TLS of before, while a new certificate has not proved itself."""
 
     @property
     def address(self) -> str:
@@ -82,8 +86,10 @@ class StationClient:
                 await self._connect_once()
             except InvalidStatus as error:
                 self.note(f"refused: HTTP {error.response.status_code}")
+                self._fall_back()
             except (OSError, InvalidHandshake, InvalidURI, TimeoutError, EOFError) as error:
                 self.note(f"no connection: {str(error) or type(error).__name__}")
+                self._fall_back()
             if self.station.accepted:
                 pause_s = BACKOFF_FIRST_S
             if self.station.reset_for is not None:
@@ -92,6 +98,24 @@ class StationClient:
                 continue
             await asyncio.sleep(pause_s * (0.5 + self.rng.random()))
             pause_s = min(2.0 * pause_s, BACKOFF_MOST_S)
+
+    def _fall_back(self) -> None:
+        """A new certificate that does not let us in is given up for the old one (A02.FR.28)."""
+        if self._proven is not None:
+            self.tls, self._proven = self._proven, None
+            self.note("the new certificate was not taken; back to the old one")
+
+    async def _renew(self, socket: ClientConnection) -> None:
+        """Switch to a certificate that was just signed, by a new connection (A02.FR.08)."""
+        fresh = self.station.dialect.take_credentials()
+        if fresh is None:
+            return
+        if self.tls is None or self.renewed is None:
+            self.note("a new certificate is installed; this line uses none")
+            return
+        self._proven, self.tls = self.tls, self.renewed(*fresh)
+        self.note("a new certificate is installed")
+        await socket.close(1000, "new certificate")
 
     def _boot_reason(self) -> str:
         why = self.station.reset_for
@@ -124,6 +148,7 @@ class StationClient:
     async def _converse(self, socket: ClientConnection) -> None:
         self._socket, self.is_connected = socket, True
         self.connections += 1
+        self._proven = None
         self.note("connected")
         self.station.connected(self.now_s())
         self._kick.set()
@@ -147,6 +172,7 @@ class StationClient:
             self._kick.clear()
             for frame in self.station.outgoing():
                 await socket.send(frame, text=True)
+            await self._renew(socket)
             if self.station.reset_for is not None:
                 await socket.close(1000, "reset")
                 return

@@ -24,6 +24,9 @@ def _completed(item: dict[str, Any], network: ChargingNetwork) -> dict[str, Any]
     item["connected"] = network.online(station_id)
     if presence is not None:
         item["last_seen_utc"] = utc_or_none(presence.last_seen_utc)
+        item["deviations"] = presence.deviations
+        item["last_deviation"] = presence.last_deviation or None
+    item.update(_security(station_id, network))
     if station is None:
         return item
     line = "" if presence is None else presence.ocpp_version
@@ -37,6 +40,22 @@ def _completed(item: dict[str, Any], network: ChargingNetwork) -> dict[str, Any]
             _complete_evse(entry, evse)
     item["evses"] = [known[evse_id] for evse_id in sorted(known)]
     return item
+
+
+def _security(station_id: str, network: ChargingNetwork) -> dict[str, Any]:
+    """By which profile the station is there, when its certificate ends, who was turned away."""
+    door, rejected = network.door, network.watch.rejections.get(station_id)
+    link = None if door is None else door.links.get(station_id)
+    shown = None if link is None else link.certificate
+    configured = network.policy.stations.get(station_id)
+    return {
+        "security_profile": None if link is None else link.security_profile,
+        "least_security_profile": network.watch.least_profile(station_id),
+        "certificate_not_after_utc": utc_or_none(None if shown is None else shown.not_after_utc),
+        "lenient": configured is not None and configured.lenient,
+        "rejections": 0 if rejected is None else rejected.count,
+        "last_rejection": None if rejected is None else rejected.reason,
+    }
 
 
 def _unseen(evse_id: int) -> dict[str, Any]:

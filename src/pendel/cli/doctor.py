@@ -18,8 +18,9 @@ import msgspec
 
 from pendel import __version__
 from pendel.cli.outcome import DONE, UNMET, Outcome
-from pendel.config.server import ServerConfig, load_server_config
+from pendel.config.server import OcppConfig, ServerConfig, load_server_config
 from pendel.config.zones import zone_exists
+from pendel.errors import InputError
 
 PYTHON_MIN = (3, 11)
 FREE_BYTES_MIN = 200 << 20
@@ -144,17 +145,62 @@ def check_config(config: ServerConfig, path: Path) -> list[Check]:
     checks = [Check("config", OK, counts), check_store(config.store, path.parent)]
     for name, door in (("http", config.http), ("ocpp", config.ocpp)):
         checks.append(check_port(name, door.host, door.port))
-    tariffs = {site.tariff for site in config.site if site.tariff is not None}
-    missing = sorted(name for name in tariffs if not (path.parent / name).is_file())
-    if missing:
-        checks.append(Check("tariffs", WARNING, f"no such file: {', '.join(missing)}"))
+    checks += check_tariffs(config, path.parent)
+    if config.ocpp.tls is not None:
+        checks.append(check_tls(config.ocpp, path.parent))
     bare = [station.station_id for station in config.station if station.password_hash is None]
     if bare and config.ocpp.lab:
         checks.append(Check("passwords", WARNING, f"lab: {len(bare)} stations without password"))
     elif bare:
-        text = f"without password, cannot connect: {', '.join(bare[:10])}"
+        how = "only with a certificate" if config.ocpp.tls is not None else "cannot connect"
+        text = f"without password, {how}: {', '.join(bare[:10])}"
         checks.append(Check("passwords", WARNING, text))
     return checks
+
+
+def check_tariffs(config: ServerConfig, folder: Path) -> list[Check]:
+    """Tariffs can be read, and prices they follow have a source; nothing is fetched."""
+    from pendel.adapters.spot_feed import SOURCES
+    from pendel.adapters.spot_prices import check_file
+    from pendel.adapters.tariff_files import open_tariff, shipped_tariffs
+    from pendel.tariff.planning import needs_spot
+
+    checks: list[Check] = []
+    given = [*(site.tariff for site in config.site), *(c.tariff for c in config.contract)]
+    named = {name for name in given if name is not None}
+    absent = sorted(n for n in named if n not in shipped_tariffs() and not (folder / n).is_file())
+    if absent:
+        text = f"no such file: {', '.join(absent)} (their sites only charge)"
+        checks.append(Check("tariffs", WARNING, text))
+    follows = False
+    for name in sorted(named - set(absent)):
+        tariff, problems = open_tariff(name, folder)
+        checks += [Check("tariffs", FAILED, str(problem)) for problem in problems[:10]]
+        follows = follows or (tariff is not None and needs_spot(tariff))
+    if follows and config.prices is None:
+        text = "a tariff follows the market and there is no [prices]: its sites only charge"
+        checks.append(Check("prices", WARNING, text))
+    if config.prices is not None and config.prices.source not in SOURCES:
+        problems = check_file(folder / config.prices.source)
+        checks += [Check("prices", FAILED, problem.problem) for problem in problems]
+    return checks
+
+
+def check_tls(ocpp: OcppConfig, folder: Path) -> Check:
+    """The TLS files can be read, and the server's certificate does not end soon."""
+    from datetime import UTC, datetime, timedelta
+
+    from pendel.runtime.network_security import security_of
+
+    try:
+        found = security_of(ocpp, folder, lambda: datetime.now(UTC))
+    except InputError as error:
+        return Check("tls", FAILED, "; ".join(str(each) for each in error.problems))
+    end = None if found.tls is None else found.tls.not_after_utc
+    if end is None:
+        return Check("tls", WARNING, "not configured")
+    soon = end - datetime.now(UTC) < timedelta(days=30)
+    return Check("tls", WARNING if soon else OK, f"the server's certificate ends {end:%Y-%m-%d}")
 
 
 def check_store(url: str, folder: Path) -> Check:

@@ -9,6 +9,7 @@ import random
 import ssl
 import sys
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from pendel.cli.station_life import Visit
     from pendel.comms.ocpp.station.equipment import StationSettings
 
+BATTERIES = ("constant", "taper", "lfp", "nmc")
 VERSIONS = ("1.6", "2.0.1", "2.1")
 COUNT_MAX = 10_000
 SPEED_MAX = 3_600.0
@@ -29,7 +31,8 @@ CALL_TIMEOUT_S = 30.0
 RESERVE_SOC = 0.2
 COMMANDS = (
     "plug, unplug, fault [WORDS], clear, offline SECONDS, reboot, rfid TAG, drift SECONDS, "
-    "alarm FAULT, clearalarm FAULT; with several stations: ID: COMMAND"
+    "alarm FAULT, clearalarm FAULT, frequency HZ, voltage PERCENT, grid up, grid down; "
+    "with several stations: ID: COMMAND"
 )
 
 
@@ -45,9 +48,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--password-stdin", action="store_true", help="read the password as stdin's first line"
     )
     add("--ca", type=Path, metavar="FILE", help="certificate authority for wss:// (PEM)")
-    add("--cert", type=Path, metavar="FILE", help="client certificate and key (PEM)")
+    add("--cert", type=Path, metavar="FILE", help="client certificate (PEM), security profile 3")
+    add("--key", type=Path, metavar="FILE", help="its key (default: in --cert, or beside it .key)")
     add("--count", type=int, default=1, metavar="N", help="number of stations")
     add("--capacity-kwh", type=float, default=60.0, metavar="KWH", help="battery (default 60)")
+    add("--battery", choices=BATTERIES, default="lfp", help="how power falls near full (lfp)")
     add("--soc", type=float, default=0.4, help="state of charge at arrival, 0..1 (default 0.4)")
     add("--target-soc", type=float, default=0.8, help="wanted at departure (default 0.8)")
     add("--min-soc", type=float, default=RESERVE_SOC, help="never discharged below (default 0.2)")
@@ -58,6 +63,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--depart", default="+8h", metavar="TIME", help="ISO time or +8h (default +8h)")
     add("--no-car", action="store_true", help="begin with free stations")
     add("--meter-s", type=float, default=60.0, metavar="S", help="meter interval (default 60)")
+    add("--aligned-s", type=float, default=900.0, metavar="S", help="clock-aligned values (900)")
     add("--speed", type=float, default=1.0, metavar="N", help="simulated seconds per second")
     add("--hours", type=float, metavar="H", help="end after H simulated hours")
     add("--scenario", type=Path, metavar="FOLDER", help="follow the sessions of a scenario")
@@ -112,9 +118,14 @@ def _client(
 
     rng = random.Random(f"{args.seed}/{name}/{begin_s}")
     station = VirtualStation(_settings(args, name, number), Version(args.version), rng, begin_s)
-    return StationClient(
+    client = StationClient(
         station, args.url, password, life.now_s, rng, tls, lambda words: life.say(name, words)
     )
+    if tls is not None:
+        from pendel.adapters.tls import client_context_of
+
+        client.renewed = partial(client_context_of, args.ca)
+    return client
 
 
 def _settings(args: argparse.Namespace, name: str, number: int) -> "StationSettings":
@@ -127,6 +138,7 @@ def _settings(args: argparse.Namespace, name: str, number: int) -> "StationSetti
         is_dc=args.dc,
         serial=f"V{number + 1:06d}",
         meter_interval_s=args.meter_s,
+        aligned_s=args.aligned_s,
         call_timeout_s=CALL_TIMEOUT_S * max(args.speed, 1.0),
         follows_clock=args.speed == 1.0,
     )
@@ -161,6 +173,7 @@ def _visit(args: argparse.Namespace, name: str, now_s: float) -> "Visit":
         discharge_max_kw=args.discharge_kw,
         depart_s=_depart_s(args.depart, now_s),
         id_token=args.rfid,
+        battery_model=args.battery,
     )
     return Visit(name, 1, now_s, math.inf, car)
 
@@ -180,13 +193,9 @@ def _depart_s(text: str, now_s: float) -> float:
 def _tls(args: argparse.Namespace) -> ssl.SSLContext | None:
     if not args.url.startswith("wss://"):
         return None
-    try:
-        context = ssl.create_default_context(cafile=args.ca)
-        if args.cert is not None:
-            context.load_cert_chain(args.cert)
-    except (OSError, ssl.SSLError) as error:
-        raise InputError([Problem("command line", 0, "--ca, --cert", str(error))]) from error
-    return context
+    from pendel.adapters.tls import client_context
+
+    return client_context(args.ca, args.cert, args.key)
 
 
 def _check(args: argparse.Namespace) -> None:
@@ -200,6 +209,9 @@ def _check(args: argparse.Namespace) -> None:
 
     if not args.url.startswith(("ws://", "wss://")):
         problems.append(Problem("command line", 0, "URL", args.url, "ws://... or wss://..."))
+    for option, given in (("--cert", args.cert), ("--key", args.key)):
+        if given is not None and not args.url.startswith("wss://"):
+            problems.append(Problem("command line", 0, option, "without TLS", "wss://..."))
     if args.scenario is None and not args.id:
         problems.append(Problem("command line", 0, "--id", "missing", "1 to 48 characters"))
     elif args.id and len(args.id) > 48:
@@ -215,6 +227,7 @@ def _check(args: argparse.Namespace) -> None:
     within("--power-kw", args.power_kw, 0.1, POWER_MAX_KW)
     within("--discharge-kw", args.discharge_kw, 0.0, POWER_MAX_KW)
     within("--meter-s", args.meter_s, 1.0, 86_400.0)
+    within("--aligned-s", args.aligned_s, 0.0, 86_400.0)
     within("--speed", args.speed, 0.001, SPEED_MAX)
     if args.hours is not None:
         within("--hours", args.hours, 0.0001, 24.0 * 366)

@@ -37,6 +37,7 @@ _Share = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 _Amount = Annotated[float, msgspec.Meta(ge=0.0)]
 
 ModeName = Literal["uncontrolled", "v1g", "v2h", "v2b", "v2g"]
+MispelCase = Literal["A1", "A2", "A3", "A10", "A11"]
 Role = Literal["driver", "owner", "operator", "aggregator", "grid_operator", "auditor", "admin"]
 
 
@@ -47,12 +48,34 @@ class HttpConfig(msgspec.Struct, frozen=True):
     port: _Port = 8080
 
 
+class OcppTlsConfig(msgspec.Struct, frozen=True):
+    """TLS for stations (security profiles 2 and 3). Paths are relative to the file's folder.
+
+    folder: made by `pendel ca`: gives everything else, and signs what stations ask for. Without
+    it: certificates: PEM of the server with chain and key (or the key beside it as .key), one RSA
+    and one ECDSA at best; station_ca: who signs station certificates; revoked: their lists;
+    organization: O that station certificates must name. renew_days: a station whose certificate
+    ends within is asked to renew it.
+    """
+
+    port: _Port = 9443
+    folder: _Name | None = None
+    certificates: Annotated[list[_Name], msgspec.Meta(max_length=16)] = []
+    station_ca: Annotated[list[_Name], msgspec.Meta(max_length=1_000)] = []
+    revoked: Annotated[list[_Name], msgspec.Meta(max_length=1_000)] = []
+    organization: str = ""
+    renew_days: Annotated[int, msgspec.Meta(ge=0, le=3_650)] = 30
+
+
 class OcppConfig(msgspec.Struct, frozen=True):
-    """Where stations connect; lab = stations without password_hash are let in."""
+    """Where stations connect; lab = stations without password_hash are let in; plain = the port
+    without TLS is open."""
 
     host: _Name = "127.0.0.1"
     port: _Port = 9000
     lab: bool = False
+    plain: bool = True
+    tls: OcppTlsConfig | None = None
 
 
 class ExportPermit(msgspec.Struct, frozen=True):
@@ -64,7 +87,9 @@ class ExportPermit(msgspec.Struct, frozen=True):
 
 
 class SiteConfig(msgspec.Struct, frozen=True):
-    """One grid connection. No export_permit: no export to the grid (V2H is allowed)."""
+    """One grid connection. No export_permit: no export to the grid (V2H is allowed).
+
+    tariff: a file or a shipped name; mispel_case: how its energy is split (relief of levies)."""
 
     site_id: _Name
     timezone: str
@@ -72,10 +97,15 @@ class SiteConfig(msgspec.Struct, frozen=True):
     export_limit_kw: _Power = 0.0
     export_permit: ExportPermit | None = None
     tariff: _Name | None = None
+    mispel_case: MispelCase | None = None
 
 
 class StationConfig(msgspec.Struct, frozen=True):
-    """One charging station; without password_hash it can only connect in the lab."""
+    """One charging station; without password_hash it can only connect with a certificate, or in
+    the lab. security_profile: the lowest one it may use (None: the highest it ever used); lenient:
+    messages that break the schema are mended where that can be done, and what was done is kept;
+    meter_key: public key of its meters (hex or base64), by which signed values are verified.
+    """
 
     station_id: _Station
     site_id: _Name
@@ -92,6 +122,9 @@ class StationConfig(msgspec.Struct, frozen=True):
         | None
     ) = None
     mode: ModeName = "v2g"
+    security_profile: Annotated[int, msgspec.Meta(ge=0, le=3)] | None = None
+    lenient: bool = False
+    meter_key: _Name | None = None
 
 
 class WarrantyConfig(msgspec.Struct, frozen=True):
@@ -116,7 +149,10 @@ class VehicleConfig(msgspec.Struct, frozen=True):
 
 
 class MeterConfig(msgspec.Struct, frozen=True):
-    """A meter at a site: device profile and address."""
+    """A meter at a site: device profile and address.
+
+    The grid connection may be metered by a station (profile "ocpp", address = station_id: its
+    EVSE 0), or not at all, where nothing but charge points is behind it (profile "stations")."""
 
     site_id: _Name
     profile: _Name
@@ -134,10 +170,14 @@ class DeviceConfig(msgspec.Struct, frozen=True):
 
 
 class PricesConfig(msgspec.Struct, frozen=True):
-    """Where day-ahead prices come from, and for which bidding zone."""
+    """Where day-ahead prices come from, and for which bidding zone.
+
+    source: energy-charts, awattar, or a file (CSV or JSON) that somebody keeps up to date;
+    timezone: of the auction, whose prices of tomorrow are out at 12:45."""
 
     source: _Name
     zone: str = ""
+    timezone: str = "Europe/Berlin"
 
 
 class ContractConfig(msgspec.Struct, frozen=True):
@@ -204,6 +244,7 @@ def check_server(document: TomlDocument) -> tuple[ServerConfig | None, list[Prob
     problems += _unique(document)
     problems += _references(document)
     problems += _values(document)
+    problems += _doors(document)
     problems.sort(key=lambda problem: problem.line)
     return (None if problems else config), problems
 
@@ -266,7 +307,7 @@ def _references(document: TomlDocument) -> list[Problem]:
 
 
 def _values(document: TomlDocument) -> list[Problem]:
-    """Time zones, permits, store and ports."""
+    """Time zones, permits and store."""
     problems = []
     path: KeyPath
     for index, entry in _entries(document, "site"):
@@ -282,18 +323,53 @@ def _values(document: TomlDocument) -> list[Problem]:
                 path = ("site", index, "export_permit", "valid_until")
                 text = f"permit ends on {end}, not after its begin"
                 problems.append(document.problem(path, text, "later than valid_from"))
+    prices = document.data.get("prices")
+    zone = prices.get("timezone") if isinstance(prices, dict) else None
+    if isinstance(zone, str) and not zone_exists(zone):
+        allowed = "an IANA name such as Europe/Berlin"
+        problems.append(document.problem(("prices", "timezone"), f'"{zone}" is not known', allowed))
     store = document.data.get("store")
     if isinstance(store, str) and not store_is_known(store):
         problems.append(document.problem(("store",), f'"{store}" is not known', STORE_FORMS))
-    http, ocpp = document.data.get("http"), document.data.get("ocpp")
-    http = http if isinstance(http, dict) else {}
-    ocpp = ocpp if isinstance(ocpp, dict) else {}
-    port = http.get("port", HttpConfig().port)
-    if port and port == ocpp.get("port", OcppConfig().port):
-        path = ("ocpp", "port") if "port" in ocpp else ("http", "port")
-        text = f"{port} is the port of HTTP and of OCPP"
-        problems.append(document.problem(path, text, "two different ports"))
     return problems
+
+
+def _doors(document: TomlDocument) -> list[Problem]:
+    """Ports that are the same; TLS without certificates; no port for stations at all."""
+    problems = []
+    http, ocpp = (_table(document.data, name) for name in ("http", "ocpp"))
+    tls = _table(ocpp, "tls")
+    ports: dict[object, str] = {}
+    doors = [("http", "HTTP", http, HttpConfig().port), ("ocpp", "OCPP", ocpp, OcppConfig().port)]
+    for name, words, table, default in doors:
+        port = table.get("port", default)
+        if port and port in ports:
+            path: KeyPath = (name, "port") if "port" in table else ("http", "port")
+            text = f"{port} is the port of HTTP and of {words}"
+            problems.append(document.problem(path, text, "two different ports"))
+        ports[port] = words
+    if "tls" not in ocpp:
+        if ocpp.get("plain") is False:
+            text = "no port for stations is left without [ocpp.tls]"
+            problems.append(document.problem(("ocpp", "plain"), text, "true, or [ocpp.tls]"))
+        return problems
+    port = tls.get("port", OcppTlsConfig().port)
+    if port and port in ports:
+        text = f"{port} is the port of {ports[port]} already"
+        problems.append(document.problem(("ocpp", "tls", "port"), text, "another port"))
+    if not tls.get("folder") and not tls.get("certificates"):
+        text = "no certificate of the server"
+        allowed = "folder (made by `pendel ca init`) or certificates"
+        problems.append(document.problem(("ocpp", "tls"), text, allowed))
+    if tls.get("revoked") and not tls.get("station_ca"):
+        text = "revocation lists of nobody"
+        problems.append(document.problem(("ocpp", "tls", "revoked"), text, "with station_ca"))
+    return problems
+
+
+def _table(data: dict[str, object], name: str) -> dict[str, object]:
+    found = data.get(name)
+    return found if isinstance(found, dict) else {}
 
 
 def store_is_known(url: str) -> bool:

@@ -24,6 +24,7 @@ from pendel.control.fallback import charge_at_once, fallback_power
 from pendel.control.planning import Ended, Planning
 from pendel.control.state import Decision, FleetState, Knowledge
 from pendel.records import Mode, Needs
+from pendel.scenario.columns import History
 from pendel.units import SECONDS_PER_HOUR, FloatArray, IntArray
 
 __all__ = ["Controller", "Ended"]
@@ -123,6 +124,18 @@ class Controller:
         """Sessions have ended: departures and kept promises are learned from."""
         if self.mode != Mode.UNCONTROLLED:
             self.planning.learn(sessions)
+
+    def remember(self, history: History | None) -> None:
+        """Sessions from before the first step: their departures are learned from, their promises
+        (made by nobody, or by somebody else) are not counted."""
+        if history is not None and self.mode != Mode.UNCONTROLLED:
+            self.planning.departures.learn(
+                history.site,
+                history.vehicle_id,
+                history.arrive_s,
+                history.stated_depart_s,
+                history.depart_s,
+            )
 
     @property
     def floors_kwh(self) -> FloatArray:

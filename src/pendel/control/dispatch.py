@@ -5,7 +5,7 @@ the plan's power (or a service's); it is held between what the promise needs and
 can do, then the tree of limits shares out what the grid leaves (docs/concepts/dispatch.md).
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -71,13 +71,22 @@ def network_of(
     )
 
 
+def tracking(network: Network, target_kw: float) -> Network:
+    """The same tree with a target for the net of all sites [kW, import positive].
+
+    Where the target lies between what all could do at the least and at the most it is met to the
+    last digit, limits of feeders and sites kept; otherwise the nearest is (`missed_kw`).
+    """
+    return replace(network, portfolio_import_kw=target_kw, portfolio_export_kw=-target_kw)
+
+
 @dataclass(slots=True)
 class Dispatched:
     """What the tree gave. N units, S sites, F feeders.
 
     power_kw [N], curtail_kw [S]; stress [S]: 3 = every wish granted, below = import had to give
     way, above = export had to; over_kw [S + F + 1]: import over a limit that nothing could keep;
-    levels [N, 7]: what each unit offered; lacking_kw [N]: power missing to the promise.
+    levels [N, 7]: what each unit offered.
     """
 
     power_kw: FloatArray
@@ -85,7 +94,17 @@ class Dispatched:
     stress: FloatArray
     over_kw: FloatArray
     levels: FloatArray
-    lacking_kw: FloatArray = field(default_factory=lambda: np.zeros(0))
+
+    @property
+    def lacking_kw(self) -> FloatArray:
+        """Power missing to each promise [N], kW."""
+        return np.maximum(self.levels[:, 2] - self.power_kw, 0.0)
+
+
+def missed_kw(result: Dispatched, knowledge: Knowledge, target_kw: float) -> float:
+    """Target less what all sites together draw [kW]: 0 where it is met."""
+    base = knowledge.load_kw - knowledge.pv_kw + result.curtail_kw
+    return float(target_kw - (base.sum() + result.power_kw.sum()))
 
 
 def dispatch(
@@ -108,11 +127,17 @@ def dispatch(
 
     count, count_s = len(state), len(knowledge.load_kw)
     count_f = len(network.parent)
-    charge_max, discharge_max = usable_powers(state, knowledge, may_discharge)
-    soak_to = np.where(state.is_session, state.target_kwh, state.capacity_kwh)
+    # Rank safety: paused cars and units behind a dead grid rest, a blind reading or a mode
+    # without discharging never leads to discharge.
+    charge_max, discharge_max, soak_to = np.empty(count), np.empty(count), np.empty(count)
+    kernels.leaf_limits(
+        state.site, state.is_session, state.paused, state.reading_age_s, state.target_kwh,
+        state.capacity_kwh, state.charge_max_kw, state.discharge_max_kw, knowledge.grid_up,
+        stale_after_s(knowledge.step_s), may_discharge, charge_max, discharge_max, soak_to,
+    )  # fmt: skip
     result = Dispatched(
-        np.zeros(count), np.zeros(count_s), np.zeros(count_s), np.zeros(count_s + count_f + 1),
-        np.zeros((count, kernels.LEVELS)),
+        np.empty(count), np.zeros(count_s), np.zeros(count_s), np.zeros(count_s + count_f + 1),
+        np.empty((count, kernels.LEVELS)),
     )  # fmt: skip
     kernels.unit_levels(
         wish_kw, state.energy_kwh, floor_kwh, state.energy_min_kwh, state.capacity_kwh, soak_to,
@@ -132,22 +157,7 @@ def dispatch(
         network.portfolio_import_kw, network.portfolio_export_kw,
         result.power_kw, result.curtail_kw, result.stress, result.over_kw,
     )  # fmt: skip
-    result.lacking_kw = np.maximum(result.levels[:, kernels.PROMISE] - result.power_kw, 0.0)
     return result
-
-
-def usable_powers(
-    state: FleetState, knowledge: Knowledge, may_discharge: bool
-) -> tuple[FloatArray, FloatArray]:
-    """Charging and discharging power [N] each, kW, that rank safety leaves to every unit.
-
-    Paused cars and units behind a dead grid rest; a blind reading never leads to discharge.
-    """
-    alive = knowledge.grid_up[state.site] & ~state.paused
-    charge_max = np.where(alive, state.charge_max_kw, 0.0)
-    seen = ~is_stale(state.reading_age_s, knowledge.step_s)
-    discharging = alive & seen & (~state.is_session | may_discharge)
-    return charge_max, np.where(discharging, state.discharge_max_kw, 0.0)
 
 
 STALE_S = 120.0
@@ -156,7 +166,12 @@ STALE_S = 120.0
 
 def is_stale(reading_age_s: FloatArray, step_s: int) -> BoolArray:
     """Which readings [N] are too old to act on: older than two steps and than STALE_S."""
-    return reading_age_s > max(2.0 * step_s, STALE_S)
+    return reading_age_s > stale_after_s(step_s)
+
+
+def stale_after_s(step_s: int) -> float:
+    """Age [s] beyond which a reading is not acted on."""
+    return max(2.0 * step_s, STALE_S)
 
 
 def ranks(result: Dispatched, wanted_kw: FloatArray, state: FleetState, base: IntArray) -> IntArray:
@@ -166,15 +181,13 @@ def ranks(result: Dispatched, wanted_kw: FloatArray, state: FleetState, base: In
     comfort). A promise that lifts the wish outranks it, a limit of the grid outranks both, and
     what the battery or a dead grid cannot do is safety.
     """
-    levels, power = result.levels, result.power_kw
+    from pendel.control.dispatch_kernels import rank_units
+
     rank = base.copy()
-    lifted = levels[:, 3] > wanted_kw + _WITHIN_KW
-    promised = levels[:, 2] > levels[:, 0] + _WITHIN_KW
-    rank[lifted & promised] = PROMISE
-    rank[lifted & ~promised] = SAFETY
-    rank[levels[:, 3] < wanted_kw - _WITHIN_KW] = SAFETY
-    rank[np.abs(power - levels[:, 3]) > _WITHIN_KW] = GRID_LIMIT
-    rank[state.paused] = SAFETY
+    rank_units(
+        result.levels, result.power_kw, wanted_kw, state.paused, _WITHIN_KW, SAFETY, GRID_LIMIT,
+        PROMISE, rank,
+    )  # fmt: skip
     return rank
 
 

@@ -28,6 +28,38 @@ IDLE, PROMISE, WISH, STILL, SOAK, CURTAIL = 1, 2, 3, 4, 5, 6
 
 
 @kernel
+def leaf_limits(
+    site: IntArray,
+    is_session: BoolArray,
+    paused: BoolArray,
+    reading_age_s: FloatArray,
+    target_kwh: FloatArray,
+    capacity_kwh: FloatArray,
+    charge_max_kw: FloatArray,
+    discharge_max_kw: FloatArray,
+    grid_up: BoolArray,
+    stale_after_s: float,
+    may_discharge: bool,
+    charge_kw: FloatArray,
+    discharge_kw: FloatArray,
+    soak_to_kwh: FloatArray,
+) -> None:
+    """What rank safety leaves to each unit [N]: charge_kw, discharge_kw (amounts), and up to
+    which energy it takes up PV that would be lost (a car its target, a battery all).
+
+    Paused units and those behind a dead grid (grid_up [S]) rest; a stale reading never leads to
+    discharge, nor does a mode without it (batteries may). All else as in `FleetState`.
+    """
+    for i in range(len(site)):
+        alive = grid_up[site[i]] and not paused[i]
+        charge_kw[i] = charge_max_kw[i] if alive else 0.0
+        allowed = alive and reading_age_s[i] <= stale_after_s
+        allowed = allowed and (may_discharge or not is_session[i])
+        discharge_kw[i] = discharge_max_kw[i] if allowed else 0.0
+        soak_to_kwh[i] = target_kwh[i] if is_session[i] else capacity_kwh[i]
+
+
+@kernel
 def unit_levels(
     wish_kw: FloatArray,
     energy_kwh: FloatArray,
@@ -216,3 +248,24 @@ def share_out(
         curtail_kw[s] = min(max(at_stress(hold[s], stress[s]), 0.0), pv_kw[s])
     for i in range(len(site)):
         power_kw[i] = at_stress(levels[i], stress[site[i]])
+
+
+@kernel
+def rank_units(
+    levels: FloatArray, power_kw: FloatArray, wanted_kw: FloatArray, paused: BoolArray,
+    within_kw: float, safety: int, grid_limit: int, promise: int, rank: IntArray,
+) -> None:  # fmt: skip
+    """Which rule decided each unit [N], into rank [N], given with the rank of the wish: a promise
+    (or safety) that lifts the wish outranks it, a limit of the grid outranks both, and what the
+    battery cannot do is safety. Differences up to within_kw do not count."""
+    for i in range(len(rank)):
+        wish = levels[i, WISH]
+        if wish > wanted_kw[i] + within_kw:
+            promised = levels[i, PROMISE] > levels[i, 0] + within_kw
+            rank[i] = promise if promised else safety
+        elif wish < wanted_kw[i] - within_kw:
+            rank[i] = safety
+        if abs(power_kw[i] - wish) > within_kw:
+            rank[i] = grid_limit
+        if paused[i]:
+            rank[i] = safety

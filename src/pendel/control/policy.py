@@ -14,6 +14,7 @@ have reached the target by the departure, so leaving before that never costs m.
 Concept, proofs and measured frontier: docs/concepts/promise.md.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,6 +32,10 @@ class Room:
     export_kw: FloatArray
 
 
+Paths = Callable[[Room | None], tuple[FloatArray, FloatArray]]
+"""(energies, probabilities of leaving with a broken promise), each [N, K], below a room."""
+RoomBelow = Callable[[Paths, float], Room | None]
+"""The room to plan in, given how paths come out below a room and the price of risk [EUR]."""
 LADDER_EUR = np.geomspace(1.0, 3000.0, 13)
 """Prices of a broken promise at which the risk of new sessions is predicted [EUR]."""
 

@@ -1,6 +1,6 @@
 """What the configuration decides about stations, tokens and cars."""
 
-from pendel.adapters.ocpp_server import Admission
+from pendel.adapters.doorkeeper import Admission
 from pendel.config.server import ServerConfig, StationConfig, VehicleConfig
 
 V2X_MODES = ("v2h", "v2b", "v2g")
@@ -16,9 +16,15 @@ class ConfigPolicy:
     def __init__(self, config: ServerConfig) -> None:
         self.stations: dict[str, StationConfig] = {s.station_id: s for s in config.station}
         self.admissions = {
-            s.station_id: Admission(s.station_id, s.password_hash) for s in config.station
+            s.station_id: Admission(s.station_id, s.password_hash, s.lenient)
+            for s in config.station
         }
         self.sites = {site.site_id: site for site in config.site}
+        self.grid_of = {
+            meter.site_id: meter.address if meter.profile == "ocpp" else meter.profile
+            for meter in config.meter
+        }
+        self._contracted = {c.site_id for c in config.contract if c.tariff is not None}
         self._by_token: dict[str, VehicleConfig] = {
             token.casefold(): vehicle for vehicle in config.vehicle for token in vehicle.id_tokens
         }
@@ -27,6 +33,11 @@ class ConfigPolicy:
         """Accepted or Invalid. Tokens do not tell upper from lower case (CiString)."""
         known = not self._by_token or token.casefold() in self._by_token
         return "Accepted" if known else "Invalid"
+
+    def has_tariff(self, site_id: str) -> bool:
+        """Whether a site has a tariff, of its own or by a contract."""
+        site = self.sites.get(site_id)
+        return site_id in self._contracted or (site is not None and site.tariff is not None)
 
     def vehicle(self, token: str) -> VehicleConfig | None:
         """The car of a token, where it is known."""

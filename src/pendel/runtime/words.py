@@ -18,6 +18,7 @@ from pendel.records import (
     Setpoint,
     Signal,
     StationMessage,
+    StationSecurity,
     Tick,
 )
 
@@ -86,6 +87,11 @@ def words(record: AnyRecord) -> str:
             )
         case StationMessage():
             return _message(record)
+        case StationSecurity():
+            return (
+                f"{record.station_id} came by security profile {record.security_profile}; "
+                "no lower one is taken from now on"
+            )
 
 
 def _message(record: StationMessage) -> str:

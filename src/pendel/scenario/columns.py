@@ -116,6 +116,21 @@ class Sessions:
 
 
 @dataclass(frozen=True, slots=True)
+class History:
+    """Sessions that ended before the horizon, oldest departure first [M]: what departures are
+    learned from before the first step. Times in epoch seconds, UNKNOWN_S where not stated."""
+
+    site: IntArray
+    vehicle_id: StrArray
+    arrive_s: IntArray
+    depart_s: IntArray
+    stated_depart_s: IntArray
+
+    def __len__(self) -> int:
+        return len(self.depart_s)
+
+
+@dataclass(frozen=True, slots=True)
 class Storages:
     """One entry per stationary battery [B], connected over the whole horizon."""
 
@@ -199,4 +214,5 @@ class Scenario:
     portfolio_export_limit_kw: float = float("inf")
     co2_g_kwh: FloatArray | None = None
     ignored_sessions: int = 0
+    history: History | None = None
     notes: tuple[str, ...] = field(default_factory=tuple)

@@ -5,7 +5,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from pendel.scenario import parse
-from pendel.scenario.columns import UNKNOWN_S, Horizon, Sessions, Storages, StrArray
+from pendel.scenario.columns import (
+    UNKNOWN_S,
+    History,
+    Horizon,
+    Sessions,
+    Storages,
+    StrArray,
+)
 from pendel.scenario.findings import FileFindings
 from pendel.scenario.grid import US_PER_S, time_text
 from pendel.scenario.network import Collected, collect
@@ -35,14 +42,7 @@ def build_sessions(
     site = table.site
     _check_energies(table, found, "energy_arrive_kwh", "energy_target_kwh", "energy_min_kwh")
     arrive, depart = table.time_us["arrive_utc"], table.time_us["depart_utc"]
-    known = (arrive != UNKNOWN_US) & (depart != UNKNOWN_US)
-    found.add_where(
-        known & (arrive > depart),
-        table.lines,
-        "depart_utc",
-        lambda row: f"departs {time_text(int(depart[row]))}, before it arrives",
-        "at or after arrive_utc",
-    )
+    known = _check_order(table, found)
     _check_overlaps(table, known & (arrive <= depart), found)
     names = Names(
         table.text["session_id"],
@@ -85,6 +85,47 @@ def build_sessions(
         battery_model=text["battery_model"],
     )
     return sessions, ignored, names
+
+
+def build_history(
+    reader: TableReader, horizon: Horizon, site_of: dict[str, int] | None
+) -> History | None:
+    """Sessions that ended before the horizon, oldest departure first; None without the file."""
+    if not reader.present:
+        return None
+    table, found = collect(reader, site_of, has_site=True), reader.found
+    arrive, depart = table.time_us["arrive_utc"], table.time_us["depart_utc"]
+    known = _check_order(table, found)
+    found.add_where(
+        known & (depart > horizon.start_s * US_PER_S),
+        table.lines,
+        "depart_utc",
+        lambda row: f"departs {time_text(int(depart[row]))}, after the scenario starts",
+        "a session that ended before the start (others belong into sessions)",
+    )
+    stated = table.time_us["stated_depart_utc"]
+    order = np.argsort(depart, kind="stable")
+    return History(
+        site=table.site[order] if len(table.site) else table.site,
+        vehicle_id=table.text["vehicle_id"][order],
+        arrive_s=-(-arrive[order] // US_PER_S),
+        depart_s=depart[order] // US_PER_S,
+        stated_depart_s=np.where(stated == UNKNOWN_US, UNKNOWN_S, stated // US_PER_S)[order],
+    )
+
+
+def _check_order(table: Collected, found: FileFindings) -> BoolArray:
+    """Rows [n] whose times are both known; a departure before the arrival is a problem."""
+    arrive, depart = table.time_us["arrive_utc"], table.time_us["depart_utc"]
+    known: BoolArray = (arrive != UNKNOWN_US) & (depart != UNKNOWN_US)
+    found.add_where(
+        known & (arrive > depart),
+        table.lines,
+        "depart_utc",
+        lambda row: f"departs {time_text(int(depart[row]))}, before it arrives",
+        "at or after arrive_utc",
+    )
+    return known
 
 
 def _keep(table: Collected, rows: BoolArray) -> None:

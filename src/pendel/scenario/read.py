@@ -9,7 +9,7 @@ from pendel.errors import InvariantError
 from pendel.scenario import tables
 from pendel.scenario.columns import Horizon, Scenario, Sessions, Storages
 from pendel.scenario.findings import Findings
-from pendel.scenario.fleet import build_sessions, build_storages, check_unique
+from pendel.scenario.fleet import build_history, build_sessions, build_storages, check_unique
 from pendel.scenario.head import CELLS_MAX, FILE, ScenarioHead, read_head
 from pendel.scenario.network import build_feeders, build_reserves, build_sites
 from pendel.scenario.sources import SUFFIXES
@@ -54,6 +54,7 @@ def _build(
     feeders, feeder_of = build_feeders(readers["feeders"])
     sites, site_of = build_sites(readers["sites"], feeder_of)
     sessions, ignored, storages = _build_units(readers, horizon, site_of or None)
+    history = build_history(readers["history"], horizon, site_of or None)
     if len(sites) * horizon.steps > CELLS_MAX:
         cells = f"{len(sites)} sites times {horizon.steps} steps"
         findings.of(FILE).add(0, "steps", f"{cells} is too much", f"at most {CELLS_MAX}")
@@ -87,6 +88,7 @@ def _build(
         ),
         co2_g_kwh=co2_g_kwh,
         ignored_sessions=ignored,
+        history=history,
         notes=notes,
     )
 
@@ -115,6 +117,8 @@ def _read_without_horizon(readers: dict[str, TableReader]) -> None:
     _feeders, feeder_of = build_feeders(readers["feeders"])
     _sites, site_of = build_sites(readers["sites"], feeder_of)
     _build_units(readers, anywhere, site_of or None)
+    for _batch in readers["history"].typed():
+        pass
     _read_cells_only(readers, ("prices", "series", "market", "reserves", "co2"))
 
 

@@ -183,6 +183,16 @@ RESERVES = Table(
         _amount("max_kw", default=INFINITE),
     ),
 )
+HISTORY = Table(
+    "history",
+    (
+        _text("site_id", required=True),
+        _time("arrive_utc"),
+        _time("depart_utc"),
+        _time("stated_depart_utc", required=False),
+        _text("vehicle_id"),
+    ),
+)
 CO2 = Table("co2", (_time("time_utc"), _amount("intensity_g_kwh", required=True)))
 
-TABLES = (SITES, PRICES, SERIES, SESSIONS, STORAGES, MARKET, FEEDERS, RESERVES, CO2)
+TABLES = (SITES, PRICES, SERIES, SESSIONS, STORAGES, MARKET, FEEDERS, RESERVES, CO2, HISTORY)

@@ -32,6 +32,7 @@ def write_scenario(scenario: Scenario, folder: Path, file_format: Format = "csv"
         "market": _market(scenario),
         "reserves": _reserves(scenario),
         "co2": _co2(scenario),
+        "history": _history(scenario),
     }
     for name, columns in tables.items():
         if columns and len(next(iter(columns.values()))):
@@ -206,3 +207,16 @@ def _co2(scenario: Scenario) -> dict[str, Any]:
     if scenario.co2_g_kwh is None:
         return {}
     return {"time_utc": _step_times(scenario), "intensity_g_kwh": scenario.co2_g_kwh}
+
+
+def _history(scenario: Scenario) -> dict[str, Any]:
+    history = scenario.history
+    if history is None:
+        return {}
+    return {
+        "site_id": _named(history.site, scenario.sites.site_id.tolist()),
+        "arrive_utc": history.arrive_s,
+        "depart_utc": history.depart_s,
+        "stated_depart_utc": history.stated_depart_s,
+        "vehicle_id": history.vehicle_id,
+    }

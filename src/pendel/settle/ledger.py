@@ -179,6 +179,15 @@ class Ledger:
                 return run
         return None
 
+    def standing(self, scope: str) -> list[Run]:
+        """Runs of a scope that count: not void, and not corrected by a later one."""
+        gone = self._superseded()
+        return [
+            run
+            for name, run in self._runs.items()
+            if run.scope == scope and self._state[name] != VOID and name not in gone
+        ]
+
     def free_name(self, run: str) -> str:
         """The name itself, or with a number where a run of that name was booked before."""
         name, number = run, 1

@@ -9,6 +9,7 @@ import numpy as np
 from pendel.errors import require
 from pendel.scenario.columns import (
     Feeders,
+    History,
     Prices,
     Scenario,
     Series,
@@ -17,7 +18,7 @@ from pendel.scenario.columns import (
     Storages,
 )
 
-Columns = TypeVar("Columns", Sites, Sessions, Storages, Feeders)
+Columns = TypeVar("Columns", Sites, Sessions, Storages, Feeders, History)
 
 
 def combined(scenarios: Sequence[Scenario], name: str) -> Scenario:
@@ -75,9 +76,24 @@ def combined(scenarios: Sequence[Scenario], name: str) -> Scenario:
         storages=_joined(storages),
         feeders=_joined(feeders),
         co2_g_kwh=first.co2_g_kwh,
+        history=_histories(scenarios, site_at),
         ignored_sessions=sum(s.ignored_sessions for s in scenarios),
         notes=tuple(note for s in scenarios for note in s.notes),
     )
+
+
+def _histories(scenarios: Sequence[Scenario], site_at: np.ndarray) -> History | None:
+    """The histories of all, oldest departure first; None where nobody has one."""
+    parts = [
+        replace(s.history, site=s.history.site + at)
+        for s, at in zip(scenarios, site_at, strict=False)
+        if s.history is not None
+    ]
+    if not parts:
+        return None
+    joined = _joined(parts)
+    order = np.argsort(joined.depart_s, kind="stable")
+    return History(**{f.name: getattr(joined, f.name)[order] for f in fields(History)})
 
 
 def first_steps(scenario: Scenario, steps: int) -> Scenario:

@@ -67,6 +67,7 @@ def simulate(
         ),
         end_s=horizon.start_s + horizon.steps * horizon.step_s,
     )
+    controller.remember(scenario.history)
     physics = physics_of(scenario, fleet)
     trace = _run_steps(scenario, physics, controller, progress)
     gap_kwh = check_balance(scenario, fleet, trace)

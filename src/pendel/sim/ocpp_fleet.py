@@ -13,6 +13,7 @@ import secrets
 import threading
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -25,7 +26,8 @@ from pendel.comms.ocpp.station.core import VirtualStation
 from pendel.comms.ocpp.station.equipment import Car, StationSettings
 from pendel.config.server import ServerConfig
 from pendel.errors import PendelError, require
-from pendel.runtime.network import ChargingNetwork, OfflineError, typed_order
+from pendel.runtime.network import ChargingNetwork
+from pendel.runtime.network_orders import OfflineError, typed_order
 from pendel.runtime.network_policy import ConfigPolicy
 from pendel.units import POWER_MAX_KW
 
@@ -44,6 +46,15 @@ class Measured:
     import_wh: float
     export_wh: float
     power_kw: float
+    soc: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """An open transaction: the car's chargingNeeds (None = it said nothing) and SoC 0..1."""
+
+    transaction_id: str
+    needs: Any
     soc: float | None
 
 
@@ -72,11 +83,21 @@ class Forgetful:
 class OcppFleet:
     """Virtual stations by id, each with one EVSE, and the network they are connected to."""
 
-    def __init__(self, stations: dict[str, tuple[str, float]], now_s: float, port: int) -> None:
-        """stations: id -> (site_id, highest power [kW]). Raises OSError, PendelError."""
-        password = secrets.token_hex(16)
+    def __init__(
+        self,
+        stations: dict[str, tuple[str, float]],
+        now_s: float,
+        port: int,
+        network: ChargingNetwork | None = None,
+        password: str = "",
+    ) -> None:
+        """stations: id -> (site_id, highest power [kW]); network: one that lets them in with the
+        password, else one of their own is made. Raises OSError, PendelError."""
+        password = password or secrets.token_hex(16)
         self.now_s = now_s
-        self.network = ChargingNetwork(ConfigPolicy(_config(stations, password)), Forgetful())
+        self.network = network or ChargingNetwork(
+            ConfigPolicy(_config(stations, password)), Forgetful(), now_utc=self.now_utc
+        )
         self.port = _listen(self.network, port)
         self._ready = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -93,6 +114,10 @@ class OcppFleet:
             self.close()
             raise PendelError("the virtual stations could not connect to their own backend")
         self._together([self._rest(name) for name in stations], START_S)
+
+    def now_utc(self) -> datetime:
+        """The time of this world."""
+        return datetime.fromtimestamp(self.now_s, UTC)
 
     def _client(self, name: str, power_kw: float, password: str) -> StationClient:
         settings = StationSettings(
@@ -184,6 +209,20 @@ class OcppFleet:
             transaction.power_w / 1e3,
             transaction.soc,
         )
+
+    def heard(self, station_id: str) -> Heard | None:
+        """The open transaction of a station and what its car said; None while nobody heard."""
+        known = self.network.csms.network.station(station_id)
+        transaction = known.transactions.get(known.evse(1).transaction_id)
+        if transaction is None or not transaction.is_open:
+            return None
+        return Heard(transaction.transaction_id, known.evse(1).needs, transaction.soc)
+
+    def is_over(self, station_id: str, transaction_id: str) -> bool:
+        """Whether the end of a transaction was heard."""
+        known = self.network.csms.network.station(station_id)
+        transaction = known.transactions.get(transaction_id)
+        return transaction is None or not transaction.is_open
 
     async def _send(self, order: Order) -> bool:
         """A profile first, updates afterwards; runs on the network's loop."""

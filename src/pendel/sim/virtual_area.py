@@ -95,6 +95,7 @@ def virtual_area(
         scenario.portfolio_import_limit_kw,
         scenario.portfolio_export_limit_kw,
     )
+    controller.remember(scenario.history)
     sites = {device: site for site, device in world.devices}
     area = Area(
         spec,

@@ -99,7 +99,7 @@ class Backend:
                 return {"transactionId": self.transactions, "idTagInfo": {"status": status}}
             case "TransactionEvent" if "idToken" in data:
                 return {"idTokenInfo": {"status": self.status_of(data["idToken"]["idToken"])}}
-            case "NotifyEVChargingNeeds" | "NotifyEVChargingSchedule":
+            case "NotifyEVChargingNeeds" | "NotifyEVChargingSchedule" | "SignCertificate":
                 return {"status": "Accepted"}
             case "PullDynamicScheduleUpdate":
                 update = self.updates.get(data["chargingProfileId"])

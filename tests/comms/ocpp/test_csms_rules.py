@@ -310,6 +310,9 @@ def test_a_wrong_clock_loses_nothing(year: int) -> None:
     assert (transaction.events, transaction.imported.kwh) == (3, pytest.approx(0.2))
 
 
+@pytest.mark.proves(
+    "K18.FR.02", "K18.FR.03", "K18.FR.05", "K19.FR.02", "K19.FR.03", "K19.FR.05", "Q01.FR.07"
+)
 def test_needs_are_answered_at_once_by_version() -> None:
     needs = {"evseId": 1, "chargingNeeds": {"requestedEnergyTransfer": "DC"}}
     backend = booted(Version.V21)
@@ -322,6 +325,7 @@ def test_needs_are_answered_at_once_by_version() -> None:
         assert reply.response.status == status
 
 
+@pytest.mark.proves("Q01.FR.01")
 def test_v2x_is_offered_only_to_cars_that_may() -> None:
     backend = booted(Version.V21)
 

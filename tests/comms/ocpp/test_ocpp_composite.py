@@ -27,6 +27,7 @@ from pendel.comms.ocpp.profile import (
 from pendel.comms.ocpp.profile_rules import StationAbility, problems_of
 
 
+@pytest.mark.proves("K01.FR.11", "K01.FR.12", "K01.FR.17", "K01.FR.36", "K01.FR.37", "K02.FR.04")
 def test_agrees_with_the_oracle() -> None:
     found = compare(1_500, seed=11)
     assert found.points > 50_000
@@ -92,6 +93,7 @@ def test_a_limit_of_zero_never_exports() -> None:
     assert (found.low_w[0], found.setpoint_w[0]) == (0.0, 0.0)
 
 
+@pytest.mark.proves("K01.FR.90", "K01.FR.91")
 def test_local_time_recurrence_keeps_the_wall_clock_over_dst() -> None:
     seven_local = 1_774_069_200.0  # 2026-03-21 06:00 UTC = 07:00 in Berlin, before 29 March
     profile = Profile(
@@ -105,6 +107,7 @@ def test_local_time_recurrence_keeps_the_wall_clock_over_dst() -> None:
     assert begin == seven_local + 10 * 86_400 - 3600
 
 
+@pytest.mark.proves("K01.FR.33", "K01.FR.122")
 @pytest.mark.parametrize(
     ("change", "code"),
     [
@@ -130,6 +133,7 @@ def test_setpoint_outside_its_limits_is_an_invalid_schedule() -> None:
     assert [reason.code for reason in reasons] == ["InvalidSchedule"]
 
 
+@pytest.mark.proves("K02.FR.05")
 def test_installing_and_clearing() -> None:
     installed = Installed()
     installed.put(profile_of(v2x_profile(), 1, T0, Supply()))

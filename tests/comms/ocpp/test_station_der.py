@@ -49,6 +49,7 @@ def starts(pair: Pair) -> list[tuple[str, bool, list[str]]]:
     ]
 
 
+@pytest.mark.proves("R04.FR.02", "R04.FR.05", "R04.FR.11", "R04.FR.20", "R04.FR.22")
 def test_a_default_holds_until_a_scheduled_control_begins() -> None:
     pair = discharging()
     assert pair.ask("SetDERControl", cap("d", 50.0, 5)).status == "Accepted"
@@ -64,6 +65,7 @@ def test_a_default_holds_until_a_scheduled_control_begins() -> None:
     assert starts(pair) == [("s", True, []), ("s", False, [])]
 
 
+@pytest.mark.proves("R04.FR.07", "R04.FR.09", "R04.FR.21")
 def test_only_the_stronger_supersedes_and_only_when_it_begins() -> None:
     pair = discharging()
     assert pair.ask("SetDERControl", cap("weak", 40.0, 5, 10.0, 500.0)).status == "Accepted"
@@ -84,6 +86,7 @@ def test_only_the_stronger_supersedes_and_only_when_it_begins() -> None:
     ]
 
 
+@pytest.mark.proves("R04.FR.03", "R04.FR.42")
 def test_a_stronger_default_supersedes_at_once() -> None:
     pair = discharging()
     pair.ask("SetDERControl", cap("old", 50.0, 5))
@@ -97,6 +100,7 @@ def test_a_stronger_default_supersedes_at_once() -> None:
     assert pair.power_kw == -10.0
 
 
+@pytest.mark.proves("R04.FR.30")
 @pytest.mark.parametrize(
     "change",
     [
@@ -111,6 +115,7 @@ def test_what_does_not_fit_together_is_rejected(change: dict[str, Any]) -> None:
     assert pair.ask("GetDERControl", {"requestId": 1}).status == "NotFound"
 
 
+@pytest.mark.proves("R01.FR.03", "R04.FR.33")
 def test_controls_are_reported_and_outlive_a_reboot() -> None:
     pair = discharging()
     curve = {"curveData": [{"x": 95, "y": 0}, {"x": 105, "y": -44}], "priority": 2,

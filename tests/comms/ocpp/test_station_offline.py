@@ -142,6 +142,7 @@ def test_a_line_lost_between_question_and_answer_starts_offline(version: Version
     assert pair.power_kw == 11.0
 
 
+@pytest.mark.proves("K01.FR.101", "K01.FR.102", "K06.FR.02")
 def test_a_profile_that_ran_out_offline_stays_away_if_it_says_so() -> None:
     for forget, kept in ((True, 0), (False, 1)):
         pair = Pair(Version.V21).connect()

@@ -43,6 +43,7 @@ def central(pair: Pair, setpoint_w: float, **more: Any) -> dict[str, Any]:
     )
 
 
+@pytest.mark.proves("K01.FR.110", "K02.FR.05", "K02.FR.08", "K28.FR.06", "Q01.FR.03")
 def test_a_whole_v2x_session() -> None:
     pair = Pair(Version.V21).connect()
     car = pair.plug()
@@ -172,6 +173,7 @@ def test_the_battery_is_never_emptied_below_what_the_car_keeps() -> None:
     assert pair.station.evses[1].export_wh == pytest.approx(12_000 * 0.92)
 
 
+@pytest.mark.proves("Q02.FR.06", "Q02.FR.07")
 def test_what_the_backend_does_not_allow_is_not_discharged() -> None:
     pair = Pair(Version.V21)
     pair.backend.v2x = False
@@ -192,6 +194,7 @@ def test_what_the_backend_does_not_allow_is_not_discharged() -> None:
     assert pair.power_kw == -5.0
 
 
+@pytest.mark.proves("K28.FR.08", "K28.FR.10")
 def test_dynamic_updates_are_pulled_when_due() -> None:
     pair = Pair(Version.V21).connect()
     pair.plug()
@@ -230,6 +233,7 @@ def test_afrr_signals_follow_the_curve() -> None:
     assert pair.power_kw == pytest.approx(5.5)
 
 
+@pytest.mark.proves("Q08.FR.06")
 @pytest.mark.parametrize(
     ("hertz", "kilowatts"), [(49.8, -5.0), (50.0, 0.0), (50.1, 2.5), (51.0, 5.0), (49.0, -5.0)]
 )
@@ -250,6 +254,7 @@ def test_local_frequency(hertz: float, kilowatts: float) -> None:
     assert pair.power_kw == 0.0
 
 
+@pytest.mark.proves("K21.FR.01", "K21.FR.03", "K21.FR.04", "K21.FR.05")
 def test_priority_charging_needs_its_profile() -> None:
     pair = Pair(Version.V21).connect()
     pair.plug()
@@ -267,6 +272,7 @@ def test_priority_charging_needs_its_profile() -> None:
     assert pair.backend.payloads("NotifyPriorityCharging")[-1]["activated"] is True
 
 
+@pytest.mark.proves("K09.FR.02", "K09.FR.06")
 @pytest.mark.parametrize("version", [Version.V201, Version.V21])
 def test_profiles_are_reported_as_they_were_set(version: Version) -> None:
     pair = Pair(version).connect()
@@ -307,6 +313,7 @@ def test_an_updated_profile_is_reported_as_it_is_now() -> None:
     assert "dynUpdateTime" in told
 
 
+@pytest.mark.proves("K08.FR.02")
 @pytest.mark.parametrize("unit", ["W", "A"])
 def test_the_composite_schedule_is_what_the_station_does(unit: str) -> None:
     pair = Pair(Version.V21).connect()
@@ -322,6 +329,7 @@ def test_the_composite_schedule_is_what_the_station_does(unit: str) -> None:
     assert [p.startPeriod for p in told.chargingSchedulePeriod] == [0, 600]
 
 
+@pytest.mark.proves("Q10.FR.02")
 @pytest.mark.parametrize(
     ("change", "code"),
     [
@@ -367,6 +375,7 @@ def test_before_21_a_negative_limit_discharges_and_zero_does_not(version: Versio
     assert pair.station.evses[1].export_wh == pytest.approx(4_000 / 60)
 
 
+@pytest.mark.proves("K01.FR.33")
 def test_a_profile_of_another_transaction_is_refused() -> None:
     pair = Pair(Version.V21).connect()
     pair.plug()

@@ -4,14 +4,14 @@ Keeps the rules of OCPP-J 4.1.1: at most one own CALL outstanding, crossing call
 is exempt, an answer that comes after its timeout belongs to nobody and disturbs nobody.
 """
 
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import msgspec
 
-from pendel.comms.ocpp import frames
+from pendel.comms.ocpp import frames, lenient
 from pendel.comms.ocpp.frames import Call, CallError, CallResult, ErrorCode, Malformed, Send
 from pendel.comms.ocpp.release import Version
 
@@ -20,26 +20,20 @@ UNANSWERED_MAX = 64
 CALL_TIMEOUT_S = 30.0
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """The other side asks: answer with `Peer.respond` or `Peer.refuse`."""
-
-    message_id: str
-    action: str
-    payload: Any
+Request: TypeAlias = Call
+"""The other side asks: answer with `Peer.respond` or `Peer.refuse`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answered:
-    """Our call was answered; response is typed."""
+class Answered(msgspec.Struct, frozen=True, gc=False):
+    """Our call was answered; response is typed, text as it came."""
 
     message_id: str
     action: str
     response: Any
+    text: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Failed:
+class Failed(msgspec.Struct, frozen=True, gc=False):
     """Our call failed: an error answer, a timeout, an answer of the wrong shape, or a lost line."""
 
     message_id: str
@@ -48,19 +42,19 @@ class Failed:
     description: str
 
 
-@dataclass(frozen=True, slots=True)
-class Streamed:
+class Streamed(msgspec.Struct, frozen=True, gc=False):
     """A SEND arrived."""
 
     action: str
     payload: Any
 
 
-@dataclass(frozen=True, slots=True)
-class Deviation:
-    """Something came that the standard does not know; recorded, answered where an answer is due."""
+class Deviation(msgspec.Struct, frozen=True, gc=False):
+    """Something came that the standard does not know; recorded, answered where an answer is due.
+    mended: lenient mode made sense of it; the event that follows is what it was taken for."""
 
     reason: str
+    mended: bool = False
 
 
 Event: TypeAlias = Request | Answered | Failed | Streamed | Deviation
@@ -77,17 +71,32 @@ class _Outgoing:
 class Peer:
     """State of one connection. `outbox` holds frames to send, in order; the owner empties it.
 
-    new_id: makes message ids, unique per identity across connections.
+    new_id: makes message ids, unique per identity across connections. is_lenient: what breaks the
+    schema is mended where that can be done, and told.
     """
 
-    def __init__(self, version: Version, new_id: Callable[[], str]) -> None:
+    __slots__ = (
+        "_deadline_s",
+        "_new_id",
+        "_pending",
+        "_unanswered",
+        "_waiting",
+        "is_lenient",
+        "outbox",
+        "version",
+    )
+
+    def __init__(
+        self, version: Version, new_id: Callable[[], str], is_lenient: bool = False
+    ) -> None:
         self.version = version
+        self.is_lenient = is_lenient
         self.outbox: deque[bytes] = deque()
         self._new_id = new_id
         self._waiting: deque[_Outgoing] = deque()
         self._pending: _Outgoing | None = None
         self._deadline_s = 0.0
-        self._unanswered: OrderedDict[str, str] = OrderedDict()
+        self._unanswered: dict[str, str] = {}
 
     @property
     def deadline_s(self) -> float | None:
@@ -102,16 +111,21 @@ class Peer:
     def call(
         self, action: str, payload: Any, now_s: float, timeout_s: float = CALL_TIMEOUT_S
     ) -> str:
-        """Send a request, or queue it behind the outstanding one; returns its message id.
+        """Send a request (typed, plain, or its JSON in bytes), or queue it behind the
+        outstanding one; returns its message id.
 
         Raises OverflowError when more than QUEUE_MAX wait.
         """
         if len(self._waiting) >= QUEUE_MAX:
             raise OverflowError(f"more than {QUEUE_MAX} calls wait for this connection")
         message_id = self._new_id()
-        data = frames.encode(Call(message_id, action, payload))
-        self._waiting.append(_Outgoing(message_id, action, data, timeout_s))
-        self._send_next(now_s)
+        data = frames.encode_call(message_id, action, payload)
+        outgoing = _Outgoing(message_id, action, data, timeout_s)
+        if self._pending is None:
+            self._pending, self._deadline_s = outgoing, now_s + timeout_s
+            self.outbox.append(data)
+        else:
+            self._waiting.append(outgoing)
         return message_id
 
     def send(self, action: str, payload: Any) -> None:
@@ -121,8 +135,7 @@ class Peer:
     def respond(self, message_id: str, response: Any) -> None:
         """Answer a request; ignored when the request is not (or no longer) open."""
         if self._unanswered.pop(message_id, None) is not None:
-            raw = msgspec.Raw(msgspec.json.encode(response))
-            self.outbox.append(frames.encode(CallResult(message_id, raw)))
+            self.outbox.append(frames.encode_result(message_id, response))
 
     def refuse(self, message_id: str, code: ErrorCode, description: str) -> None:
         """Answer a request with a CALLERROR."""
@@ -133,9 +146,9 @@ class Peer:
     def feed(self, data: bytes | str, now_s: float) -> list[Event]:
         """Take one text frame. Returns what happened; never raises for what the peer sent."""
         frame = frames.parse(data, self.version)
+        if isinstance(frame, Call):
+            return self._on_call(frame)
         match frame:
-            case Call(message_id, action, payload):
-                return self._on_call(message_id, action, payload)
             case Send(_, action, payload):
                 return [Streamed(action, payload)]
             case CallResult(message_id, payload):
@@ -143,6 +156,11 @@ class Peer:
             case CallError(message_id, code, description, _, result_error):
                 return self._on_error(message_id, code, description, result_error, now_s)
             case Malformed(reason, answer):
+                mended = lenient.mended_call(data, self.version) if self.is_lenient else None
+                if mended is not None:
+                    told = Deviation("; ".join(mended.changes), mended=True)
+                    call = Call(mended.message_id, mended.action, mended.payload)
+                    return [told, *self._on_call(call)]
                 if answer is not None:
                     self.outbox.append(frames.encode(answer))
                 return [Deviation(reason)]
@@ -164,16 +182,16 @@ class Peer:
         self._unanswered.clear()
         return [Failed(o.message_id, o.action, "ConnectionLost", "connection lost") for o in lost]
 
-    def _on_call(self, message_id: str, action: str, payload: Any) -> list[Event]:
+    def _on_call(self, call: Call) -> list[Event]:
         if len(self._unanswered) >= UNANSWERED_MAX:
             # A peer may have one CALL outstanding; dozens mean that it ignores the standard.
             error = frames.error_frame(
-                message_id, ErrorCode.PROTOCOL_ERROR, "too many open requests", self.version
+                call.message_id, ErrorCode.PROTOCOL_ERROR, "too many open requests", self.version
             )
             self.outbox.append(frames.encode(error))
             return [Deviation("too many open requests")]
-        self._unanswered[message_id] = action
-        return [Request(message_id, action, payload)]
+        self._unanswered[call.message_id] = call.action
+        return [call]
 
     def _on_result(self, message_id: Any, payload: msgspec.Raw, now_s: float) -> list[Event]:
         pending = self._pending
@@ -183,8 +201,15 @@ class Peer:
         event: Event
         try:
             response = frames.decode_response(payload, pending.action, self.version)
-            event = Answered(pending.message_id, pending.action, response)
+            event = Answered(pending.message_id, pending.action, response, str(payload, "utf-8"))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            mended = None
+            if self.is_lenient:
+                mended = lenient.mended_response(payload, pending.action, self.version)
+            if mended is not None:
+                self._send_next(now_s)
+                told = Deviation("; ".join(mended[1]), mended=True)
+                return [told, Answered(pending.message_id, pending.action, mended[0])]
             code = frames.violation_code(str(error))
             event = Failed(pending.message_id, pending.action, code.value, str(error))
             if self.version is Version.V21:

@@ -5,16 +5,24 @@ status allows; what only a backend may ask is `NotSupported`.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
+import msgspec
 from msgspec import UNSET
 
+from pendel.comms.ocpp.backend.certificates import (
+    CertificateDesk,
+    chain_answer,
+    contract_answer,
+    signing_answer,
+    status_answer,
+)
 from pendel.comms.ocpp.backend.stations import Station
 from pendel.comms.ocpp.release import Version, messages_of
 
 HEARTBEAT_S = 300
+_V16 = Version.V16
 PLAIN_TRANSFER = ("AC_single_phase", "AC_two_phase", "AC_three_phase", "DC")
 V2X_TRANSFER = ("AC_BPT", "DC_BPT", "AC_BPT_DER", "AC_DER")
 
@@ -35,9 +43,9 @@ class Policy(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """One request to be answered; transaction_id: the one given to a 1.6 start."""
+class Asked(msgspec.Struct, frozen=True, gc=False):
+    """One request to be answered; transaction_id: the one given to a 1.6 start; desk: whoever
+    signs certificates here."""
 
     station: Station
     version: Version
@@ -46,6 +54,7 @@ class Asked:
     now_utc: datetime
     policy: Policy
     transaction_id: str = ""
+    desk: CertificateDesk | None = None
 
 
 Answer = Callable[[Asked], dict[str, Any]]
@@ -53,7 +62,7 @@ Answer = Callable[[Asked], dict[str, Any]]
 
 def answer(asked: Asked) -> Any | None:
     """The typed response, or None where a station may not ask this."""
-    table = _ANSWERS_16 if asked.version is Version.V16 else _ANSWERS_2
+    table = _ANSWERS_16 if asked.version is _V16 else _ANSWERS_2
     maker = table.get(asked.action)
     if maker is None:
         return None
@@ -125,18 +134,20 @@ def _vat(asked: Asked) -> dict[str, Any]:
     return {"vatNumber": asked.payload.vatNumber, "status": "Rejected"}
 
 
+def _sign(asked: Asked) -> dict[str, Any]:
+    return signing_answer(asked.desk, asked.station.station_id, asked.payload, asked.version)
+
+
+def _certificate_status(asked: Asked) -> dict[str, Any]:
+    return status_answer(asked.desk, asked.payload, asked.version)
+
+
 def _chain_status(asked: Asked) -> dict[str, Any]:
-    messages: Any = messages_of(asked.version)
-    found = [
-        messages.CertificateStatusType(
-            certificateHashData=request.certificateHashData,
-            source=request.source,
-            status="Failed",
-            nextUpdate=asked.now_utc,
-        )
-        for request in asked.payload.certificateStatusRequests
-    ]
-    return {"certificateStatus": found}
+    return chain_answer(asked.desk, asked.payload, asked.version, asked.now_utc)
+
+
+def _contract(asked: Asked) -> dict[str, Any]:
+    return contract_answer(asked.version)
 
 
 def _tag_info(asked: Asked, name: str, tag: str) -> Any:
@@ -170,7 +181,7 @@ _ANSWERS_16: dict[str, Answer] = {
     "StartTransaction": _start_16,
     "StopTransaction": _stop_16,
     "DataTransfer": _fixed(status="UnknownVendorId"),
-    "SignCertificate": _fixed(status="Rejected"),
+    "SignCertificate": _sign,
     **dict.fromkeys(
         (
             "MeterValues",
@@ -190,9 +201,9 @@ _ANSWERS_2: dict[str, Answer] = {
     "Authorize": _authorize_2,
     "TransactionEvent": _transaction_event,
     "DataTransfer": _fixed(status="UnknownVendorId"),
-    "SignCertificate": _fixed(status="Rejected"),
-    "Get15118EVCertificate": _fixed(status="Failed", exiResponse=""),
-    "GetCertificateStatus": _fixed(status="Failed"),
+    "SignCertificate": _sign,
+    "Get15118EVCertificate": _contract,
+    "GetCertificateStatus": _certificate_status,
     "GetCertificateChainStatus": _chain_status,
     "NotifyEVChargingNeeds": _needs,
     "NotifyEVChargingSchedule": _fixed(status="Accepted"),

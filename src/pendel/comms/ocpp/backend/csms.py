@@ -14,31 +14,31 @@ from typing import Any
 import msgspec
 
 from pendel.comms.ocpp.backend.answers import Asked, Policy, answer
+from pendel.comms.ocpp.backend.certificates import CertificateDesk, signed_request
 from pendel.comms.ocpp.backend.learning import Heard, digest, learn
 from pendel.comms.ocpp.backend.stations import Network, Station
 from pendel.comms.ocpp.frames import ErrorCode
 from pendel.comms.ocpp.release import Version, messages_of
-from pendel.records import StationMessage
+from pendel.records import StationMessage, StationSecurity
 
 UNRECORDED = frozenset({"Heartbeat", "PullDynamicScheduleUpdate", "GetCertificateStatus"})
 ASK_AGAIN_S = 60.0
 _JSON = msgspec.json.Encoder()
+_V16 = Version.V16  # looked up once: members of an Enum are slow to reach
 _VERSIONS = {version.value: version for version in Version}
 
 Key = tuple[str, object]
 """What makes an event one and the same: (transaction id, seqNo), or in 1.6 ("", digest)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
+class Order(msgspec.Struct, frozen=True, gc=False):
     """A request that the backend wants to make in consequence of one that came."""
 
     action: str
     payload: Any
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(msgspec.Struct, frozen=True, gc=False):
     """What to do with a request. Either response or code is given. record must be durable before
     the response goes out; key names the event; repeat: it came before, wait for its commit."""
 
@@ -53,16 +53,20 @@ class Reply:
 
 @dataclass(slots=True)
 class Csms:
-    """State and rules of a backend. new_id: makes ids of records."""
+    """State and rules of a backend. new_id: makes ids of records; desk: signs certificates."""
 
     policy: Policy
     new_id: Callable[[], str]
     network: Network = field(default_factory=Network)
+    desk: CertificateDesk | None = None
     _asked: dict[tuple[str, str], datetime] = field(default_factory=dict)
 
     def replay(self, records: Iterable[Any]) -> None:
-        """Rebuild the state from the records of a log; others than StationMessage are skipped."""
+        """Rebuild the state from the records of a log; those of others are skipped."""
         for record in records:
+            if isinstance(record, StationSecurity):
+                station = self.network.station(record.station_id)
+                station.security_profile = record.security_profile
             if isinstance(record, StationMessage) and not record.outgoing and record.action:
                 version = _VERSIONS.get(record.ocpp_version)
                 kind = None
@@ -95,14 +99,18 @@ class Csms:
         action: str,
         payload: Any,
         now_utc: datetime,
+        text: str = "",
     ) -> Reply:
-        """Answer one request. Never raises for what a station may send."""
+        """Answer one request; text: the payload as it came, to be kept. Never raises for what a
+        station may send."""
         station = self.network.station(station_id)
-        if not station.booted and action != "BootNotification" and version is not Version.V16:
+        if not station.booted and action != "BootNotification" and version is not _V16:
             return self._not_booted(station, version, now_utc)
         key = event_key(version, action, payload)
         transaction_id, repeat = self._placed(station, key, version, action, payload)
-        asked = Asked(station, version, action, payload, now_utc, self.policy, transaction_id)
+        asked = Asked(
+            station, version, action, payload, now_utc, self.policy, transaction_id, self.desk
+        )
         if repeat:
             return Reply(answer(asked), key=key, repeat=True)
         if action in UNRECORDED:
@@ -111,7 +119,7 @@ class Csms:
         heard = Heard(
             self.network,
             station,
-            version.value,
+            version.label,
             action,
             payload,
             record_id,
@@ -124,10 +132,10 @@ class Csms:
             at_utc=now_utc,
             causes=self._causes(station, transaction_id, record_id),
             station_id=station_id,
-            ocpp_version=version.value,
+            ocpp_version=version.label,
             action=action,
-            message_id=message_id,
-            payload=_JSON.encode(payload).decode(),
+            message_id=str(message_id),
+            payload=text or _JSON.encode(payload).decode(),
             transaction_id=transaction_id,
             refused=tuple(refused),
         )
@@ -155,7 +163,7 @@ class Csms:
             return Reply(
                 code=ErrorCode.NOT_SUPPORTED, reason=f"{asked.action} is not for a backend"
             )
-        return Reply(response, record=record, key=key, orders=self._orders(asked))
+        return Reply(response, record=record, key=key, orders=self._orders(asked, response))
 
     def _not_booted(self, station: Station, version: Version, now_utc: datetime) -> Reply:
         """B01.FR.10: nothing before an accepted BootNotification; ask for one."""
@@ -184,10 +192,21 @@ class Csms:
         transaction = station.transactions.get(transaction_id)
         return transaction_id, transaction is not None and mark in transaction.digests
 
-    def _orders(self, asked: Asked) -> tuple[Order, ...]:
-        """Ask for missing events: GetTransactionStatus makes a station send what it holds."""
-        if asked.action != "TransactionEvent":
+    def _orders(self, asked: Asked, response: Any) -> tuple[Order, ...]:
+        """What a request brings about: a signed certificate; the question for missing events."""
+        if asked.action == "SignCertificate":
+            return self._signed(asked) if response.status == "Accepted" else ()
+        return self._missing(asked) if asked.action == "TransactionEvent" else ()
+
+    def _signed(self, asked: Asked) -> tuple[Order, ...]:
+        if self.desk is None:
             return ()
+        station_id = asked.station.station_id
+        payload = signed_request(self.desk, station_id, asked.payload, asked.version)
+        return (Order("CertificateSigned", payload),)
+
+    def _missing(self, asked: Asked) -> tuple[Order, ...]:
+        """Ask for missing events: GetTransactionStatus makes a station send what it holds."""
         station, transaction_id = asked.station, asked.payload.transactionInfo.transactionId
         transaction = station.transactions.get(transaction_id)
         if transaction is None or (len(transaction.sequence.lows) < 2 and not transaction.gaps()):
@@ -216,7 +235,7 @@ class Csms:
 
 def event_key(version: Version, action: str, payload: Any) -> Key | None:
     """What makes a transaction event one and the same whatever its message id; else None."""
-    if version is not Version.V16:
+    if version is not _V16:
         if action != "TransactionEvent":
             return None
         return payload.transactionInfo.transactionId, payload.seqNo

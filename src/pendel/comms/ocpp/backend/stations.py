@@ -44,10 +44,12 @@ class Evse:
 @dataclass(slots=True)
 class Station:
     """One station. dynamic: per profile id the update it may pull (2.1, K28); tasks: newest
-    notices by topic (security events, firmware, logs, DER alarms, limits)."""
+    notices by topic (security events, firmware, logs, DER alarms, limits); security_profile: the
+    highest it ever came by (0 = 1 at most)."""
 
     station_id: str
     ocpp_version: str = ""
+    security_profile: int = 0
     booted: bool = False
     vendor: str = ""
     model: str = ""

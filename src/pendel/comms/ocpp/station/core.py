@@ -1,4 +1,4 @@
-"""The virtual station: one object, no I/O. Feed it text frames, tick it, send what it hands out.
+"""The virtual station: one object, no I/O.
 
     station = VirtualStation(settings, Version.V21, random, now_s)
     station.connected(now_s); station.feed(text, now_s); station.tick(now_s); station.outgoing()
@@ -18,6 +18,7 @@ from pendel.comms.ocpp.peer import Answered, Failed, Peer, Request
 from pendel.comms.ocpp.profile import Installed, Supply
 from pendel.comms.ocpp.release import Version
 from pendel.comms.ocpp.station.behaviour import Surroundings, next_change_s, settle, situation
+from pendel.comms.ocpp.station.der_power import DerPower
 from pendel.comms.ocpp.station.dialect import Dialect, Refusal
 from pendel.comms.ocpp.station.equipment import Car, Evse, StationSettings, Transaction
 from pendel.comms.ocpp.station.transaction_queue import Queued, TransactionQueue
@@ -47,7 +48,7 @@ class VirtualStation:
         self.evses = {number: Evse(number) for number in range(1, settings.evses + 1)}
         self.profiles = Installed()
         self.around = Surroundings()
-        self.discharge_share = 1.0
+        self.der_power = DerPower()
         self.clock_error_s = 0.0
         self.offline_since_s: float | None = now_s
         self.peer: Peer | None = None
@@ -58,6 +59,7 @@ class VirtualStation:
         self.supply = Supply(settings.voltage_v, settings.phases, settings.is_dc)
         self.heartbeat_s = HEARTBEAT_S
         self.meter_interval_s = settings.meter_interval_s
+        self.aligned_s = settings.aligned_s
         self.local_list: dict[str, str] = {}
         self.local_list_version = 0
         self.reset_for: str | None = None
@@ -74,14 +76,12 @@ class VirtualStation:
     def _new_dialect(self) -> Dialect:
         # late import: the dialects know this module's types
         if self.version is Version.V16:
-            from pendel.comms.ocpp.station.v16_commands import Commands16
+            from pendel.comms.ocpp.station.v16_security import Security16
 
-            return Commands16(self)
-        from pendel.comms.ocpp.station.v2_commands import Commands2
+            return Security16(self)
+        from pendel.comms.ocpp.station.v2_security import Security2
 
-        return Commands2(self)
-
-    # the line
+        return Security2(self)
 
     def connected(self, now_s: float) -> None:
         """A socket is open: boot once, then go on where the line was lost."""
@@ -195,8 +195,6 @@ class VirtualStation:
             self.dialect.faulted(evse, now_s)
             self._after_change(evse)
 
-    # time
-
     def later(self, delay_s: float, work: Callable[[], None]) -> None:
         """Do work delay_s from now. Raises OverflowError beyond TIMERS_MAX."""
         if len(self._timers) >= TIMERS_MAX:
@@ -234,7 +232,7 @@ class VirtualStation:
                 self.around,
                 self.now_s,
                 self.offline_since_s,
-                self.discharge_share,
+                self.der_power,
             )
             self._note(evse)
 
@@ -252,9 +250,11 @@ class VirtualStation:
         """One piece of time in which nothing changes by itself."""
         begin_s = self.now_s
         self._decide()
-        end_s = min(until_s, begin_s + MOVE_S)
+        end_s = min(until_s, begin_s + self.der_power.piece_s(MOVE_S))
         if self._timers:
             end_s = min(end_s, max(self._timers[0][0], begin_s))
+        if self.aligned_s > 0.0:
+            end_s = min(end_s, (begin_s // self.aligned_s + 1.0) * self.aligned_s)
         for evse in self.evses.values():
             if evse.car is not None and evse.transaction is not None:
                 where = situation(evse, self.settings, self.offline_since_s)
@@ -265,15 +265,15 @@ class VirtualStation:
         self.now_s = end_s
         while self._timers and self._timers[0][0] <= end_s:
             heapq.heappop(self._timers)[2]()
+        aligned = self.aligned_s > 0.0 and end_s % self.aligned_s == 0.0
         for evse in self.evses.values():
-            if evse.transaction is not None and end_s >= evse.next_meter_s:
-                evse.next_meter_s = end_s + self.meter_interval_s
-                self.dialect.meter(evse, end_s)
+            due = end_s >= evse.next_meter_s
+            if evse.transaction is not None and (due or aligned):
+                evse.next_meter_s = end_s + self.meter_interval_s if due else evse.next_meter_s
+                self.dialect.meter(evse, end_s, aligned)
         self.dialect.tick(end_s)
-        if self.reset_when_idle and all(e.transaction is None for e in self.evses.values()):
+        if self.reset_when_idle and not any(e.transaction for e in self.evses.values()):
             self.reset_for, self.reset_when_idle = "ScheduledReset", False
-
-    # messages
 
     def call(
         self,

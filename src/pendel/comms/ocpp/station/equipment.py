@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from pendel.comms.ocpp.station.battery_side import CONSTANT, Key, instant_kw
 from pendel.units import PROMISE_TOLERANCE_KWH, SECONDS_PER_HOUR, W_PER_KW, stored_change_kwh
 
 
@@ -12,7 +13,8 @@ class StationSettings:
     """How a virtual station is built. Powers in kW per EVSE, times in seconds.
 
     v2x: the EVSE can discharge and says so (2.1). is_dc: conversion in the station.
-    follows_clock: set its clock by the backend's (BootNotification, Heartbeat).
+    follows_clock: set its clock by the backend's (BootNotification, Heartbeat). aligned_s: interval
+    of clock-aligned meter values within transactions, 0 = none.
     """
 
     station_id: str
@@ -27,6 +29,7 @@ class StationSettings:
     firmware: str = "1.0"
     serial: str = "0"
     meter_interval_s: float = 60.0
+    aligned_s: float = 0.0
     message_attempts: int = 3
     attempt_interval_s: float = 60.0
     call_timeout_s: float = 30.0
@@ -39,7 +42,8 @@ class StationSettings:
 class Car:
     """A car on the cable. Energies stored [kWh], powers AC [kW] (amounts), efficiencies 0..1.
 
-    depart_s: when the driver says he will leave [epoch s] or None; bidirectional: may discharge.
+    depart_s: when the driver says he will leave [epoch s] or None; battery_model: of
+    `power.battery`, how power falls near full and empty.
     """
 
     capacity_kwh: float
@@ -53,15 +57,30 @@ class Car:
     depart_s: float | None = None
     id_token: str = "TAG1"
     evcc_id: str = ""
+    battery_model: str = CONSTANT
 
     @property
     def soc(self) -> float:
         """State of charge, 0..1."""
         return self.energy_kwh / self.capacity_kwh
 
+    @property
+    def _battery(self) -> Key:
+        return (
+            self.battery_model,
+            self.capacity_kwh,
+            self.charge_max_kw,
+            self.discharge_max_kw,
+            self.charge_efficiency,
+            self.discharge_efficiency,
+        )
+
     def possible_kw(self, wanted_kw: float, hours: float) -> float:
         """The AC power [kW] nearest to wanted that the battery can take or give for hours [h]."""
         power_kw = min(max(wanted_kw, -self.discharge_max_kw), self.charge_max_kw)
+        if self.battery_model != CONSTANT and power_kw:
+            into_kw, out_kw = instant_kw(self._battery, self.energy_kwh)
+            power_kw = min(max(power_kw, -out_kw), into_kw)
         if hours <= 0.0:
             return power_kw
         room_kwh = max(self.capacity_kwh - self.energy_kwh, 0.0)

@@ -133,6 +133,8 @@ class Commands16(Dialect16):
         self.configuration[request.key] = (request.value, False)
         if request.key == "MeterValueSampleInterval" and request.value.isdigit():
             self.station.meter_interval_s = float(request.value) or self.station.meter_interval_s
+        if request.key == "ClockAlignedDataInterval" and request.value.isdigit():
+            self.station.aligned_s = float(request.value)
         return {"status": "Accepted"}
 
     def _on_TriggerMessage(self, request: Any, now_s: float) -> Payload:
@@ -215,18 +217,20 @@ class Commands16(Dialect16):
         return {"status": "Rejected"}
 
     def _on_UpdateFirmware(self, _: Any, __: float) -> Payload:
-        self._stages("FirmwareStatusNotification", _FIRMWARE)
+        self.stages("FirmwareStatusNotification", _FIRMWARE)
         return {}
 
     def _on_GetDiagnostics(self, _: Any, __: float) -> Payload:
         """A virtual station has no way to upload a file: it says so."""
-        self._stages("DiagnosticsStatusNotification", ("Uploading", "UploadFailed"))
+        self.stages("DiagnosticsStatusNotification", ("Uploading", "UploadFailed"))
         return {"fileName": f"{self.station.settings.station_id}.log"}
 
-    def _stages(self, action: str, stages: Iterable[str]) -> None:
+    def stages(self, action: str, stages: Iterable[str], about: Payload | None = None) -> None:
+        """Say one stage after the other."""
         for number, stage in enumerate(stages):
+            payload = {"status": stage, **(about or {})}
 
-            def say(stage: str = stage) -> None:
-                self.station.call(action, {"status": stage})
+            def say(payload: Payload = payload) -> None:
+                self.station.call(action, payload)
 
             self.station.later(STAGE_S * number, say)

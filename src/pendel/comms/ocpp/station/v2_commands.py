@@ -154,6 +154,8 @@ class Commands2(Der2):
             self.station.heartbeat_s = float(value) or self.station.heartbeat_s
         if (component, name) == ("SampledDataCtrlr", "TxUpdatedInterval") and value.isdigit():
             self.station.meter_interval_s = float(value) or self.station.meter_interval_s
+        if (component, name) == ("AlignedDataCtrlr", "Interval") and value.isdigit():
+            self.station.aligned_s = float(value)
 
     def _on_GetBaseReport(self, request: Any, now_s: float) -> Payload:
         self._report(request.requestId, self.variables.report(), now_s)
@@ -241,17 +243,19 @@ class Commands2(Der2):
         return {"status": "UnknownVendorId"}
 
     def _on_UpdateFirmware(self, request: Any, _: float) -> Payload:
+        """Played: a virtual station downloads nothing."""
         about = {"requestId": request.requestId}
-        self._stages("FirmwareStatusNotification", _FIRMWARE, about)
+        self.stages("FirmwareStatusNotification", _FIRMWARE, about)
         return {"status": "Accepted"}
 
     def _on_GetLog(self, request: Any, _: float) -> Payload:
         """The log is announced; a virtual station has no way to upload it: it says so."""
         about = {"requestId": request.requestId}
-        self._stages("LogStatusNotification", ("Uploading", "UploadFailure"), about)
+        self.stages("LogStatusNotification", ("Uploading", "UploadFailure"), about)
         return {"status": "Accepted", "filename": f"{self.station.settings.station_id}.log"}
 
-    def _stages(self, action: str, stages: Iterable[str], about: Payload) -> None:
+    def stages(self, action: str, stages: Iterable[str], about: Payload) -> None:
+        """Say one stage after the other."""
         for number, stage in enumerate(stages):
             payload = {"status": stage, **about}
 
@@ -277,9 +281,6 @@ class Commands2(Der2):
 
     def _on_CostUpdated(self, _: Any, __: float) -> Payload:
         return {}
-
-    def _on_GetInstalledCertificateIds(self, _: Any, __: float) -> Payload:
-        return {"status": "NotFound"}
 
 
 def _asked_for(row: Payload, asked: Payload) -> bool:

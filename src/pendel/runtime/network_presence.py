@@ -1,0 +1,39 @@
+"""Who listens to a charging network, and what is known of each station's line."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from pendel.comms.ocpp.release import Version
+
+
+class Listener(Protocol):
+    """Who wants to know what happens; called on the network's thread, must not block."""
+
+    def heard(self, station_id: str, action: str, payload: Any) -> None:
+        """A request was stored and answered."""
+        ...
+
+    def came(self, station_id: str, version: Version) -> None:
+        """A station connected."""
+        ...
+
+    def went(self, station_id: str) -> None:
+        """A station has no connection any more."""
+        ...
+
+
+@dataclass(slots=True)
+class Presence:
+    """What is known of a station's line. last_seen_utc: of the last frame; deviations: breaches
+    of the standard since the start (mended ones too), with the last one in words."""
+
+    ocpp_version: str = ""
+    last_seen_utc: datetime | None = None
+    deviations: int = 0
+    last_deviation: str = ""
+
+    def deviated(self, reason: str) -> None:
+        """Count a breach of the standard."""
+        self.deviations += 1
+        self.last_deviation = reason[:500]

@@ -1,0 +1,1 @@
+"""Plausible fleets of any size, made from packaged tables and a seed."""
