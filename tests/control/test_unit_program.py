@@ -1,12 +1,16 @@
 """The exact programme of one unit against its twin and against HiGHS."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from unit_twin import highs_cost, twin_cost
 
+from pendel.control.storage_kernels import solve_storages
 from pendel.control.unit_kernels import solve_units
 
 RANDOM = range(150)
+Result = Callable[[dict[str, object]], tuple[float, np.ndarray]]
 
 
 def random_unit(seed: int) -> dict[str, object]:
@@ -58,10 +62,22 @@ def kernel_result(unit: dict[str, object]) -> tuple[float, np.ndarray]:
     return float(cost[0]), change
 
 
+def storage_result(unit: dict[str, object]) -> tuple[float, np.ndarray]:
+    """The same by the kernel with two slopes per step."""
+    n = len(np.array(unit["charge"]))
+    change, cost = np.zeros((1, n)), np.zeros(1)
+    rows = (np.array([unit[name]]) for name in ("charge", "discharge", "up", "down", "lo", "hi"))
+    solve_storages(
+        *rows, np.array([unit["start"]]), np.array([-float(unit["worth"])]), change, cost
+    )
+    return float(cost[0]), change[0]
+
+
+@pytest.mark.parametrize("result", [kernel_result, storage_result])
 @pytest.mark.parametrize("seed", RANDOM)
-def test_kernel_equals_twin_and_highs(seed: int) -> None:
+def test_kernel_equals_twin_and_highs(seed: int, result: Result) -> None:
     unit = random_unit(seed)
-    cost, change = kernel_result(unit)
+    cost, change = result(unit)
     twin, highs = twin_cost(**unit), highs_cost(**unit)
     assert np.isinf(cost) == np.isinf(highs) == np.isinf(twin)
     if np.isinf(highs):
@@ -80,10 +96,12 @@ def test_kernel_equals_twin_and_highs(seed: int) -> None:
 def test_kernel_equals_highs_often(block: int) -> None:
     for seed in range(1000 + 500 * block, 1500 + 500 * block):
         unit = random_unit(seed)
-        cost, highs = kernel_result(unit)[0], highs_cost(**unit)
-        assert np.isinf(cost) == np.isinf(highs), seed
-        if np.isfinite(highs):
-            assert cost == pytest.approx(highs, abs=1e-9, rel=1e-9), seed
+        highs = highs_cost(**unit)
+        for result in (kernel_result, storage_result):
+            cost = result(unit)[0]
+            assert np.isinf(cost) == np.isinf(highs), seed
+            if np.isfinite(highs):
+                assert cost == pytest.approx(highs, abs=1e-9, rel=1e-9), seed
 
 
 def test_soft_goal_costs_what_is_missing() -> None:

@@ -46,7 +46,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--method",
         choices=METHODS,
         default="auto",
-        help="exact = general solver, decomposed = structured interior point (default auto)",
+        help="exact = general solver, decomposed = by sites (interior point; large fleets by "
+        "prices); default auto",
     )
     parser.add_argument(
         "--warm", metavar="DIR", help="result folder of an earlier plan of nearly this scenario"

@@ -12,10 +12,11 @@ from typing import TypeAlias
 import numpy as np
 
 from pendel.control.arrow import applies, arrow_of, effort_s, general_effort_s
+from pendel.control.fleet import FleetResult, is_fleet, solve_fleet, unmet_of_fleet
 from pendel.control.greedy import greedy_schedule
 from pendel.control.interior import solve_interior
 from pendel.control.linear_plan import ROUNDS_MAX, solve_linear
-from pendel.control.plan_result import Plan
+from pendel.control.plan_result import Plan, Unmet
 from pendel.control.problem import PlanProblem
 from pendel.control.reach import Reach, reach_of
 from pendel.control.schedule import (
@@ -24,6 +25,7 @@ from pendel.control.schedule import (
     schedule_of,
     verify_schedule,
 )
+from pendel.control.stragglers import hold, merged, released_bound_eur, without
 from pendel.control.unmet import unmet_wishes
 from pendel.control.verify import Verdict
 from pendel.units import LIMIT_TOLERANCE, FloatArray
@@ -35,6 +37,8 @@ FINE_UNITS = 2_000
 FINE_GAP = 1e-7
 INNER_GAP_SHARE = 0.1
 PROOF_SLACK = 1e-6
+HOLD_ROUNDS = 3
+SAFE_PAIRS = 3_000_000
 
 
 def _no_clock() -> float:
@@ -70,6 +74,12 @@ def plan(problem: PlanProblem, options: PlanOptions | None = None) -> Plan:
     options = options or PlanOptions()
     if options.method not in METHODS:
         raise ValueError(f"method {options.method!r}: one of {', '.join(METHODS)}")
+    if options.method != "exact" and is_fleet(problem) and applies(problem):
+        large = _fleet(problem, options)
+        if large is not None:
+            return large
+        if int((problem.units.last - problem.units.first).sum()) > SAFE_PAIRS:
+            return safe_plan(problem, reach_of(problem), -INF, options.warm_kw)
     reach = reach_of(problem)
     if problem.presence is not None and (problem.presence[reach.unit, reach.step] == 1.0).all():
         problem = replace(problem, presence=None)
@@ -83,6 +93,34 @@ def plan(problem: PlanProblem, options: PlanOptions | None = None) -> Plan:
 def _remaining(options: PlanOptions) -> Callable[[], float]:
     """Seconds left, as a function."""
     return lambda: options.time_limit_s - options.elapsed_s()
+
+
+def _fleet(problem: PlanProblem, options: PlanOptions) -> Plan | None:
+    """A plan by prices above independent sites; None where it does not end verified."""
+    remaining = _remaining(options)
+    whole, held = problem, None
+    alone = replace(options, method="exact", progress=None)
+    found = solve_fleet(problem, options.gap, remaining, options.progress)
+    for _ in range(HOLD_ROUNDS):
+        if isinstance(found, FleetResult) or not found:
+            break
+        sites = found if held is None else [*held.sites.tolist(), *found]
+        held = hold(whole, sites, lambda part: plan(part, alone))
+        problem = without(whole, held)
+        found = solve_fleet(problem, options.gap, remaining, options.progress)
+    if not isinstance(found, FleetResult):
+        return None
+    if held is not None:
+        found = merged(found, held, released_bound_eur(whole, held, found))
+        problem = whole
+    schedule = Schedule(
+        found.power_kw, found.energy_kwh, found.net_kw, found.curtailed_kw, np.zeros(0)
+    )
+    verdict = verify_schedule(problem, schedule)
+    if not verdict.violations.within(LIMIT_TOLERANCE):
+        return None
+    unmet = unmet_of_fleet(problem, schedule, verdict.shortfall_kwh)
+    return judged(problem, schedule, verdict, found.bound_eur, unmet, "decomposed")
 
 
 def _structured(problem: PlanProblem, reach: Reach, options: PlanOptions) -> Plan | None:
@@ -169,6 +207,19 @@ def finish(
     method: str,
 ) -> Plan:
     """Put the verdict on the plan: objective, shortfall, what is unmet and why."""
+    unmet = unmet_wishes(problem, reach, schedule, verdict.shortfall_kwh)
+    return judged(problem, schedule, verdict, bound_eur, unmet, method)
+
+
+def judged(
+    problem: PlanProblem,
+    schedule: Schedule,
+    verdict: Verdict,
+    bound_eur: float,
+    unmet: tuple[Unmet, ...],
+    method: str,
+) -> Plan:
+    """The plan with its verdict; a bound that contradicts the verified cost is discarded."""
     off = verdict.violations
     worst = max(off.energy_kwh, off.power_kw, off.site_kw, off.feeder_kw, off.portfolio_kw)
     objective = verdict.objective_eur
@@ -186,7 +237,7 @@ def finish(
         shortfall_kwh=verdict.shortfall_kwh,
         over_limit_kwh=verdict.over_limit_kwh if worst > LIMIT_TOLERANCE else 0.0,
         feasible=worst <= LIMIT_TOLERANCE,
-        unmet=unmet_wishes(problem, reach, schedule, verdict.shortfall_kwh),
+        unmet=unmet,
         method=method,
     )
 

@@ -14,10 +14,8 @@ import numpy as np
 
 from pendel.control.plan_result import Violations
 from pendel.control.problem import PlanProblem
-from pendel.control.verify_kernels import follow_energy
+from pendel.control.verify_kernels import follow_energy, sum_powers
 from pendel.units import FloatArray
-
-PART_UNITS = 32_768
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +47,9 @@ def verify(
     energy_kwh violations: energy outside [minimum, capacity] or not following from the power;
     site_kw: also a net that does not follow; target_kwh: shortfall beyond the stated one.
     """
-    walked = _walk(problem, power_kw, energy_kwh)
-    stored, fastest = walked.stored_kwh, walked.fastest_kwh
+    energy, stored, energy_off, fastest = _energies(problem, power_kw, energy_kwh)
     net = problem.load_kw - (problem.pv_kw - curtailed_kw)
-    np.add.at(net, problem.units.site, power_kw)
+    power_off, wear_eur = _powers(problem, power_kw, net)
     site_off, site_over = _site_violation(problem, net, net_kw, curtailed_kw)
     feeder_off, feeder_over = _feeder_violation(problem, net)
     total = net.sum(axis=0)
@@ -61,10 +58,10 @@ def verify(
     )
     portfolio_over = np.maximum(beyond, 0.0)
     shortfall = _shortfall(problem, fastest, stored)
-    reserve_off = _reserve_violation(problem, power_kw, walked.energy_kwh, reserve_kw)
+    reserve_off = _reserve_violation(problem, power_kw, energy, reserve_kw)
     violations = Violations(
-        energy_kwh=float(walked.energy_off_kwh),
-        power_kw=float(max(walked.power_off_kw, reserve_off)),
+        energy_kwh=float(energy_off),
+        power_kw=float(max(power_off, reserve_off)),
         site_kw=float(site_off),
         feeder_kw=float(feeder_off),
         portfolio_kw=float(portfolio_over.max(initial=0.0)),
@@ -72,50 +69,39 @@ def verify(
     )
     return Verdict(
         violations=violations,
-        objective_eur=money(problem, power_kw, net, stored, fastest, reserve_kw),
+        objective_eur=money(problem, power_kw, net, stored, fastest, reserve_kw, wear_eur),
         shortfall_kwh=shortfall,
         over_limit_kwh=problem.step_h * (site_over + feeder_over + float(portfolio_over.sum())),
         curtailed_kwh=float(problem.step_h * curtailed_kw.sum()),
     )
 
 
-def _parts(count: int) -> list[slice]:
-    """Units a few at a time: a million of them must not need arrays of a million rows at once."""
-    return [slice(begin, begin + PART_UNITS) for begin in range(0, count, PART_UNITS)]
-
-
-@dataclass(frozen=True, slots=True)
-class _Walked:
-    """Every unit followed through time: energy at the end and what charging at once would have
-    reached [N], the worst violations, and the energy before each step [N, T + 1] where reserves
-    ask for it (else no rows)."""
-
-    stored_kwh: FloatArray
-    fastest_kwh: FloatArray
-    energy_off_kwh: float
-    power_off_kw: float
-    energy_kwh: FloatArray
-
-
-def _walk(problem: PlanProblem, power_kw: FloatArray, stated_kwh: FloatArray) -> _Walked:
-    units, count = problem.units, len(problem.units)
-    stored, fastest = np.empty(count), np.empty(count)
-    with_reserves = problem.reserves is not None and len(problem.reserves) > 0
-    kept = np.empty((count if with_reserves else 0, problem.steps + 1))
-    energy_off = power_off = 0.0
-    for part in _parts(count):
-        power = np.ascontiguousarray(power_kw[part])
-        energy = kept[part] if with_reserves else np.empty((len(power), problem.steps + 1))
-        off = follow_energy(
-            problem.step_h, units.first[part], units.last[part], units.energy_start_kwh[part],
-            units.capacity_kwh[part], units.energy_min_kwh[part], units.charge_max_kw[part],
-            units.charge_efficiency[part], units.discharge_efficiency[part], power,
-            np.ascontiguousarray(stated_kwh[part]), energy, fastest[part],
-        )  # fmt: skip
-        stored[part] = energy[:, -1]
-        energy_off = max(energy_off, off)
-        power_off = max(power_off, _power_violation(problem, part, power))
-    return _Walked(stored, fastest, energy_off, power_off, kept)
+def _energies(
+    problem: PlanProblem, power_kw: FloatArray, stated_kwh: FloatArray
+) -> tuple[FloatArray, FloatArray, float, FloatArray]:
+    """Stored energy before each step [N, T + 1] (no rows where nobody asks: reserves do), at the
+    end [N], the worst violation, and what charging at once would have reached at the end [N]."""
+    units = problem.units
+    is_asked = problem.reserves is not None and len(problem.reserves) > 0
+    energy = np.empty((len(units) if is_asked else 0, problem.steps + 1))
+    stored, fastest = np.empty(len(units)), np.empty(len(units))
+    worst = follow_energy(
+        problem.step_h,
+        units.first,
+        units.last,
+        units.energy_start_kwh,
+        units.capacity_kwh,
+        units.energy_min_kwh,
+        units.charge_max_kw,
+        units.charge_efficiency,
+        units.discharge_efficiency,
+        np.ascontiguousarray(power_kw),
+        np.ascontiguousarray(stated_kwh),
+        energy,
+        stored,
+        fastest,
+    )
+    return energy, stored, worst, fastest
 
 
 def _shortfall(problem: PlanProblem, fastest: FloatArray, stored: FloatArray) -> FloatArray:
@@ -126,17 +112,23 @@ def _shortfall(problem: PlanProblem, fastest: FloatArray, stored: FloatArray) ->
     return never + np.maximum(np.minimum(units.target_kwh, fastest) - stored, 0.0)
 
 
-def _power_violation(problem: PlanProblem, part: slice, power_kw: FloatArray) -> float:
-    """Worst power of some units [n, T] beyond their limits, or any while not connected [kW]."""
+def _powers(problem: PlanProblem, power_kw: FloatArray, net: FloatArray) -> tuple[float, float]:
+    """Add the units to the net of sites; worst power beyond a unit's limits or while it is not
+    connected [kW], and the wear [EUR]."""
     units = problem.units
-    steps = np.arange(problem.steps)[None, :]
-    here = (units.first[part, None] <= steps) & (steps < units.last[part, None])
-    most = np.where(here, units.charge_max_kw[part, None], 0.0)
-    least = np.where(here, -units.discharge_max_kw[part, None], 0.0)
-    off = np.maximum(power_kw - most, least - power_kw)
-    if not np.isfinite(power_kw).all():
-        return float("inf")
-    return float(off.max(initial=0.0))
+    worst, wear = sum_powers(
+        units.first,
+        units.last,
+        units.site,
+        units.charge_max_kw,
+        units.discharge_max_kw,
+        units.charge_efficiency,
+        units.discharge_efficiency,
+        units.wear_eur_kwh,
+        np.ascontiguousarray(power_kw),
+        net,
+    )
+    return worst, problem.step_h * wear
 
 
 def _site_violation(
@@ -222,28 +214,29 @@ def money(
     stored_kwh: FloatArray,
     fastest_kwh: FloatArray,
     reserve_kw: FloatArray,
+    wear_eur: float,
 ) -> float:
     """Cost of a plan [EUR] as the contract sums it; stored_kwh [N] is the energy at the end and
-    fastest_kwh [N] what charging at once would have reached.
+    fastest_kwh [N] what charging at once would have reached; wear_eur without weights.
 
     With presence weights money counts the unit's power by the weight of the step, and so the
     energy that it stores: only what is stored while the car is still there leaves with it.
     """
     units, h = problem.units, problem.step_h
-    weighted = power_kw if problem.presence is None else power_kw * problem.presence
-    net = net_kw
+    net, weighted = net_kw, power_kw
     if problem.presence is not None:
+        weighted = power_kw * problem.presence
         net = net_kw.copy()
         np.add.at(net, units.site, weighted - power_kw)
+        into = np.maximum(weighted, 0.0) * units.charge_efficiency[:, None]
+        out = np.maximum(-weighted, 0.0) / units.discharge_efficiency[:, None]
+        wear_eur = h * float((units.wear_eur_kwh[:, None] * (into + out)).sum())
     imported, exported = np.maximum(net, 0.0), np.maximum(-net, 0.0)
     row = problem.price_row
     cost = h * float(
         (problem.import_eur_kwh[row] * imported - problem.export_eur_kwh[row] * exported).sum()
     )
-    for part in _parts(len(units)):
-        into = np.maximum(weighted[part], 0.0) * units.charge_efficiency[part, None]
-        into += np.maximum(-weighted[part], 0.0) / units.discharge_efficiency[part, None]
-        cost += h * float(units.wear_eur_kwh[part] @ into.sum(axis=1))
+    cost += wear_eur
     peak = np.maximum(imported.max(axis=1, initial=0.0), problem.peak_so_far_kw)
     cost += float((problem.demand_charge_eur_kw * peak).sum())
     if problem.market is not None:

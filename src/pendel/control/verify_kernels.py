@@ -1,5 +1,7 @@
 """The verifier's own walk through time; shares nothing with the kernels of the planner."""
 
+import numpy as np
+
 from pendel.kernel import kernel
 from pendel.units import FloatArray, IntArray
 
@@ -18,19 +20,23 @@ def follow_energy(
     power_kw: FloatArray,
     stated_kwh: FloatArray,
     energy_kwh: FloatArray,
+    stored_kwh: FloatArray,
     fastest_kwh: FloatArray,
 ) -> float:
-    """Energy before each step [N, T + 1] and what charging at once reaches at the end [N].
+    """Energy at the end [N] and what charging at once reaches there [N]; where energy_kwh has
+    rows, also the energy before each step [N, T + 1].
 
     Returns the worst distance from the bounds of the contract or from a stated energy [N, T].
     """
     worst = 0.0
+    is_asked = energy_kwh.shape[0] > 0
     for unit in range(start_kwh.shape[0]):
         now = start_kwh[unit]
         at_once = now
         top = max(capacity_kwh[unit], now)
         arrived_below = now < minimum_kwh[unit]
-        energy_kwh[unit, 0] = now
+        if is_asked:
+            energy_kwh[unit, 0] = now
         for step in range(power_kw.shape[1]):
             if first[unit] <= step < last[unit]:
                 p = power_kw[unit, step]
@@ -46,6 +52,43 @@ def follow_energy(
                 worst = max(worst, now - top, bottom - now)
                 if stated_kwh[unit, step] == stated_kwh[unit, step]:
                     worst = max(worst, abs(stated_kwh[unit, step] - now))
-            energy_kwh[unit, step + 1] = now
+            if is_asked:
+                energy_kwh[unit, step + 1] = now
+        stored_kwh[unit] = now
         fastest_kwh[unit] = at_once
     return worst
+
+
+@kernel
+def sum_powers(
+    first: IntArray,
+    last: IntArray,
+    site: IntArray,
+    charge_max_kw: FloatArray,
+    discharge_max_kw: FloatArray,
+    charge_efficiency: FloatArray,
+    discharge_efficiency: FloatArray,
+    wear_eur_kwh: FloatArray,
+    power_kw: FloatArray,
+    net_kw: FloatArray,
+) -> tuple[float, float]:
+    """Add the powers [N, T] to the net of their sites [S, T].
+
+    Returns the worst power beyond a unit's limits or outside its window [kW] (inf where one is
+    not finite) and the wear of all [EUR per hour of a step].
+    """
+    worst, wear = 0.0, 0.0
+    for unit in range(first.shape[0]):
+        stored = 0.0
+        for step in range(power_kw.shape[1]):
+            p = power_kw[unit, step]
+            if not abs(p) < 1e300:
+                return np.inf, 0.0
+            here = first[unit] <= step < last[unit]
+            most = charge_max_kw[unit] if here else 0.0
+            least = -discharge_max_kw[unit] if here else 0.0
+            worst = max(worst, p - most, least - p)
+            stored += p * charge_efficiency[unit] if p > 0.0 else -p / discharge_efficiency[unit]
+            net_kw[site[unit], step] += p
+        wear += wear_eur_kwh[unit] * stored
+    return worst, wear

@@ -1,0 +1,80 @@
+"""First prices of a fleet: a sample of its sites, solved as a whole with limits to scale."""
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from pendel.control.arrow import arrow_of
+from pendel.control.interior import solve_interior
+from pendel.control.problem import PlanProblem
+from pendel.control.reach import reach_of
+from pendel.control.sections import Sections
+from pendel.units import FloatArray, IntArray
+
+SAMPLE_SITES, SAMPLE_MOST, SAMPLE_EACH = 400, 2_000, 8
+SITES_PER_SAMPLED = 25
+
+
+def sample_prices(
+    sections: Sections, nodes: int, gap: float, remaining_s: Callable[[], float]
+) -> tuple[FloatArray, float]:
+    """Prices [F + 2, T] of the nodes [EUR/kW in a step] and a rough cost of the whole [EUR]."""
+    problem = sections.problem
+    sites = sampled_sites(sections, nodes)
+    share = len(sites) / max(problem.sites, 1)
+    sample = scaled_down(sections, sites, share)
+    found = solve_interior(arrow_of(sample, reach_of(sample)), gap, remaining_s)
+    if found is None:
+        return np.zeros((nodes + 2, problem.steps)), rough_cost_eur(problem)
+    return found.node_eur_kw, found.objective_eur / share
+
+
+def rough_cost_eur(problem: PlanProblem) -> float:
+    """What all energy that is needed costs at mean prices [EUR]."""
+    units = problem.units
+    net = float(np.maximum(problem.load_kw - problem.pv_kw, 0.0).sum())
+    wanted = float(np.maximum(units.target_kwh - units.energy_start_kwh, 0.0).sum())
+    return float(np.abs(problem.import_eur_kwh).mean()) * (problem.step_h * net + wanted)
+
+
+def sampled_sites(sections: Sections, nodes: int) -> IntArray:
+    """Sites evenly spread over each node's sites, in the same share everywhere."""
+    sites = sections.problem.sites
+    many = max(SAMPLE_SITES, SAMPLE_EACH * nodes, min(sites // SITES_PER_SAMPLED, SAMPLE_MOST))
+    share = min(many / max(sites, 1), 1.0)
+    node = sections.node_of[sections.order]
+    chosen = []
+    for own in np.split(sections.order, np.flatnonzero(np.diff(node)) + 1):
+        count = min(math.ceil(share * len(own)), len(own))
+        chosen.append(own[np.linspace(0, len(own) - 1, count).astype(np.int64)])
+    return np.sort(np.concatenate(chosen))
+
+
+def scaled_down(sections: Sections, sites: IntArray, share: float) -> PlanProblem:
+    """The problem of some sites, with feeders, portfolio and market in the same share."""
+    problem, node_of = sections.problem, sections.node_of
+    sample, _ = sections.part(sites)
+    feeders = problem.feeders
+    # The sample's mean load per node is made that of all its sites: less noise in the prices.
+    base = problem.load_kw - problem.pv_kw
+    load = sample.load_kw.copy()
+    for node in np.unique(node_of[sites]):
+        mine = node_of[sites] == node
+        load[mine] += base[node_of == node].mean(axis=0) - base[sites[mine]].mean(axis=0)
+    return replace(
+        sample,
+        load_kw=load,
+        feeder=problem.feeder[sites],
+        feeders=replace(
+            feeders,
+            import_limit_kw=share * feeders.import_limit_kw,
+            export_limit_kw=share * feeders.export_limit_kw,
+        ),
+        portfolio_import_limit_kw=share * problem.portfolio_import_limit_kw,
+        portfolio_export_limit_kw=share * problem.portfolio_export_limit_kw,
+        market=None
+        if problem.market is None
+        else replace(problem.market, position_kw=share * problem.market.position_kw),
+    )
