@@ -18,7 +18,9 @@ import highspy
 import numpy as np
 
 Row = dict[str, str]
-TINY = 1e-7
+TINY = (1e-7, 1e-5)
+"""Slack of a rank that is fixed [kWh]: the larger one where HiGHS calls its own optimum infeasible
+once binaries are in (tolerances against a tight row)."""
 
 
 def rows(folder: Path, name: str) -> list[Row]:
@@ -188,6 +190,14 @@ class Model:
 def solve(folder: Path) -> dict[str, float]:
     """Best plan of a scenario folder, rank by rank: energy over limits, lack of the minimum (summed
     over steps), shortfall, cost."""
+    try:
+        return solve_ranks(folder, TINY[0])
+    except RuntimeError:
+        return solve_ranks(folder, TINY[1])
+
+
+def solve_ranks(folder: Path, tiny: float) -> dict[str, float]:
+    """`solve` with ranks fixed within tiny [kWh]. Raises RuntimeError where HiGHS gives up."""
     world, model = read_world(folder), Model()
     model.highs.setOptionValue("output_flag", False)
     model.highs.setOptionValue("mip_rel_gap", 1e-9)
@@ -197,11 +207,11 @@ def solve(folder: Path) -> dict[str, float]:
     add_tree(model, world, nets)
     unreachable = sum(s.unreachable for s in world.stores)
     over = solve_exclusive(model, model.over, pairs, flows)
-    model.row(-math.inf, over + TINY, dict(model.over) or {0: 0.0})
+    model.row(-math.inf, over + tiny, dict(model.over) or {0: 0.0})
     below = solve_exclusive(model, model.below, pairs, flows)
-    model.row(-math.inf, below + TINY, dict(model.below) or {0: 0.0})
+    model.row(-math.inf, below + tiny, dict(model.below) or {0: 0.0})
     lack = solve_exclusive(model, model.lack, pairs, flows)
-    model.row(-math.inf, lack + TINY, dict(model.lack) or {0: 0.0})
+    model.row(-math.inf, lack + tiny, dict(model.lack) or {0: 0.0})
     cost = solve_exclusive(model, dict(model.cost), pairs, flows) + model.constant
     return {
         "over_kwh": over, "below_kwh": below,
