@@ -3,7 +3,7 @@
 Units are sorted by site; a prefix of a window in which a unit must charge at full power to keep
 its minimum or target is taken out beforehand and becomes load; so do units that cannot move.
 Reserves and presence weights are outside this form (`applies` says so). Equations and the order
-of rows and columns: `arrow_kernels`, docs/concepts/planning.md.
+of rows and columns: `phase_kernels`, docs/concepts/planning.md.
 """
 
 import math
@@ -19,8 +19,8 @@ from pendel.control.schedule_kernels import tighten_backward
 from pendel.units import FloatArray, IntArray
 
 FORCED_KWH = 1e-8
+WIDTH_MIN = 1e-9
 DENSE_SHARE = 0.3
-DENSE_STEPS = 192
 ROUNDS_USUAL = 25
 FLOP_S = 0.3e-9
 
@@ -31,9 +31,9 @@ class Arrow:
 
     pair [W] points into the pairs of Reach; unit_step [U] first step; site_begin [S + 1],
     offset [U + 1]; gain, loss [U]; parent [F] (children before parents, the top node last);
-    cost, lo, hi [columns]; due [rows]; fixed_kw [all pairs of Reach] powers taken out;
-    constant_eur is what these cost, terminal offsets included; end [S, T] is the last step tied
-    to a step through a unit (the envelope of the site's matrix).
+    cost, lo, hi [columns]; due [rows], block after block (`phase_kernels`); fixed_kw [all pairs
+    of Reach] powers taken out; constant_eur is what these cost, terminal offsets included; end
+    [S, T] is the last step tied to a step through a unit (envelope of the site's matrix).
     """
 
     steps: int
@@ -59,6 +59,26 @@ class Arrow:
     def pairs(self) -> int:
         """Number of free (unit, step) pairs."""
         return len(self.pair)
+
+    @property
+    def import_column(self) -> IntArray:
+        """[S] column of the import m of the first step of each site."""
+        sites = np.arange(len(self.node_of))
+        return 3 * self.offset[self.site_begin[1:]] + sites * (4 * self.steps + 1)
+
+    @property
+    def charge_column(self) -> IntArray:
+        """[W] column of the charge c of each pair; d and e follow at `stride` and twice that."""
+        own = np.diff(self.offset[self.site_begin])
+        sites = np.arange(len(own))
+        shift = 2 * self.offset[self.site_begin[:-1]] + sites * (4 * self.steps + 1)
+        return np.arange(self.pairs) + np.repeat(shift, own)
+
+    @property
+    def stride(self) -> IntArray:
+        """[W] number of pairs at the site of each pair."""
+        own = np.diff(self.offset[self.site_begin])
+        return np.repeat(own, own)
 
 
 def applies(problem: PlanProblem) -> bool:
@@ -89,7 +109,11 @@ def arrow_of(problem: PlanProblem, reach: Reach) -> Arrow:
     np.add.at(base, (units.site[reach.unit], reach.step), fixed_kw)
     node_of, parent, top = _nodes(problem)
     market = problem.market
-    cost, lo, hi = _columns(problem, reach, pair, base, len(parent), top)
+    place, rows = _places(offset[site_begin], len(pair), sites, steps)
+    kinds = _columns(problem, reach, pair, base, len(parent), top)
+    cost, lo, hi = (_placed(values, place) for values in kinds)
+    # A width of rounding size (the last ray of sun) is none: nothing could move inside it.
+    hi = np.where(hi - lo < WIDTH_MIN, lo, hi)
     due_energy = np.zeros(len(pair))
     due_energy[begins] = start[unit]
     position = np.zeros(0) if market is None else -market.position_kw
@@ -115,8 +139,11 @@ def arrow_of(problem: PlanProblem, reach: Reach) -> Arrow:
         cost=cost,
         lo=lo,
         hi=hi,
-        due=np.concatenate(
-            [due_energy, base.ravel(), np.zeros(sites * steps + len(parent) * steps), position]
+        due=_placed(
+            np.concatenate(
+                [due_energy, base.ravel(), np.zeros((sites + len(parent)) * steps), position]
+            ),
+            rows,
         ),
         fixed_kw=fixed_kw,
         constant_eur=constant,
@@ -125,12 +152,7 @@ def arrow_of(problem: PlanProblem, reach: Reach) -> Arrow:
 
 
 def effort_s(arrow: Arrow) -> float:
-    """Rough CPU seconds of the interior method (measured on one core of 2023).
-
-    Infinite where it would need Sherman-Morrison: that does not always converge.
-    """
-    if bool(((arrow.has_demand > 0) & (arrow.end[:, 0] < arrow.steps - 1)).any()):
-        return float("inf")
+    """Rough CPU seconds of the interior method (measured on one core of 2023)."""
     width = (arrow.end - np.arange(arrow.steps)).astype(np.float64) + 1.0
     work = (width**2).sum(axis=1) + np.where(
         arrow.node_of >= 0, 2.0 * arrow.steps * width.sum(axis=1), 0.0
@@ -145,19 +167,42 @@ def general_effort_s(arrow: Arrow) -> float:
 
 
 def _envelope(problem: PlanProblem, site: IntArray, first: IntArray, length: IntArray) -> IntArray:
-    """[S, T] last step coupled with each step; dense (T - 1) where little would be saved.
-
-    The rank-one part of a demand charge stays outside an envelope (Sherman-Morrison), which
-    costs digits; short horizons are therefore dense there.
-    """
+    """[S, T] last step coupled with each step; dense (T - 1) where little would be saved, and
+    where a demand charge couples all steps."""
     sites, steps = problem.sites, problem.steps
     end = np.tile(np.arange(steps, dtype=np.int64), (sites, 1))
     np.maximum.at(end, (site, first), first + length - 1)
     end = np.maximum.accumulate(end, axis=1)
     dense = (end - np.arange(steps)).mean(axis=1) > DENSE_SHARE * steps
-    dense |= (problem.demand_charge_eur_kw > 0.0) & (steps <= DENSE_STEPS)
+    dense |= problem.demand_charge_eur_kw > 0.0
     end[dense] = steps - 1
     return end
+
+
+def _places(before: IntArray, pairs: int, sites: int, steps: int) -> tuple[IntArray, IntArray]:
+    """Where columns and rows kept kind by kind belong in the blocks of the sites.
+
+    before [S + 1]: pairs ahead of each site. What comes after these (nodes, market) stays.
+    """
+    own = np.diff(before)
+    site = np.arange(sites)
+    column, row = 3 * before[:-1] + site * (4 * steps + 1), before[:-1] + 2 * site * steps
+    pair, stride = np.arange(pairs) - np.repeat(before[:-1], own), np.repeat(own, own)
+    charge = np.repeat(column, own) + pair
+    grid = (column + 3 * own)[:, None] + np.arange(steps)
+    balance = (row + own)[:, None] + np.arange(steps)
+    columns = [charge, charge + stride, charge + 2 * stride]
+    columns += [(grid + k * steps).ravel() for k in range(4)]
+    columns.append(grid[:, 0] + 4 * steps)
+    rows = [np.repeat(row, own) + pair, balance.ravel(), (balance + steps).ravel()]
+    return np.concatenate(columns), np.concatenate(rows)
+
+
+def _placed(values: FloatArray, place: IntArray) -> FloatArray:
+    """values with their first len(place) entries moved to `place`."""
+    out = values.copy()
+    out[place] = values[: len(place)]
+    return out
 
 
 def _forced(problem: PlanProblem, reach: Reach) -> tuple[FloatArray, IntArray, FloatArray]:

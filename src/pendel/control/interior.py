@@ -1,47 +1,43 @@
 """The structured primal-dual interior point (Mehrotra predictor-corrector) on the arrow form.
 
 Every iteration costs one tridiagonal factorisation per unit, one dense T x T Cholesky per site
-and one per node above, so it is linear in the number of units. Any multipliers y give a rigorous
-lower bound, because every column has finite bounds: b'y + least of (cost - A'y) v over the box.
+and one per node above, so it is linear in the number of units; sites are shared among the cores.
+Any multipliers y give a rigorous lower bound, because every column has finite bounds: b'y + least
+of (cost - A'y) v over the box.
 Sources: Mehrotra, SIAM J. Optim. 2 (1992); Wright, Primal-Dual Interior-Point Methods (1997).
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
-from pendel.control import newton_kernels as newton
 from pendel.control.arrow import Arrow
-from pendel.control.arrow_apply_kernels import apply_rows, apply_transpose
-from pendel.control.arrow_kernels import factor_sites, sweep_down, sweep_up
+from pendel.control.nodes import nodes_of
+from pendel.control.phase_kernels import affine_sites, centre_sites, open_sites, step_sites
 from pendel.control.price_bound import price_bound_eur
-from pendel.control.start_kernels import even_grid, even_schedule
+from pendel.control.start_kernels import price_sites, start_sites
+from pendel.kernel.threads import cores, in_threads
 from pendel.units import FloatArray
 
+COST, LO, HI, V, ZL, ZU, WEIGHT, REDUCED, AFFINE, CHANGE = range(10)
+DUE, PRICE, MISS, ANSWER = range(4)
 ITERATIONS_MAX = 80
 START_CENTRAL = 0.3
 STEP_BACK = 0.9995
 RESIDUAL_KW = 1e-8
 RESIDUAL_ACCEPTED_KW = 1e-6
-
-
-@dataclass(slots=True)
-class Iterate:
-    """Where the method stands; costs are scaled so that prices are about 1."""
-
-    v: FloatArray
-    y: FloatArray
-    zl: FloatArray
-    zu: FloatArray
+PAIRS_PER_THREAD = 4_000
 
 
 @dataclass(frozen=True, slots=True)
 class InteriorResult:
     """charge_kw, discharge_kw [W], curtailed_kw [S, T] of the last iterate; bound_eur is proven,
     objective_eur that of the iterate, residual_kw the largest violation of a row; stopped: time
-    ran out before the wanted gap."""
+    ran out before the wanted gap. node_eur_kw [F + 2, T]: prices of the nodes, the market row
+    and none (0)."""
 
     charge_kw: FloatArray
     discharge_kw: FloatArray
@@ -51,143 +47,125 @@ class InteriorResult:
     residual_kw: float
     iterations: int
     stopped: bool
+    node_eur_kw: FloatArray
+
+
+@dataclass(slots=True)
+class Measured:
+    """Where an iterate stands, in scaled costs."""
+
+    bound: float
+    objective: float
+    complementarity: float
+    residual: float
 
 
 class Interior:
-    """One solve: structure, scaled data and work arrays."""
+    """One solve: structure, scaled data, state, and the nodes above the sites."""
 
     def __init__(self, arrow: Arrow) -> None:
         self.arrow = arrow
         size = np.abs(arrow.cost[arrow.cost != 0.0])
         self.scale = float(size.mean()) if len(size) else 1.0
-        self.cost = arrow.cost / self.scale
-        sites, steps, nodes = len(arrow.node_of), arrow.steps, len(arrow.parent)
-        columns, rows = len(arrow.cost), len(arrow.due)
-        self.w = np.empty(columns)
-        self.D, self.L = np.empty(arrow.pairs), np.empty(arrow.pairs)
-        self.H = np.zeros((sites, steps, steps))
-        self.N, self.tau = np.zeros((sites, steps)), np.zeros((sites, steps))
-        self.spread = np.zeros(sites)
-        self.edge, self.weight = np.zeros((sites, steps)), np.zeros(sites)
-        self.S = np.zeros((nodes, steps, steps))
-        self.node_solve: list[Any] = []
-        self.columns, self.rows = columns, rows
-        self.nodes, self.sites = nodes, sites
-        self.bottom_up = self._bottom_up()
+        sites, steps = len(arrow.node_of), arrow.steps
+        self.X = np.zeros((10, len(arrow.cost)))
+        self.X[COST], self.X[LO], self.X[HI] = arrow.cost / self.scale, arrow.lo, arrow.hi
+        self.Y = np.zeros((4, len(arrow.due)))
+        self.Y[DUE] = arrow.due
+        self.nodes = nodes_of(arrow, self.scale)
+        node_of = np.where(arrow.node_of < 0, self.nodes.count + 1, arrow.node_of)
         self.shape = (
-            arrow.site_begin,
-            arrow.offset,
-            arrow.unit_step,
-            arrow.gain,
-            arrow.loss,
-        )
-        pairs = arrow.pairs
-        self.node_columns = 3 * pairs + 4 * sites * steps + sites
-        self.node_rows = pairs + 2 * sites * steps
+            steps, arrow.site_begin, arrow.offset, arrow.unit_step,
+            np.stack([arrow.gain, arrow.loss]), arrow.has_demand, node_of, arrow.end,
+            self.X, self.Y, np.empty((2, arrow.pairs)), np.empty((sites, steps, steps)),
+            np.empty((sites, 2, steps)), np.empty(sites),
+        )  # fmt: skip
+        self.pull = np.zeros((self.nodes.count + 1, steps))
+        self.step = np.zeros(4)
+        self.pieces = _pieces(arrow)
 
-    def transpose(self, y: FloatArray) -> FloatArray:
-        """A' y."""
-        a = self.arrow
-        out = np.zeros(self.columns)
-        apply_transpose(a.steps, *self.shape, a.node_of, a.parent, a.has_market, y, out)
-        return out
+    def _over_sites(self, kernel: Callable[..., Any], *more: Any) -> list[Any]:
+        """Run a pass over all sites; results of the pieces."""
+        return in_threads(lambda piece: kernel(*piece, *self.shape, *more), self.pieces)
 
-    def multiply(self, v: FloatArray) -> FloatArray:
-        """A v."""
-        a = self.arrow
-        out = np.zeros(self.rows)
-        apply_rows(a.steps, *self.shape, a.has_demand, a.node_of, a.parent, a.has_market, v, out)
-        return out
+    def _summed(self, kernel: Callable[..., Any], *more: Any) -> tuple[list[Any], FloatArray]:
+        """A pass that adds to flows and right-hand sides [2, F + 2, T] and to the nodes' S."""
+        top = self.nodes
+        top.S[:] = 0.0
+        parts = [np.zeros((2, top.count + 2, top.steps)) for _ in self.pieces]
+        answers = [top.S, *(np.zeros_like(top.S) for _ in self.pieces[1:])]
 
-    def bound(self, y: FloatArray, aty: FloatArray) -> float:
-        """Proven lower bound [EUR] at multipliers y."""
-        a = self.arrow
-        box = newton.box_bound(self.cost, aty, a.lo, a.hi)
-        return self.scale * (newton.product(a.due, y) + box) + a.constant_eur
+        def one(i: int) -> Any:
+            return kernel(*self.pieces[i], *self.shape, *more, parts[i][0], parts[i][1], answers[i])
 
-    def factor(self) -> bool:
-        """Factor A W A' at the weights w; False if it is not positive definite."""
-        a = self.arrow
-        self.S[:] = 0.0
-        if not factor_sites(
-            0, self.sites, a.steps, self.w, *self.shape, a.has_demand, a.node_of,
-            self.D, self.L, self.H, self.N, self.tau, self.spread, a.end, self.edge, self.weight,
-            self.S,
-        ):  # fmt: skip
+        found = in_threads(one, range(len(self.pieces)))
+        for other in answers[1:]:
+            top.S += other
+        return found, np.sum(parts, axis=0)
+
+    def start(self) -> bool:
+        """A first point: even schedules, least-squares multipliers (after Mehrotra)."""
+        top = self.nodes
+        found, (flow, pull) = self._summed(start_sites)
+        if not all(found):
             return False
-        return self._factor_nodes()
-
-    def _node_weight(self, node: int) -> FloatArray:
-        at = self.node_columns + node * self.arrow.steps
-        return self.w[at : at + self.arrow.steps]
-
-    def _factor_nodes(self) -> bool:
-        """Invert the matrices of the nodes, children first, then that of the market rows."""
-        self.node_solve = [None] * (self.nodes + 1)
-        steps = self.arrow.steps
-        for node in self.bottom_up:
-            weight = self._node_weight(node)
-            K = 0.5 * (self.S[node] + self.S[node].T)
-            try:
-                inverse = np.linalg.inv(K + np.diag(weight + 1e-300))
-            except np.linalg.LinAlgError:
-                return False
-            self.node_solve[node] = inverse
-            above = int(self.arrow.parent[node])
-            if above >= 0:
-                self.S[above] += weight[:, None] * (inverse @ K)
-            elif self.arrow.has_market and node == self.nodes - 1:
-                at = self.node_columns + self.nodes * steps
-                dev = self.w[at : at + steps] + self.w[at + steps : at + 2 * steps]
-                S = weight[:, None] * (inverse @ K)
-                self.node_solve[self.nodes] = np.linalg.inv(0.5 * (S + S.T) + np.diag(dev))
+        top.place(flow)
+        if not top.factor():
+            return False
+        top.price = top.solve(pull[:-1] + top.rows(top.x[WEIGHT] * top.x[COST]))
+        self._over_sites(price_sites, top.price, START_CENTRAL)
+        top.start(START_CENTRAL)
         return True
 
-    def _bottom_up(self) -> list[int]:
-        """Nodes ordered so that children come before their parents."""
-        depth = np.zeros(self.nodes, dtype=np.int64)
-        for node in range(self.nodes):
-            above = int(self.arrow.parent[node])
-            while above >= 0:
-                depth[node] += 1
-                above = int(self.arrow.parent[above])
-        return [int(node) for node in np.argsort(-depth, kind="stable")]
+    def open(self) -> Measured | None:
+        """Take the last step, measure, factor; None where the algebra breaks down."""
+        if self.step[1] > 0.0:
+            self.nodes.advance(*self.step[:3].tolist())
+        found, (flow, pull) = self._summed(open_sites, self.nodes.price, self.step)
+        self.pull = pull[:-1]
+        bound, objective, total, worst = self.nodes.open(flow)
+        sums = np.array(found)
+        if not (sums[:, 4] == 1.0).all() or not np.isfinite(sums).all():
+            return None
+        return Measured(
+            bound + float(sums[:, 0].sum()),
+            objective + float(sums[:, 1].sum()),
+            total + float(sums[:, 2].sum()),
+            max(worst, float(sums[:, 3].max())),
+        )
 
-    def solve(self, rhs: FloatArray) -> FloatArray:
-        """Change of y for a right-hand side of the normal equations [rows]."""
-        a, steps = self.arrow, self.arrow.steps
-        answer = np.zeros(self.rows)
-        count = self.nodes * steps
-        nodes = rhs[self.node_rows : self.node_rows + count].reshape(self.nodes, steps).copy()
-        sizes = (0, self.sites, steps, self.w, *self.shape, a.has_demand, a.node_of)
-        factors = (
-            self.D, self.L, self.H, self.N, self.tau, self.spread, a.end, self.edge, self.weight,
-        )  # fmt: skip
-        sweep_up(*sizes, *factors, rhs, answer, nodes)
-        price = np.zeros((self.nodes, steps))
-        order = self.bottom_up
-        dev = np.zeros(steps)
-        for node in order:
-            price[node] = self.node_solve[node] @ nodes[node]
-            above = int(a.parent[node])
-            if above >= 0:
-                nodes[above] += self._node_weight(node) * price[node]
-            elif a.has_market and node == self.nodes - 1:
-                top = rhs[self.node_rows + count :] + self._node_weight(node) * price[node]
-                dev = self.node_solve[self.nodes] @ top
-                answer[self.node_rows + count :] = dev
-        for node in reversed(order):
-            above = int(a.parent[node])
-            if above >= 0:
-                pull = price[above]
-            elif a.has_market and node == self.nodes - 1:
-                pull = dev
-            else:
-                continue
-            price[node] += self.node_solve[node] @ (self._node_weight(node) * pull)
-        answer[self.node_rows : self.node_rows + count] = price.ravel()
-        sweep_down(*sizes, *factors, answer, price)
-        return answer
+    def iterate(self, total: float, open_columns: int) -> bool:
+        """Find the next step (taken by the next `open`); False where it breaks down."""
+        top = self.nodes
+        if not top.factor():
+            return False
+        change = top.change(self.pull)
+        sums = np.array([*self._over_sites(affine_sites, change), top.affine(change)])
+        primal, dual = 1.0 / sums[:, 0].max(), 1.0 / sums[:, 1].max()
+        by_dual, by_primal, by_both = sums[:, 2:].sum(axis=0)
+        after = total + dual * by_dual + primal * by_primal + primal * dual * by_both
+        aim = float((max(after, 0.0) / total) ** 3 * total / open_columns)
+        pulls = [np.zeros((top.count + 2, top.steps)) for _ in self.pieces]
+        in_threads(
+            lambda i: centre_sites(*self.pieces[i], *self.shape, aim, pulls[i]),
+            range(len(self.pieces)),
+        )
+        top.centre(aim)
+        answer = top.change(np.sum(pulls, axis=0)[:-1])
+        longest = np.array([*self._over_sites(step_sites, answer, aim), top.step(answer, aim)])
+        shortest = STEP_BACK / longest.max(axis=0)
+        self.step[:3] = aim, min(shortest[0], 1.0), min(shortest[1], 1.0)
+        return bool(np.isfinite(self.step).all()) and float(shortest.max()) >= 1e-8
+
+
+def _pieces(arrow: Arrow) -> list[tuple[int, int]]:
+    """Ranges of sites for the cores, about equal in pairs; one where the work is small."""
+    sites = len(arrow.node_of)
+    count = min(cores(), sites, max(arrow.pairs // PAIRS_PER_THREAD, 1))
+    before = arrow.offset[arrow.site_begin]
+    cut = np.searchsorted(before, arrow.pairs * np.arange(1, count) / count)
+    cuts = sorted({0, *(int(c) for c in cut), sites})
+    return [(a, b) for a, b in pairwise(cuts) if b > a]
 
 
 def solve_interior(
@@ -201,93 +179,38 @@ def solve_interior(
     wanted_gap: (objective - bound) / max(1, |bound|).
     """
     method = Interior(arrow)
-    lo, hi = arrow.lo, arrow.hi
-    v, zl, zu = np.zeros(method.columns), np.empty(method.columns), np.empty(method.columns)
-    at = Iterate(v, np.zeros(method.rows), zl, zu)
-    if not _start(method, at):
+    if not method.start():
         return None
-    open_columns = max(2 * int((hi > lo).sum()), 1)
+    open_columns = max(2 * int((arrow.hi > arrow.lo).sum()), 1)
     bound, good = -np.inf, None
     for iteration in range(ITERATIONS_MAX):
-        aty = method.transpose(at.y)
-        bound = max(bound, method.bound(at.y, aty))
-        rp = arrow.due - method.multiply(at.v)
-        residual = float(np.abs(rp).max(initial=0.0))
-        objective = method.scale * newton.product(method.cost, at.v) + arrow.constant_eur
+        at = method.open()
+        if at is None:
+            break
+        bound = max(bound, method.scale * at.bound + arrow.constant_eur)
+        objective = method.scale * at.objective + arrow.constant_eur
         if not (np.isfinite(objective) and np.isfinite(bound)):
             break
         if progress is not None:
             progress(iteration, objective, bound)
         gap = (objective - bound) / max(1.0, abs(bound))
-        if abs(gap) <= wanted_gap and residual <= RESIDUAL_ACCEPTED_KW:
-            if good is None or residual < good.residual_kw:
-                proven = max(bound, price_bound_eur(arrow, at.y, aty, method.scale))
-                good = _result(arrow, at, proven, objective, residual, iteration)
-            if residual <= RESIDUAL_KW or iteration >= good.iterations + 2:
+        if abs(gap) <= wanted_gap and at.residual <= RESIDUAL_ACCEPTED_KW:
+            if good is None or at.residual < good.residual_kw:
+                proven = max(
+                    bound, price_bound_eur(arrow, method.Y[PRICE], method.nodes.price, method.scale)
+                )
+                good = _result(method, proven, objective, at.residual, iteration)
+            if at.residual <= RESIDUAL_KW or iteration >= good.iterations + 2:
                 break
         if remaining_s() <= 0.0:
-            return good or _result(arrow, at, bound, objective, residual, iteration, True)
-        if not _iterate(method, at, aty, rp, open_columns):
+            return good or _result(method, bound, objective, at.residual, iteration, True)
+        if not method.iterate(at.complementarity, open_columns):
             break
     return good
 
 
-def _start(method: Interior, at: Iterate) -> bool:
-    """A first point: even schedules, least-squares multipliers (after Mehrotra)."""
-    a = method.arrow
-    even_schedule(a.steps, *method.shape, a.lo, a.hi, a.due, at.v)
-    order = np.array(method.bottom_up, dtype=np.int64)
-    even_grid(
-        a.steps, method.sites, a.pairs, a.node_of, a.parent, order, a.has_market, a.lo, a.hi,
-        a.due, at.v,
-    )  # fmt: skip
-    newton.start_weights(a.lo, a.hi, at.v, method.w)
-    if not method.factor():
-        return False
-    at.y[:] = method.solve(method.multiply(method.w * method.cost))
-    reduced = method.cost - method.transpose(at.y)
-    newton.start_multipliers(a.lo, a.hi, reduced, START_CENTRAL, at.v, at.zl, at.zu)
-    return True
-
-
-def _iterate(
-    method: Interior, at: Iterate, aty: FloatArray, rp: FloatArray, open_columns: int
-) -> bool:
-    """One predictor-corrector step; False where the algebra breaks down."""
-    lo, hi = method.arrow.lo, method.arrow.hi
-    n = method.columns
-    rd, rho, dv = np.empty(n), np.empty(n), np.empty(n)
-    dzl, dzu, second_l, second_u = np.empty(n), np.empty(n), np.zeros(n), np.zeros(n)
-    newton.dual_residual(method.cost, aty, lo, hi, at.zl, at.zu, rd)
-    total = newton.barrier_weights(at.v, lo, hi, at.zl, at.zu, method.w)
-    if not np.isfinite(total) or not method.factor():
-        return False
-    bounds = (at.v, lo, hi, at.zl, at.zu)
-    newton.predictor_rho(*bounds, rd, rho)
-    dy = method.solve(rp + method.multiply(method.w * rho))
-    newton.primal_step(method.w, method.transpose(dy), rho, dv)
-    newton.dual_steps(*bounds, dv, second_l, second_u, False, 0.0, dzl, dzu)
-    primal, dual = newton.longest_steps(*bounds, dv, dzl, dzu)
-    after = newton.affine_products(*bounds, dv, dzl, dzu, primal, dual, second_l, second_u)
-    aim = (after / total) ** 3 * total / open_columns
-    newton.corrector_rho(*bounds, rd, second_l, second_u, aim, rho)
-    rhs = rp + method.multiply(method.w * rho)
-    dy = method.solve(rhs)
-    dy += method.solve(rhs - method.multiply(method.w * method.transpose(dy)))
-    newton.primal_step(method.w, method.transpose(dy), rho, dv)
-    newton.dual_steps(*bounds, dv, second_l, second_u, True, aim, dzl, dzu)
-    primal, dual = newton.longest_steps(*bounds, dv, dzl, dzu)
-    primal, dual = STEP_BACK * primal, STEP_BACK * dual
-    if not (np.isfinite(primal) and np.isfinite(dual)) or max(primal, dual) < 1e-8:
-        return False
-    newton.advance(*bounds, dv, dzl, dzu, primal, dual)
-    at.y += dual * dy
-    return True
-
-
 def _result(
-    arrow: Arrow,
-    at: Iterate,
+    method: Interior,
     bound: float,
     objective: float,
     residual: float,
@@ -295,17 +218,15 @@ def _result(
     stopped: bool = False,
 ) -> InteriorResult:
     """Powers and curtailment of an iterate."""
-    pairs, sites = arrow.pairs, len(arrow.node_of)
-    curtail = 3 * pairs + 2 * sites * arrow.steps
+    v, arrow = method.X[V], method.arrow
     return InteriorResult(
-        charge_kw=at.v[:pairs].copy(),
-        discharge_kw=at.v[pairs : 2 * pairs].copy(),
-        curtailed_kw=at.v[curtail : curtail + sites * arrow.steps]
-        .reshape(sites, arrow.steps)
-        .copy(),
+        charge_kw=v[arrow.charge_column],
+        discharge_kw=v[arrow.charge_column + arrow.stride],
+        curtailed_kw=v[arrow.import_column[:, None] + 2 * arrow.steps + np.arange(arrow.steps)],
         bound_eur=bound,
         objective_eur=objective,
         residual_kw=residual,
         iterations=iterations,
         stopped=stopped,
+        node_eur_kw=method.scale * method.nodes.price,
     )

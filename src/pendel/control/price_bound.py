@@ -7,56 +7,35 @@ burning energy would pay).
 
 import numpy as np
 
-from pendel.control import newton_kernels as newton
 from pendel.control.arrow import Arrow
-from pendel.control.unit_kernels import solve_units
+from pendel.control.bound_kernels import bound_sites
 from pendel.units import FloatArray
 
 
-def price_bound_eur(arrow: Arrow, y: FloatArray, aty: FloatArray, scale: float) -> float:
-    """Proven lower bound [EUR] for any multipliers y [rows] (scaled by 1/scale), aty = A'y.
+def price_bound_eur(arrow: Arrow, y: FloatArray, node_price: FloatArray, scale: float) -> float:
+    """Proven lower bound [EUR] for any multipliers y [rows] and node_price [F + 2, T] (market row
+    and none last), scaled by 1/scale.
 
     Returns -inf where a unit has no schedule of its own (the problem is then infeasible).
     """
-    pairs, units = arrow.pairs, len(arrow.gain)
-    rest = slice(3 * pairs, None)
+    nodes, steps, sites = len(arrow.parent), arrow.steps, len(arrow.node_of)
     cost = arrow.cost / scale
-    total = newton.product(arrow.due[pairs:], y[pairs:])
-    total += newton.box_bound(cost[rest], aty[rest], arrow.lo[rest], arrow.hi[rest])
-    total += _units_eur(arrow, y, cost) if units else 0.0
+    node_of = np.where(arrow.node_of < 0, nodes + 1, arrow.node_of)
+    rates = np.stack([arrow.gain, arrow.loss])
+    total = bound_sites(
+        0, sites, steps, arrow.site_begin, arrow.offset, arrow.unit_step, rates, node_of,
+        cost, arrow.lo, arrow.hi, arrow.due, y, node_price,
+    )  # fmt: skip
+    if not np.isfinite(total):
+        return -np.inf
+    tail = 3 * arrow.pairs + sites * (4 * steps + 1)
+    parent = np.where(arrow.parent < 0, nodes + 1, arrow.parent)
+    if arrow.has_market:
+        parent[nodes - 1] = nodes
+        total += float(arrow.due[-steps:] @ node_price[nodes])
+    aty = (node_price[:nodes] - node_price[parent]).ravel()
+    if arrow.has_market:
+        aty = np.concatenate([aty, node_price[nodes], -node_price[nodes]])
+    reduced = cost[tail:] - aty
+    total += float((reduced * np.where(reduced > 0.0, arrow.lo[tail:], arrow.hi[tail:])).sum())
     return scale * total + arrow.constant_eur
-
-
-def _units_eur(arrow: Arrow, y: FloatArray, cost: FloatArray) -> float:
-    """Sum of the units' exact programmes at the site prices in y (scaled)."""
-    pairs, lengths = arrow.pairs, np.diff(arrow.offset)
-    unit = np.repeat(np.arange(len(lengths)), lengths)
-    site = np.repeat(np.arange(len(arrow.node_of)), np.diff(arrow.site_begin))
-    step = np.arange(pairs) - arrow.offset[unit] + arrow.unit_step[unit]
-    price = y[pairs + site[unit] * arrow.steps + step]
-    gain, loss = arrow.gain[unit], arrow.loss[unit]
-    charge = (cost[:pairs] + price) / gain
-    discharge = (price - cost[pairs : 2 * pairs]) / loss
-    up, down = gain * arrow.hi[:pairs], loss * arrow.hi[pairs : 2 * pairs]
-    chord = (charge * up + discharge * down) / np.maximum(up + down, 1e-300)
-    pays = charge < discharge
-    slope = np.stack([np.where(pays, chord, discharge), np.where(pays, chord, charge)])
-    energy = slice(2 * pairs, 3 * pairs)
-    last = arrow.offset[1:] - 1
-    zero, change, found = np.zeros(len(lengths)), np.zeros(pairs), np.zeros(len(lengths))
-    solve_units(
-        arrow.offset,
-        slope,
-        np.stack([down, up]),
-        -down,
-        -discharge * down,
-        arrow.lo[energy].copy(),
-        arrow.hi[energy].copy(),
-        arrow.due[arrow.offset[:-1]],
-        cost[energy][last],
-        zero,
-        zero,
-        change,
-        found,
-    )
-    return -np.inf if np.isinf(found).any() else float(found.sum())

@@ -1,13 +1,20 @@
-"""Kernel that finds a first point of the interior method: every row nearly kept, inside all bounds.
+"""Kernels that find a first point of the interior method: every row nearly kept, inside all bounds.
 
-Each unit moves evenly from its start towards a middle energy at its end; sites, nodes and the
-market follow from that. Layout of columns: `arrow_kernels`.
+Each unit moves evenly from its start towards a middle energy at its end; sites and nodes follow
+from that; multipliers are least-squares ones (after Mehrotra). Layout: `phase_kernels`.
 """
 
+import numpy as np
+
+from pendel.control.barrier_kernels import start_multipliers, start_weights, weighted
+from pendel.control.block_kernels import answer_node, expand_block, factor_block, transpose_block
+from pendel.control.phase_kernels import reduce_site
 from pendel.kernel import kernel
 from pendel.units import FloatArray, IntArray
 
 INNER = 0.05
+COST, LO, HI, V, ZL, ZU, WEIGHT, REDUCED, AFFINE, CHANGE = range(10)
+DUE, PRICE, MISS, ANSWER = range(4)
 
 
 @kernel
@@ -18,102 +25,140 @@ def inside(value: float, lo: float, hi: float, share: float) -> float:
 
 
 @kernel
-def even_schedule(
-    steps: int,
-    site_begin: IntArray,
-    offset: IntArray,
-    unit_step: IntArray,
-    gain: FloatArray,
-    loss: FloatArray,
-    lo: FloatArray,
-    hi: FloatArray,
-    due: FloatArray,
-    v: FloatArray,
-) -> None:
-    """Fill charge, discharge and energy of all units and the site columns m, x, k."""
-    sites = site_begin.shape[0] - 1
-    pairs = offset[offset.shape[0] - 1]
-    cells = sites * steps
-    at_m = 3 * pairs
-    for s in range(sites):
-        base = s * steps
-        for t in range(steps):
-            i = at_m + base + t
-            k = inside(0.0, lo[i + 2 * cells], hi[i + 2 * cells], 0.02)
-            v[i + 2 * cells] = k
-            v[i] = due[pairs + base + t] + k
-        for u in range(site_begin[s], site_begin[s + 1]):
-            a, b = offset[u], offset[u + 1]
-            most, least = gain[u] * hi[a], loss[u] * hi[pairs + a]
-            end = b - 1 + 2 * pairs
-            goal = lo[end] + 0.3 * (hi[end] - lo[end])
-            step = (goal - due[a]) / (b - a)
-            energy = due[a]
-            for j in range(a, b):
-                d = inside(0.0, 0.0, hi[pairs + j], INNER)
-                c = inside(0.0, 0.0, hi[j], INNER)
-                if step >= 0.0 and most > 0.0:
-                    c = inside((step + loss[u] * d) / gain[u], 0.0, hi[j], INNER)
-                elif step < 0.0 and least > 0.0:
-                    d = inside((gain[u] * c - step) / loss[u], 0.0, hi[pairs + j], INNER)
-                energy += gain[u] * c - loss[u] * d
-                v[j] = c
-                v[pairs + j] = d
-                v[2 * pairs + j] = inside(energy, lo[2 * pairs + j], hi[2 * pairs + j], INNER)
-                energy = v[2 * pairs + j]
-                v[at_m + base + unit_step[u] + j - a] += c - d
-        for t in range(steps):
-            i = at_m + base + t
-            net = v[i]
-            extra = 0.05 * abs(net) + 0.1
-            v[i] = inside(max(net, 0.0) + extra, lo[i], hi[i], INNER)
-            v[i + cells] = inside(v[i] - net, lo[i + cells], hi[i + cells], INNER)
+def even_units(
+    offset: IntArray, first: IntArray, gain: FloatArray, loss: FloatArray, start: FloatArray,
+    lo: FloatArray, hi: FloatArray, v: FloatArray, net: FloatArray,
+) -> None:  # fmt: skip
+    """Fill charge, discharge and energy of a site's units [3 n]; add their power to net [T].
+
+    start [n] holds the energy at the begin of a unit's window in the place of its first pair.
+    """
+    begin = offset[0]
+    n = offset[offset.shape[0] - 1] - begin
+    for u in range(gain.shape[0]):
+        a, b = offset[u] - begin, offset[u + 1] - begin
+        most, least = gain[u] * hi[a], loss[u] * hi[n + a]
+        end = 2 * n + b - 1
+        goal = lo[end] + 0.3 * (hi[end] - lo[end])
+        energy = start[a]
+        step = (goal - energy) / (b - a)
+        for j in range(a, b):
+            d = inside(0.0, 0.0, hi[n + j], INNER)
+            c = inside(0.0, 0.0, hi[j], INNER)
+            if step >= 0.0 and most > 0.0:
+                c = inside((step + loss[u] * d) / gain[u], 0.0, hi[j], INNER)
+            elif step < 0.0 and least > 0.0:
+                d = inside((gain[u] * c - step) / loss[u], 0.0, hi[n + j], INNER)
+            energy += gain[u] * c - loss[u] * d
+            energy = inside(energy, lo[2 * n + j], hi[2 * n + j], INNER)
+            v[j], v[n + j], v[2 * n + j] = c, d, energy
+            net[first[u] + j - a] += c - d
 
 
 @kernel
 def even_grid(
-    steps: int,
-    sites: int,
-    pairs: int,
-    node_of: IntArray,
-    parent: IntArray,
-    bottom_up: IntArray,
-    has_market: bool,
-    lo: FloatArray,
-    hi: FloatArray,
-    due: FloatArray,
-    v: FloatArray,
+    steps: int, base: FloatArray, lo: FloatArray, hi: FloatArray, v: FloatArray, net: FloatArray
 ) -> None:
-    """Fill peaks, node flows and deviations from the site columns."""
-    cells = sites * steps
-    at_m = 3 * pairs
-    at_s = at_m + 3 * cells
-    at_p = at_s + cells
-    at_g = at_p + sites
-    nodes = parent.shape[0]
-    for f in range(nodes * steps):
-        v[at_g + f] = 0.0
-    for s in range(sites):
-        peak = 0.0
+    """Fill m, x, k, sigma and P [4 T + 1] of a site; base [T] its load, net [T] its units."""
+    peak = 0.0
+    for t in range(steps):
+        k = 2 * steps + t
+        v[k] = inside(0.0, lo[k], hi[k], 0.02)
+        total = base[t] + v[k] + net[t]
+        extra = 0.05 * abs(total) + 0.1
+        v[t] = inside(max(total, 0.0) + extra, lo[t], hi[t], INNER)
+        v[steps + t] = inside(v[t] - total, lo[steps + t], hi[steps + t], INNER)
+        peak = max(peak, v[t])
+    p = 4 * steps
+    v[p] = inside(1.1 * peak + 0.5, lo[p], hi[p], INNER)
+    for t in range(steps):
+        i = 3 * steps + t
+        v[i] = inside(v[p] - v[t], lo[i], hi[i], 0.005)
+
+
+@kernel
+def start_sites(
+    s0: int, s1: int, steps: int, site_begin: IntArray, offset: IntArray, first: IntArray,
+    rates: FloatArray, has_demand: IntArray, node_of: IntArray, end: IntArray,
+    X: FloatArray, Y: FloatArray, DL: FloatArray, H: FloatArray, N: FloatArray,
+    spread: FloatArray, flow: FloatArray, pull: FloatArray, S: FloatArray,
+) -> bool:  # fmt: skip
+    """First v of all sites; eliminate for least-squares multipliers (see `open_sites`)."""
+    P = np.zeros((steps, steps))
+    net = np.empty(steps)
+    places = H.shape[0]
+    for s in range(s0, s1):
+        u0, u1 = site_begin[s], site_begin[s + 1]
+        a, b = offset[u0], offset[u1]
+        n = b - a
+        c0, r0 = 3 * a + s * (4 * steps + 1), a + 2 * s * steps
+        c1, r1 = c0 + 3 * n + 4 * steps + 1, r0 + n + 2 * steps
+        own, start = offset[u0 : u1 + 1], first[u0:u1]
+        gain, loss = rates[0, u0:u1], rates[1, u0:u1]
+        f = node_of[s]
+        net[:] = 0.0
+        even_units(
+            own, start, gain, loss, Y[DUE, r0:r1], X[LO, c0:c1], X[HI, c0:c1], X[V, c0:c1], net
+        )
+        even_grid(
+            steps,
+            Y[DUE, r0 + n : r0 + n + steps],
+            X[LO, c0 + 3 * n : c1],
+            X[HI, c0 + 3 * n : c1],
+            X[V, c0 + 3 * n : c1],
+            net,
+        )
+        start_weights(X[LO, c0:c1], X[HI, c0:c1], X[V, c0:c1], X[WEIGHT, c0:c1])
+        spread[s] = factor_block(
+            steps, own, start, gain, loss, has_demand[s], end[s], X[WEIGHT, c0:c1], DL[0, a:b],
+            DL[1, a:b], H[s % places], N[s, 0], N[s, 1],
+        )  # fmt: skip
+        if spread[s] < 0.0:
+            return False
+        if f < S.shape[0]:
+            answer_node(H[s % places], end[s], N[s, 0], N[s, 1], spread[s], P, S[f])
         for t in range(steps):
-            peak = max(peak, v[at_m + s * steps + t])
-        v[at_p + s] = inside(1.1 * peak + 0.5, lo[at_p + s], hi[at_p + s], INNER)
-        for t in range(steps):
-            i = s * steps + t
-            v[at_s + i] = inside(v[at_p + s] - v[at_m + i], lo[at_s + i], hi[at_s + i], 0.005)
-            if node_of[s] >= 0:
-                v[at_g + node_of[s] * steps + t] += v[at_m + i] - v[at_m + cells + i]
-    for n in range(nodes):
-        f = bottom_up[n]
-        for t in range(steps):
-            i = at_g + f * steps + t
-            v[i] = inside(v[i], lo[i], hi[i], INNER)
-            if parent[f] >= 0:
-                v[at_g + parent[f] * steps + t] += v[i]
-    if has_market:
-        at_dev = at_g + nodes * steps
-        for t in range(steps):
-            off = v[at_g + (nodes - 1) * steps + t] + due[due.shape[0] - steps + t]
-            extra = 0.05 * abs(off) + 0.5
-            v[at_dev + t] = max(off, 0.0) + extra
-            v[at_dev + steps + t] = max(-off, 0.0) + extra
+            flow[f, t] += X[V, c0 + 3 * n + t] - X[V, c0 + 3 * n + steps + t]
+        Y[MISS, r0:r1] = 0.0
+        weighted(X[WEIGHT, c0:c1], X[COST, c0:c1], X[CHANGE, c0:c1])
+        reduce_site(
+            steps, own, start, gain, loss, has_demand[s], end[s], X[WEIGHT, c0:c1],
+            X[CHANGE, c0:c1], Y[MISS, r0:r1], DL[0, a:b], DL[1, a:b], H[s % places], N[s],
+            spread[s], Y[ANSWER, r0:r1], pull[f],
+        )  # fmt: skip
+    return True
+
+
+@kernel
+def price_sites(
+    s0: int, s1: int, steps: int, site_begin: IntArray, offset: IntArray, first: IntArray,
+    rates: FloatArray, has_demand: IntArray, node_of: IntArray, end: IntArray,
+    X: FloatArray, Y: FloatArray, DL: FloatArray, H: FloatArray, N: FloatArray,
+    spread: FloatArray, above: FloatArray, central: float,
+) -> None:  # fmt: skip
+    """Multipliers of all sites' rows and bounds at the nodes' prices [F + 1, T]."""
+    places = H.shape[0]
+    for s in range(s0, s1):
+        u0, u1 = site_begin[s], site_begin[s + 1]
+        a, b = offset[u0], offset[u1]
+        c0, r0 = 3 * a + s * (4 * steps + 1), a + 2 * s * steps
+        c1, r1 = c0 + 3 * (b - a) + 4 * steps + 1, r0 + b - a + 2 * steps
+        own, start = offset[u0 : u1 + 1], first[u0:u1]
+        gain, loss = rates[0, u0:u1], rates[1, u0:u1]
+        f = node_of[s]
+        expand_block(
+            steps, own, start, gain, loss, has_demand[s], end[s], X[WEIGHT, c0:c1], DL[0, a:b],
+            DL[1, a:b], H[s % places], N[s, 0], N[s, 1], spread[s], above[f], Y[ANSWER, r0:r1],
+        )  # fmt: skip
+        Y[PRICE, r0:r1] = Y[ANSWER, r0:r1]
+        transpose_block(steps, own, start, gain, loss, Y[PRICE, r0:r1], above[f], X[CHANGE, c0:c1])
+        start_multipliers(
+            X[COST, c0:c1],
+            X[CHANGE, c0:c1],
+            X[LO, c0:c1],
+            X[HI, c0:c1],
+            central,
+            X[V, c0:c1],
+            X[ZL, c0:c1],
+            X[ZU, c0:c1],
+        )

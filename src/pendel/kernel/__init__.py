@@ -16,7 +16,10 @@ from pendel.kernel.store import on_compile
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-__all__ = ["kernel", "on_compile", "parallel_kernel", "prange"]
+__all__ = ["fast_kernel", "kernel", "on_compile", "parallel_kernel", "prange"]
+
+FAST = frozenset({"nnan", "nsz", "arcp", "contract", "reassoc"})
+"""What `fast_kernel` allows the compiler: sums in any order, fused multiply-add."""
 
 prange = range
 """Marks the parallel loop of a `@parallel_kernel`; numba's own takes its place when compiling."""
@@ -29,6 +32,12 @@ def kernel(function: Function) -> Function:
     scalars, or tuples of scalars; anything else works too, but through numba.
     """
     return cast(Function, NativeKernel(function))
+
+
+def fast_kernel(function: Function) -> Function:
+    """Like `kernel`, for long sums whose order does not matter and whose values are numbers:
+    NaN must not be asked for inside."""
+    return cast(Function, NativeKernel(function, FAST))
 
 
 def parallel_kernel(function: Function) -> Function:

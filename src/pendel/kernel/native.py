@@ -34,8 +34,11 @@ _engine: Any = None
 class NativeKernel:
     """A function that compiles or loads its machine code at the first call per signature."""
 
-    def __init__(self, function: Callable[..., Any]) -> None:
+    def __init__(
+        self, function: Callable[..., Any], fast_math: frozenset[str] = frozenset()
+    ) -> None:
         self.py_func = function
+        self._fast_math: Any = set(fast_math) or False
         self.__doc__ = function.__doc__
         self.__name__ = function.__name__
         self.__wrapped__ = function
@@ -60,7 +63,12 @@ class NativeKernel:
 
     def _dispatcher(self) -> Any:
         if self._compiler is None:
-            self._compiler = jit(self.py_func, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+            self._compiler = jit(
+                self.py_func,
+                no_cpython_wrapper=True,
+                no_cfunc_wrapper=True,
+                fastmath=self._fast_math,
+            )
         return self._compiler
 
     def _prepare(self, signature: tuple[str, ...]) -> Callable[..., Any]:
@@ -100,7 +108,7 @@ class NativeKernel:
 
     def _through_numba(self) -> Callable[..., Any]:
         if self._general is None:
-            self._general = jit(self.py_func, cache=True)
+            self._general = jit(self.py_func, cache=True, fastmath=self._fast_math)
         return self._general
 
 
