@@ -4,13 +4,14 @@
 with all its decisions (departures are learned, plans renewed on events, limits shared out within
 each step), once with the contract's constant efficiencies and once with taper (`battery_model`).
 A vehicle-step is a step in which a car is connected. Beside it, in the same run: a plain loop over
-objects that only charges at once, and EV2Gym where it can be imported (never needed).
+objects that only charges at once, and EV2Gym where EV2GYM_PYTHON names a Python that has it.
 """
 
+import os
+import subprocess
+import sys
 import time
 from datetime import UTC, datetime
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -101,24 +102,17 @@ def baseline_steps_per_second(world: Any) -> float:
 
 
 def ev2gym_steps_per_second() -> float | None:
-    """Vehicle-steps per CPU second of EV2Gym (its V2G example, charging at once), if importable.
-
-    Counts every charging port in every step, which favours it: most ports are often empty.
-    """
-    if find_spec("ev2gym") is None or find_spec("pandapower") is None:
-        return None
-    package = import_module("ev2gym")
-    config = Path(str(package.__file__)).parent / "example_config_files" / "V2GProfitMax.yaml"
-    environment = import_module("ev2gym.models.ev2gym_env").EV2Gym(
-        config_file=str(config), save_replay=False, save_plots=False
+    """Vehicle-steps per CPU second of EV2Gym, by the Python named in EV2GYM_PYTHON (see
+    ev2gym_peer.py how to make one); None without it, or where it fails."""
+    python = os.environ.get("EV2GYM_PYTHON", sys.executable)
+    peer = Path(__file__).with_name("ev2gym_peer.py")
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    run = subprocess.run(
+        [python, str(peer)], capture_output=True, text=True, check=False, env=environment
     )
-    agent = import_module("ev2gym.baselines.heuristics").ChargeAsFastAsPossible()
-    environment.reset()
-    begin, steps, done = time.process_time(), 0, False
-    while not done:
-        done = environment.step(agent.get_action(environment))[2]
-        steps += 1
-    return steps * environment.number_of_ports / (time.process_time() - begin)
+    if run.returncode != 0:
+        return None
+    return float(run.stdout.split()[-1])
 
 
 def round_trip() -> float:
@@ -169,8 +163,6 @@ def measure() -> dict[str, Any]:
 
 def main() -> None:
     """Print the measurement as JSON."""
-    import sys
-
     import msgspec
 
     sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(measure())) + b"\n")

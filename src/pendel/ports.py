@@ -3,8 +3,9 @@
 Adapters implement them; simulations implement them too, and the core cannot tell the difference.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from fractions import Fraction
 from typing import Protocol
 
 from pendel.records import AnyRecord, Needs, Reading, SessionEvent, Setpoint
@@ -67,4 +68,18 @@ class PriceSource(Protocol):
         self, site_id: str, now_utc: datetime
     ) -> tuple[Sequence[datetime], Sequence[float], Sequence[float]]:
         """Known at now_utc: begins, import_eur_kwh, export_eur_kwh (equal lengths)."""
+        ...
+
+
+class SpotSource(Protocol):
+    """Day-ahead prices of one bidding zone. trouble: "" or why nothing new came."""
+
+    trouble: str
+
+    def spot(self, now_utc: datetime) -> Mapping[int, Fraction]:
+        """EUR/MWh by quarter hour since the epoch, only what is published at now_utc."""
+        ...
+
+    def close(self) -> None:
+        """Stop whatever runs."""
         ...

@@ -107,10 +107,12 @@ def test_every_problem_of_a_configuration_is_listed(
     assert "timezone" in said and "import_limit_kw" in said
 
 
-def test_a_store_of_a_later_version_is_said_to_be_one(
+def test_a_store_that_cannot_be_opened_is_said_in_words(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config = tmp_path / "server.toml"
-    config.write_text(CONFIG.replace("sqlite:///data/server.db", "postgresql://u@h/db"), "utf-8")
+    config.write_text(
+        CONFIG.replace("sqlite:///data/server.db", "postgresql://u@localhost:1/db"), "utf-8"
+    )
     assert main(["serve", str(config)]) == 1
-    assert "later version" in capsys.readouterr().err
+    assert "PostgreSQL" in capsys.readouterr().err

@@ -54,12 +54,13 @@ def real(
     budgets: dict[str, WarrantyBudget] | None = None,
     mode: Mode = Mode.V2G,
     timezone: str = "Europe/Berlin",
+    start_utc: datetime = START,
 ) -> Real:
     """A started runtime; on a store that holds an earlier run it goes on from there."""
     lived = small_scenario() if scenario is None else scenario
     zones = dict.fromkeys(lived.sites.site_id.tolist(), timezone)
     runtime = Runtime(store if store is not None else MemoryEventLog(), zones)
-    now = runtime.state.last_utc or START
+    now = runtime.state.last_utc or start_utc
     area, world = virtual_area(lived, now, runtime.state, mode=mode)
     area.spec = replace(area.spec, budgets=budgets or {}, timezone=timezone)
     runtime.areas.append(area)

@@ -13,8 +13,9 @@ from pendel.adapters.event_log import SqliteEventLog
 from pendel.cli.main import main
 from pendel.config import parse_toml
 from pendel.records import Mode
+from pendel.runtime.collecting import Collected, Stay, collect
 from pendel.runtime.settle_run import RunOrder, SiteContract, settle_run
-from pendel.runtime.settling import Collected, Stay, collect, usage_of_driver
+from pendel.runtime.settling import usage_of_driver
 from pendel.settle.ledger import PENDING, VOID, Ledger, read_ledger
 from pendel.settle.rulesets import NEWEST
 from pendel.sim.engine import simulate

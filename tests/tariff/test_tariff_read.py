@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from pendel.adapters.tariff_files import shipped_tariffs
 from pendel.cli.main import main
-from pendel.cli.settle_tariff import shipped_tariffs
 from pendel.config import parse_toml
 from pendel.tariff.model import Kind
 from pendel.tariff.read import read_tariff

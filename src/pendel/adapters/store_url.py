@@ -3,9 +3,10 @@
 sqlite:///relative.db      relative to a given folder (that of the configuration file)
 sqlite:////absolute.db
 memory://                  nothing kept
-postgresql://user@host/db  known, but not in this version
+postgresql://user@host/db  several processes; needs the optional extra `postgresql`
 """
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Protocol
 
@@ -15,7 +16,8 @@ from pendel.errors import StoreError
 from pendel.ports import EventLog, RecordFinder
 
 SQLITE_PREFIX = "sqlite:///"
-FORMS = "sqlite:///relative.db, sqlite:////absolute.db or memory://"
+POSTGRES_PREFIX = "postgresql://"
+FORMS = "sqlite:///relative.db, sqlite:////absolute.db, postgresql://user@host/db or memory://"
 
 
 class Store(EventLog, RecordFinder, Protocol):
@@ -33,11 +35,8 @@ class Store(EventLog, RecordFinder, Protocol):
 
 def sqlite_path(url: str, folder: Path) -> Path:
     """The file of a sqlite URL. Raises StoreError, naming the allowed forms."""
-    if url.startswith("postgresql://"):
-        raise StoreError(
-            f"store {url.split('@')[-1]}: PostgreSQL comes with a later version; "
-            f"until then: {FORMS}"
-        )
+    if url.startswith(POSTGRES_PREFIX):
+        raise StoreError(f"store {url.split('@')[-1]}: is not a file")
     if not url.startswith(SQLITE_PREFIX) or len(url) == len(SQLITE_PREFIX) or "\0" in url:
         raise StoreError(f"store {url!r}: not a known form ({FORMS})")
     return folder / url[len(SQLITE_PREFIX) :]
@@ -47,4 +46,11 @@ def open_store(url: str, folder: Path, read_only: bool = False) -> Store:
     """Open the store of a URL; missing parent folders are created. Raises StoreError."""
     if url == "memory://":
         return MemoryEventLog()
+    if url.startswith(POSTGRES_PREFIX):
+        if find_spec("pg8000") is None:
+            text = "needs the optional extra: pip install 'pendel[postgresql]'"
+            raise StoreError(f"store {url.split('@')[-1]}: PostgreSQL {text}")
+        from pendel.adapters.postgres_log import PostgresEventLog
+
+        return PostgresEventLog(url, read_only)
     return SqliteEventLog(sqlite_path(url, folder), read_only=read_only)

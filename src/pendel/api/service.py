@@ -20,8 +20,18 @@ BODY_BYTES_MAX = 64 * 1024
 PAGE_DEFAULT, PAGE_MAX = 100, 1_000
 REPLAYS_MAX = 10_000
 KEY_CHARACTERS_MAX = 255
+UNDER_WAY_MAX_S = 60.0
+"""Longest wait for the answer to the first request with the same key [s]."""
 
 Body = TypeVar("Body")
+
+
+@dataclass(slots=True)
+class UnderWay:
+    """A request with an `Idempotency-Key` that has no answer yet."""
+
+    fingerprint: bytes
+    done: threading.Event = field(default_factory=threading.Event)
 
 
 @dataclass(slots=True)
@@ -39,28 +49,52 @@ class Service:
         default_factory=OrderedDict
     )
     _replay_lock: threading.Lock = field(default_factory=threading.Lock)
+    _under_way: dict[tuple[str, str], UnderWay] = field(default_factory=dict)
 
     def once(
         self, caller: Caller, request: Request, body: bytes, act: Callable[[], Response]
     ) -> Response:
-        """Run a command; with an `Idempotency-Key` only the first time, later the same answer."""
+        """Run a command; with an `Idempotency-Key` only the first time, later the same answer.
+
+        The same key while the first request is under way waits for its answer; 409 where that
+        takes too long. What failed left nothing behind and may be tried again."""
         key = request.headers.get("idempotency-key")
         if key is None:
             return act()
         if not 0 < len(key) <= KEY_CHARACTERS_MAX:
             raise HttpError(400, f"Idempotency-Key: 1 to {KEY_CHARACTERS_MAX} characters")
         fingerprint = f"{request.method} {request.url.path}\n".encode() + body
-        with self._replay_lock:
-            known = self._replays.get((caller.name, key))
-            if known is not None:
-                if known[0] != fingerprint:
-                    raise HttpError(422, "this Idempotency-Key belongs to another request")
-                return known[1]
+        name = (caller.name, key)
+        mine = UnderWay(fingerprint)
+        while (other := self._begin(name, mine)) is not mine:
+            if isinstance(other, Response):
+                return other
+            if not other.done.wait(UNDER_WAY_MAX_S):
+                raise HttpError(409, "the first request with this Idempotency-Key is under way")
+        try:
             response = act()
-            self._replays[(caller.name, key)] = (fingerprint, response)
-            while len(self._replays) > REPLAYS_MAX:
-                self._replays.popitem(last=False)
+            with self._replay_lock:
+                self._replays[name] = (fingerprint, response)
+                while len(self._replays) > REPLAYS_MAX:
+                    self._replays.popitem(last=False)
             return response
+        finally:
+            with self._replay_lock:
+                del self._under_way[name]
+            mine.done.set()
+
+    def _begin(self, name: tuple[str, str], mine: UnderWay) -> "Response | UnderWay":
+        """The answer a key has; else the request under way with it: another one, or mine."""
+        with self._replay_lock:
+            known = self._replays.get(name)
+            other = self._under_way.get(name, mine)
+            first = other.fingerprint if known is None else known[0]
+            if first != mine.fingerprint:
+                raise HttpError(422, "this Idempotency-Key belongs to another request")
+            if known is not None:
+                return known[1]
+            self._under_way[name] = other
+            return other
 
 
 def service_of(request: Request) -> Service:

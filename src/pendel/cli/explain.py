@@ -5,7 +5,7 @@ import tomllib
 from pathlib import Path
 
 from pendel.adapters.event_log import SqliteEventLog
-from pendel.adapters.store_url import Store, open_store, sqlite_path
+from pendel.adapters.store_url import POSTGRES_PREFIX, Store, open_store, sqlite_path
 from pendel.cli.outcome import Outcome
 from pendel.errors import InputError, NotFoundError, Problem
 from pendel.runtime.causes import as_data, as_text, chain
@@ -71,6 +71,7 @@ def _configured_url(config: Path) -> str:
     if not isinstance(url, str):
         raise InputError([Problem(config.name, 0, "store", "not a text", DEFAULT_URL)])
     if url != "memory://":
-        sqlite_path(url, config.parent)
+        if not url.startswith(POSTGRES_PREFIX):
+            sqlite_path(url, config.parent)
         return url
     raise InputError([Problem(config.name, 0, "store", "memory:// keeps nothing to explain")])

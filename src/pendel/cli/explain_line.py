@@ -9,7 +9,8 @@ from pendel.adapters.store_url import Store
 from pendel.cli.outcome import Outcome
 from pendel.errors import InputError, NotFoundError, Problem
 from pendel.runtime.causes import as_data, as_text, chain
-from pendel.runtime.settling import Collected, collect, stays_by_vehicle, stays_version
+from pendel.runtime.collecting import Collected, collect
+from pendel.runtime.settling import stays_by_vehicle, stays_version
 
 PREFIX = "line-"
 FILE = Path("statements") / "statements.json"
@@ -94,5 +95,5 @@ def _series(found: Collected, statement: dict[str, Any]) -> list[dict[str, Any]]
     """The statement's series, and whether the store still holds exactly these values."""
     site = found.sites.get(statement["site_id"])
     now = set() if site is None else {source.version for source in site.sources()}
-    now |= {stays_version(stays) for stays in stays_by_vehicle(found.stays).values()}
+    now |= {stays_version(stays, found.flows) for stays in stays_by_vehicle(found.stays).values()}
     return [{**source, "in_store": source["version"] in now} for source in statement["sources"]]

@@ -3,7 +3,8 @@
 import argparse
 import logging
 import sys
-from datetime import UTC, datetime
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,12 +13,16 @@ from pendel.cli.outcome import Outcome
 if TYPE_CHECKING:
     from pendel.config.server import ServerConfig
     from pendel.control.warranty import WarrantyBudget
+    from pendel.ports import PriceSource
     from pendel.records import Mode
     from pendel.runtime.area_tick import Area
     from pendel.runtime.bridges.ocpp_bridge import OcppBridge
     from pendel.runtime.engine import Runtime
     from pendel.runtime.loop import Stop
     from pendel.runtime.network import ChargingNetwork
+    from pendel.runtime.tariff_prices import TariffPrices
+    from pendel.runtime.warm_up import WarmUp
+    from pendel.tariff.model import Tariff
 
 TICK_S = 1.0
 
@@ -31,28 +36,39 @@ def run(args: argparse.Namespace) -> Outcome:
     """Serve until a signal. Raises InputError (every problem of the file), StoreError."""
     from pendel.adapters.store_url import open_store
     from pendel.config.server import load_server_config
+    from pendel.runtime.contracts import contracts_of
     from pendel.runtime.engine import Runtime
     from pendel.runtime.loop import Stop, stop_on_signals
+    from pendel.runtime.markets import open_market
+    from pendel.runtime.reward import Reward
+    from pendel.runtime.tariff_prices import TariffPrices
 
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(message)s")
     config = load_server_config(args.config)
     stop = Stop()
     with stop_on_signals(stop):
         zones = {site.site_id: site.timezone for site in config.site}
+        contracts = contracts_of(config, args.config.parent)
+        market = open_market(config.prices, args.config.parent)
         runtime = Runtime(open_store(config.store, args.config.parent), zones)
         try:
-            runtime.areas += areas_of(config, datetime.now(UTC))
-            return _serve(config, runtime, stop)
+            tariffs = contracts.tariffs_on(datetime.now(UTC).date())
+            runtime.areas += areas_of(config, datetime.now(UTC), tariffs)
+            reward = Reward(dict(contracts.mispel_case), runtime.state.months)
+            return _serve(config, runtime, stop, TariffPrices(contracts, market, reward))
         finally:
             runtime.close()
+            if market is not None:
+                market.close()
 
 
-def _serve(config: "ServerConfig", runtime: "Runtime", stop: "Stop") -> Outcome:
+def _serve(
+    config: "ServerConfig", runtime: "Runtime", stop: "Stop", prices: "TariffPrices"
+) -> Outcome:
     from pendel.api.auth import Gate, Role, Token
     from pendel.api.service import Service
     from pendel.clock import RealClock
     from pendel.runtime.loop import Loop
-    from pendel.runtime.warm_up import warm_up
     from pendel.web.pages import create_web_app
     from pendel.web.server import HttpServer, bind
 
@@ -67,8 +83,10 @@ def _serve(config: "ServerConfig", runtime: "Runtime", stop: "Stop") -> Outcome:
     ]
     clock = RealClock()
     loop = Loop(runtime, clock, TICK_S, stop)
-    ready = {"store": lambda: not runtime.store_trouble, "control": lambda: loop.ticks > 0}
-    network, bridged = open_network(config, runtime)
+    warm = _warm_up(runtime, clock.now_utc())
+    ready = {"store": lambda: not runtime.store_trouble}
+    ready["control"] = lambda: loop.ticks > 0 and (warm is None or warm.done)
+    network, bridged = open_network(config, runtime, prices)
     runtime.start(clock.now_utc())
     ready["ocpp"] = lambda: network.accepting
     service = Service(runtime, Gate(tokens), ready=ready, network=network, bridge=bridged)
@@ -80,8 +98,6 @@ def _serve(config: "ServerConfig", runtime: "Runtime", stop: "Stop") -> Outcome:
     if not tokens:
         print("no [[token]] is configured: nobody can sign in", file=sys.stderr, flush=True)
     try:
-        if runtime.areas:
-            warm_up(runtime.areas[0].spec, clock.now_utc())
         loop.run()
     finally:
         server.stop()
@@ -92,8 +108,22 @@ def _serve(config: "ServerConfig", runtime: "Runtime", stop: "Stop") -> Outcome:
     )
 
 
+def _warm_up(runtime: "Runtime", now_utc: datetime) -> "WarmUp | None":
+    """Compile the controller's kernels beside; until that is done the safe fallback decides."""
+    from pendel.runtime.decider import LiveController
+    from pendel.runtime.warm_up import WarmUp
+
+    if not runtime.areas:
+        return None
+    warm = WarmUp(runtime.areas[0].spec, now_utc)
+    for area in runtime.areas:
+        if isinstance(area.decider, LiveController):
+            area.decider.ready = lambda: warm.done
+    return warm
+
+
 def open_network(
-    config: "ServerConfig", runtime: "Runtime"
+    config: "ServerConfig", runtime: "Runtime", prices: "PriceSource | None" = None
 ) -> "tuple[ChargingNetwork, OcppBridge]":
     """The OCPP side, listening. Raises InputError when the port is taken."""
     from pendel.errors import InputError, Problem
@@ -102,7 +132,7 @@ def open_network(
     from pendel.runtime.network_policy import ConfigPolicy
 
     network = ChargingNetwork(ConfigPolicy(config), runtime.store, config.ocpp.lab)
-    bridged = bridge(runtime, network)
+    bridged = bridge(runtime, network, prices)
     try:
         network.start(config.ocpp.host, config.ocpp.port)
     except OSError as error:
@@ -111,8 +141,12 @@ def open_network(
     return network, bridged
 
 
-def areas_of(config: "ServerConfig", now_utc: datetime) -> list["Area"]:
-    """One area per site; its stations speak through ports that nothing is connected to yet."""
+def areas_of(
+    config: "ServerConfig", now_utc: datetime, tariffs: "Mapping[str, Tariff] | None" = None
+) -> list["Area"]:
+    """One area per site; its stations speak through ports that nothing is connected to yet.
+
+    tariffs: of the sites that have one, for what they charge for the highest import."""
     from pendel.records import Mode
     from pendel.runtime.area import AreaSpec
     from pendel.runtime.area_tick import Area, Ports, Station
@@ -134,7 +168,7 @@ def areas_of(config: "ServerConfig", now_utc: datetime) -> list["Area"]:
             site_id=(site.site_id,),
             import_limit_kw=(site.import_limit_kw,),
             export_limit_kw=(site.export_limit_kw,),
-            demand_charge_eur_kw=(0.0,),
+            demand_charge_eur_kw=(_demand_charge(tariffs, site.site_id, today),),
             export_permitted=(permitted,),
             timezone=site.timezone,
             mode=_widest(modes),
@@ -151,6 +185,13 @@ def areas_of(config: "ServerConfig", now_utc: datetime) -> list["Area"]:
             )
         )
     return areas
+
+
+def _demand_charge(tariffs: "Mapping[str, Tariff] | None", site_id: str, today: date) -> float:
+    from pendel.tariff.planning import demand_charge_kw
+
+    tariff = None if tariffs is None else tariffs.get(site_id)
+    return 0.0 if tariff is None else float(demand_charge_kw(tariff, today))
 
 
 def _budgets(config: "ServerConfig") -> "dict[str, WarrantyBudget]":

@@ -2,7 +2,7 @@
 
 import argparse
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime
 from fractions import Fraction
 from pathlib import Path
@@ -19,7 +19,10 @@ from pendel.tariff.periods import BERLIN
 LEDGER_FILE = "books.ledger"
 STATEMENTS = "statements"
 SITE_TARIFF, DRIVER_TARIFF = "as-published", "plugged-bonus"
-CASES = ("A2", "A11")
+CASES = ("A1", "A2", "A3", "A10", "A11")
+"""Those that the two metering points of a site are enough for."""
+DEMO_CASE = "A2"
+REFUSED_FILE = "refused.json"
 SUMMARY = "statements.json"
 
 
@@ -30,7 +33,12 @@ def configure(commands: Any) -> Sequence[argparse.ArgumentParser]:
     parser.add_argument("--config", metavar="FILE", help="contracts and tariffs of this server")
     parser.add_argument("--from", dest="from_day", metavar="DAY", help="first local day")
     parser.add_argument("--until", dest="until_day", metavar="DAY", help="local day after the last")
-    parser.add_argument("--case", default="A2", help="MiSpeL case of the sites: A2 or A11")
+    parser.add_argument(
+        "--case", default="A2", help=f"MiSpeL case of sites that state none: {', '.join(CASES)}"
+    )
+    parser.add_argument(
+        "--split", action="append", default=[], metavar="DAY", help="a part of a month begins"
+    )
     parser.add_argument("--tariff", default=SITE_TARIFF, help="of sites without their own")
     parser.add_argument("--driver-tariff", default=DRIVER_TARIFF, help="what stays earn")
     parser.add_argument("--language", default="en", help=", ".join(LANGUAGES))
@@ -42,35 +50,60 @@ def configure(commands: Any) -> Sequence[argparse.ArgumentParser]:
 
 def run(args: argparse.Namespace) -> Outcome:
     """Settle and write. Raises InputError with every problem, StoreError."""
-    from pendel.runtime.settle_run import RunOrder, SiteContract
-    from pendel.runtime.settling import collect
+    from pendel.config.server import load_server_config
+    from pendel.runtime.collecting import collect
+    from pendel.runtime.contracts import contracts_of, site_meters
+    from pendel.runtime.settle_run import RunOrder
 
     options = Options(args)
     case = options.choice("--case", args.case, CASES)
     options.choice("--language", args.language, LANGUAGES)
     begin, end = _period(options)
+    splits = [day for text in args.split if (day := options.day("--split", text)) is not None]
     now_utc = options.moment("--as-of", args.as_of)
     tariff = load_tariff(options, args.tariff)
     driver_tariff = load_tariff(options, args.driver_tariff)
-    contracts = _configured(options, args.config)
+    contracts = meters = None
+    if args.config is not None:
+        config = load_server_config(Path(args.config))
+        contracts, meters = contracts_of(config, Path(args.config).parent), site_meters(config)
     if options.problems or tariff is None or driver_tariff is None:
         raise InputError(options.problems)
     with _Records(args.store, args.config) as records:
-        collected = collect(records, begin, end)
+        collected = collect(records, begin, end, meters)
     order = RunOrder(
         contracts=[
-            SiteContract(
-                site,
-                contracts.get(site, (None, None))[0] or tariff,
-                case or "",
-                {"*": contracts.get(site, (None, None))[1] or {site: Fraction(1)}},
-            )
+            contract
             for site in sorted(collected.sites)
+            for contract in _contracts(site, contracts, tariff, case or "")
         ],
         driver_tariff=driver_tariff,
         now_utc=now_utc,
+        splits=splits,
     )
     return write_run(Path(args.out), collected, order, args.language)
+
+
+def _contracts(site: str, contracts: Any, tariff: Any, case: str) -> list[Any]:
+    """How a site is settled, one after the other; without a tariff of its own as published."""
+    from pendel.runtime.settle_run import SiteContract
+
+    if contracts is None or site not in contracts.by_site:
+        return [SiteContract(site, tariff, case, {"*": {site: Fraction(1)}})]
+    agreed = contracts.by_site[site]
+    ends = [*(each.valid_from for each in agreed[1:]), None]
+    return [
+        SiteContract(
+            site_id=site,
+            tariff=each.tariff or tariff,
+            case=contracts.mispel_case.get(site, case),
+            shares={"*": each.shares},
+            published=each.tariff is None,
+            valid_from=each.valid_from,
+            valid_until=end,
+        )
+        for each, end in zip(agreed, ends, strict=True)
+    ]
 
 
 def _period(options: Options) -> tuple[datetime | None, datetime | None]:
@@ -83,33 +116,6 @@ def _period(options: Options) -> tuple[datetime | None, datetime | None]:
 
 def _bound(day: date | None) -> datetime | None:
     return None if day is None else local_day_bounds_utc(day, BERLIN)[0]
-
-
-Configured = dict[str, tuple[Any, Mapping[str, Fraction] | None]]
-
-
-def _configured(options: Options, path: str | None) -> Configured:
-    """Per site of a server's configuration its tariff and shares (None where not given)."""
-    if path is None:
-        return {}
-    from pendel.config.server import load_server_config
-
-    config = load_server_config(Path(path))
-    named = {site.site_id: site.tariff for site in config.site}
-    shares: dict[str, dict[str, Fraction]] = {}
-    for contract in config.contract:
-        if contract.tariff is not None:
-            named[contract.site_id] = contract.tariff
-        if contract.shares:
-            key = {party: Fraction(repr(part)) for party, part in contract.shares.items()}
-            if sum(key.values()) != 1:
-                options.fault("--config", f"shares of {contract.site_id} do not sum to 1")
-            shares[contract.site_id] = key
-    found: Configured = {}
-    for site, name in named.items():
-        file = name if name is None or not name.endswith(".toml") else str(Path(path).parent / name)
-        found[site] = (None if file is None else load_tariff(options, file), shares.get(site))
-    return found
 
 
 class _Records:
@@ -157,8 +163,10 @@ def write_run(out: Path, collected: Any, order: Any, language: str) -> Outcome:
     whole = msgspec.json.encode([statement_data(made) for made in statements])
     _put(folder / SUMMARY, whole)
     _put(out / LEDGER_FILE, ledger.lines().encode("ascii"))
+    _put(out / REFUSED_FILE, msgspec.json.encode(collected.refused))
     data = {
         "statements": listed,
+        "refused": len(collected.refused),
         "ledger": {"records": len(ledger.records), "head": ledger.head},
         "out": str(out),
     }
@@ -168,14 +176,16 @@ def write_run(out: Path, collected: Any, order: Any, language: str) -> Outcome:
         for made in statements
     )
     tail = f"{len(statements)} statements in {folder}, ledger {ledger.head[:16]}"
+    if collected.refused:
+        tail += f"\n{len(collected.refused)} values refused, see {out / REFUSED_FILE}"
     return Outcome(data=data, text=f"{text}\n{tail}".strip())
 
 
 def settle_demo(store: Any, runs: Sequence[Any], out: Path) -> int:
     """Statements of a demonstration under OUT, with the simulated strategies as counterfactual;
     returns their number. A ledger of an earlier demonstration is replaced."""
+    from pendel.runtime.collecting import collect
     from pendel.runtime.settle_run import RunOrder, SiteContract
-    from pendel.runtime.settling import collect
     from pendel.settle.rulesets import NEWEST
     from pendel.sim.settled import costs_of_runs
 
@@ -187,12 +197,12 @@ def settle_demo(store: Any, runs: Sequence[Any], out: Path) -> int:
     (out / LEDGER_FILE).unlink(missing_ok=True)
     order = RunOrder(
         contracts=[
-            SiteContract(site, tariff, CASES[0], {"*": {site: Fraction(1)}})
+            SiteContract(site, tariff, DEMO_CASE, {"*": {site: Fraction(1)}})
             for site in sorted(collected.sites)
         ],
         driver_tariff=driver_tariff,
         now_utc=datetime.now(UTC),
-        counterfactual=costs_of_runs(runs, tariff, CASES[0], NEWEST, collected.sites),
+        counterfactual=costs_of_runs(runs, tariff, DEMO_CASE, NEWEST, collected.sites),
     )
     return len(write_run(out, collected, order, LANGUAGES[1]).data["statements"])
 

@@ -4,10 +4,10 @@ import argparse
 import sys
 from collections.abc import Sequence
 from fractions import Fraction
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from pendel.adapters.tariff_files import open_tariff
 from pendel.cli.options import Options
 from pendel.cli.outcome import Outcome
 from pendel.config import parse_toml
@@ -40,16 +40,6 @@ def configure(commands: Any) -> Sequence[argparse.ArgumentParser]:
     return (parser,)
 
 
-def shipped_tariffs() -> list[str]:
-    """Names of the tariffs that ship with pendel."""
-    folder = files("pendel").joinpath("data", "tariffs")
-    return sorted(
-        entry.name.removesuffix(".toml")
-        for entry in folder.iterdir()
-        if entry.name.endswith(".toml")
-    )
-
-
 def run(args: argparse.Namespace) -> Outcome:
     """Bill each month. Raises InputError with every problem of tariff and usage."""
     options = Options(args)
@@ -80,19 +70,14 @@ def run(args: argparse.Namespace) -> Outcome:
 
 
 def load_tariff(options: Options, given: str) -> Tariff | None:
-    """A tariff by path, or by the name of a shipped one; problems go to the options."""
-    if given in shipped_tariffs():
-        file = f"{given}.toml"
-        text = files("pendel").joinpath("data", "tariffs", file).read_text("utf-8")
+    """A tariff by path (- = stdin), or by the name of a shipped one; problems go to the options."""
+    if given == "-":
+        try:
+            tariff, problems = read_tariff(parse_toml("".join(sys.stdin), given))
+        except InputError as error:
+            tariff, problems = None, list(error.problems)
     else:
-        lines = options.text_lines(given)
-        if lines is None:
-            return None
-        file, text = Path(given).name, "".join(lines)
-    try:
-        tariff, problems = read_tariff(parse_toml(text, file))
-    except InputError as error:
-        problems, tariff = error.problems, None
+        tariff, problems = open_tariff(given)
     options.problems.extend(problems)
     return tariff
 

@@ -58,6 +58,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--depart", default="+8h", metavar="TIME", help="ISO time or +8h (default +8h)")
     add("--no-car", action="store_true", help="begin with free stations")
     add("--meter-s", type=float, default=60.0, metavar="S", help="meter interval (default 60)")
+    add("--aligned-s", type=float, default=900.0, metavar="S", help="clock-aligned values (900)")
     add("--speed", type=float, default=1.0, metavar="N", help="simulated seconds per second")
     add("--hours", type=float, metavar="H", help="end after H simulated hours")
     add("--scenario", type=Path, metavar="FOLDER", help="follow the sessions of a scenario")
@@ -127,6 +128,7 @@ def _settings(args: argparse.Namespace, name: str, number: int) -> "StationSetti
         is_dc=args.dc,
         serial=f"V{number + 1:06d}",
         meter_interval_s=args.meter_s,
+        aligned_s=args.aligned_s,
         call_timeout_s=CALL_TIMEOUT_S * max(args.speed, 1.0),
         follows_clock=args.speed == 1.0,
     )
@@ -215,6 +217,7 @@ def _check(args: argparse.Namespace) -> None:
     within("--power-kw", args.power_kw, 0.1, POWER_MAX_KW)
     within("--discharge-kw", args.discharge_kw, 0.0, POWER_MAX_KW)
     within("--meter-s", args.meter_s, 1.0, 86_400.0)
+    within("--aligned-s", args.aligned_s, 0.0, 86_400.0)
     within("--speed", args.speed, 0.001, SPEED_MAX)
     if args.hours is not None:
         within("--hours", args.hours, 0.0001, 24.0 * 366)

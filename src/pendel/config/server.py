@@ -37,6 +37,7 @@ _Share = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 _Amount = Annotated[float, msgspec.Meta(ge=0.0)]
 
 ModeName = Literal["uncontrolled", "v1g", "v2h", "v2b", "v2g"]
+MispelCase = Literal["A1", "A2", "A3", "A10", "A11"]
 Role = Literal["driver", "owner", "operator", "aggregator", "grid_operator", "auditor", "admin"]
 
 
@@ -64,7 +65,9 @@ class ExportPermit(msgspec.Struct, frozen=True):
 
 
 class SiteConfig(msgspec.Struct, frozen=True):
-    """One grid connection. No export_permit: no export to the grid (V2H is allowed)."""
+    """One grid connection. No export_permit: no export to the grid (V2H is allowed).
+
+    tariff: a file or a shipped name; mispel_case: how its energy is split (relief of levies)."""
 
     site_id: _Name
     timezone: str
@@ -72,10 +75,13 @@ class SiteConfig(msgspec.Struct, frozen=True):
     export_limit_kw: _Power = 0.0
     export_permit: ExportPermit | None = None
     tariff: _Name | None = None
+    mispel_case: MispelCase | None = None
 
 
 class StationConfig(msgspec.Struct, frozen=True):
-    """One charging station; without password_hash it can only connect in the lab."""
+    """One charging station; without password_hash it can only connect in the lab.
+
+    meter_key: public key of its meters (hex or base64), by which signed values are verified."""
 
     station_id: _Station
     site_id: _Name
@@ -92,6 +98,7 @@ class StationConfig(msgspec.Struct, frozen=True):
         | None
     ) = None
     mode: ModeName = "v2g"
+    meter_key: _Name | None = None
 
 
 class WarrantyConfig(msgspec.Struct, frozen=True):
@@ -116,7 +123,10 @@ class VehicleConfig(msgspec.Struct, frozen=True):
 
 
 class MeterConfig(msgspec.Struct, frozen=True):
-    """A meter at a site: device profile and address."""
+    """A meter at a site: device profile and address.
+
+    The grid connection may be metered by a station (profile "ocpp", address = station_id: its
+    EVSE 0), or not at all, where nothing but charge points is behind it (profile "stations")."""
 
     site_id: _Name
     profile: _Name
@@ -134,10 +144,14 @@ class DeviceConfig(msgspec.Struct, frozen=True):
 
 
 class PricesConfig(msgspec.Struct, frozen=True):
-    """Where day-ahead prices come from, and for which bidding zone."""
+    """Where day-ahead prices come from, and for which bidding zone.
+
+    source: energy-charts, awattar, or a file (CSV or JSON) that somebody keeps up to date;
+    timezone: of the auction, whose prices of tomorrow are out at 12:45."""
 
     source: _Name
     zone: str = ""
+    timezone: str = "Europe/Berlin"
 
 
 class ContractConfig(msgspec.Struct, frozen=True):
@@ -282,6 +296,11 @@ def _values(document: TomlDocument) -> list[Problem]:
                 path = ("site", index, "export_permit", "valid_until")
                 text = f"permit ends on {end}, not after its begin"
                 problems.append(document.problem(path, text, "later than valid_from"))
+    prices = document.data.get("prices")
+    zone = prices.get("timezone") if isinstance(prices, dict) else None
+    if isinstance(zone, str) and not zone_exists(zone):
+        allowed = "an IANA name such as Europe/Berlin"
+        problems.append(document.problem(("prices", "timezone"), f'"{zone}" is not known', allowed))
     store = document.data.get("store")
     if isinstance(store, str) and not store_is_known(store):
         problems.append(document.problem(("store",), f'"{store}" is not known', STORE_FORMS))

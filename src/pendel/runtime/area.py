@@ -224,6 +224,7 @@ def knowledge(
         return replace(previous, now_s=now_s, **current)
     past_steps = range(max(begin_s, step_now_s - HISTORY_S), step_now_s, spec.step_s)
     tables = [state.prices[name].eur_kwh if name in state.prices else {} for name in rows.names]
+    priced = past_steps if any(tables) else range(0)
     ahead = min((_steps_ahead(table, step_now_s, spec.step_s) for table in tables), default=0)
     coming = range(step_now_s, step_now_s + ahead * spec.step_s, spec.step_s)
     loads = [site + LOAD_SUFFIX for site in spec.site_id]
@@ -235,8 +236,8 @@ def knowledge(
         price_row=np.array(rows.row, dtype=np.int64),
         import_eur_kwh=_prices(tables, coming, 0),
         export_eur_kwh=_prices(tables, coming, 1),
-        import_past_eur_kwh=_prices(tables, past_steps, 0),
-        export_past_eur_kwh=_prices(tables, past_steps, 1),
+        import_past_eur_kwh=_prices(tables, priced, 0),
+        export_past_eur_kwh=_prices(tables, priced, 1),
         load_past_kw=_past(state, loads, past_steps),
         pv_past_kw=_past(state, pvs, past_steps),
         demand_charge_eur_kw=np.array(spec.demand_charge_eur_kw, dtype=np.float64),

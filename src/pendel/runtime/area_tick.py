@@ -17,7 +17,7 @@ from pendel.control.limits import FUSE
 from pendel.control.plan_result import PlanCost
 from pendel.control.state import RANKS, Decision, FleetState, Knowledge
 from pendel.ports import ChargerPort, MeterPort, PlugPort, PriceSource
-from pendel.records import Limit, Needs, Promise, Rank, SessionEvent, Setpoint, Signal, Tick
+from pendel.records import Limit, Needs, Promise, Rank, SessionEvent, Setpoint, Tick
 from pendel.runtime.area import (
     AreaSpec,
     Meters,
@@ -30,6 +30,7 @@ from pendel.runtime.area import (
 from pendel.runtime.checks import deviations
 from pendel.runtime.delivering import DeliveryBook
 from pendel.runtime.fallback_decision import fallback_decision
+from pendel.runtime.hands import charge_only, standing_hand
 from pendel.runtime.journal import Batch, Journal
 from pendel.runtime.learning import Learner, learn_again, learn_now
 from pendel.runtime.metering import StepMeters
@@ -114,6 +115,7 @@ class Area:
     curtail_kw: dict[str, float] = field(default_factory=dict)
     meters_now: Meters | None = None
     _known: Knowledge | None = None
+    _told_health: str = HEALTHY
 
     def start(self, journal: Journal, now_utc: datetime) -> None:
         """Write down what the fuses bear, and teach the controller what the log remembers."""
@@ -171,6 +173,7 @@ class Area:
             self.spec, state, meters, limits, rows, self.begin_s, state.peaks(now_utc), self._known
         )
         self._known = known
+        charge_only(columns, views, self.spec, rows, state, now_utc)
         decision = self._decide(views, wishes, columns, known, state, now_utc, notes)
         stale = int((columns.reading_age_s > 2.0 * self.spec.step_s).sum())
         notes += [f"{stale} stale readings"] if stale else []
@@ -285,8 +288,10 @@ class Area:
             )
         ).tolist()
         held_back = bool((decision.curtail_kw > 0.0).any()) or bool(self.curtail_kw)
-        if not changed and not batch.records and not held_back and self.health == HEALTHY:
+        news = self.health != self._told_health
+        if not changed and not batch.records and not held_back and not news:
             return
+        self._told_health = self.health
         sources = dict.fromkeys(name for name in (*moment.plan_id, *moment.price_id) if name)
         plan_id = next((name for name in moment.plan_id if name), "")
         tick = batch.add(Tick, causes=tuple(sources), plan_id=plan_id, health=self.health)
@@ -376,13 +381,3 @@ def _order(columns: FleetState, decision: Decision, floors: FloatArray, unit: in
         age_s=float(columns.reading_age_s[unit]),
         floor_kwh=float(floors[unit]),
     )
-
-
-def standing_hand(state: State, device_id: str, now_utc: datetime) -> Signal | None:
-    """The operator's order for a device that still stands, or None."""
-    hand = state.hands.get(device_id)
-    if hand is None:
-        return None
-    until_s = hand.detail.get("until_s")
-    stands = isinstance(until_s, float) and now_utc.timestamp() < until_s
-    return hand if stands else None

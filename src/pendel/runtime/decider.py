@@ -2,7 +2,7 @@
 schedules written down as plans."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from pendel.control.dispatch import SERVICE, Network, network_of
 from pendel.control.plan_result import PlanCost
 from pendel.control.planning import Ended
 from pendel.control.state import Decision, FleetState, Knowledge
+from pendel.errors import PendelError
 from pendel.records import Mode, Needs
 from pendel.runtime.area import AreaSpec
 from pendel.runtime.state import Lesson
@@ -18,8 +19,16 @@ from pendel.scenario.columns import Feeders, History
 from pendel.units import FloatArray
 
 
+class WarmingUpError(PendelError):
+    """The controller's kernels are not compiled yet."""
+
+
 class LiveController:
-    """Implements `area_tick.Decider` with `control.controller.Controller`."""
+    """Implements `area_tick.Decider` with `control.controller.Controller`.
+
+    ready: whether it may be asked; until then it refuses, and the safe fallback decides."""
+
+    ready: Callable[[], bool] = staticmethod(lambda: True)
 
     def __init__(self, spec: AreaSpec, network: Network) -> None:
         self.controller = Controller(
@@ -36,7 +45,9 @@ class LiveController:
         self.controller.restate(wishes)
 
     def refresh(self, state: FleetState, knowledge: Knowledge) -> None:
-        """Bring wishes up to date; plans where that is due."""
+        """Bring wishes up to date; plans where that is due. Raises WarmingUpError."""
+        if not self.ready():
+            raise WarmingUpError("kernels are being compiled")
         self.controller.refresh(state, knowledge)
 
     def hold(self, unit: int, power_kw: float, floor_kwh: float | None = None) -> None:

@@ -13,7 +13,7 @@ import itertools
 import logging
 import resource
 import threading
-from collections.abc import Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -76,9 +76,16 @@ class Presence:
 class ChargingNetwork:
     """Implements `adapters.ocpp_server.Logic`."""
 
-    def __init__(self, policy: ConfigPolicy, store: Any, lab: bool = False) -> None:
-        """Replay the store. Raises StoreError, ChainError."""
+    def __init__(
+        self,
+        policy: ConfigPolicy,
+        store: Any,
+        lab: bool = False,
+        now_utc: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        """Replay the store; now_utc: the clock. Raises StoreError, ChainError."""
         self.policy = policy
+        self.now_utc = now_utc
         self.presence: dict[str, Presence] = {}
         self.listener: Listener | None = None
         counter = itertools.count(1)
@@ -147,7 +154,7 @@ class ChargingNetwork:
 
     async def requested(self, link: Link, asked: Request, text: str | bytes) -> None:
         """Decide, make durable, answer."""
-        now_utc = datetime.now(UTC)
+        now_utc = self.now_utc()
         self._seen(link, now_utc)
         try:
             reply = self.csms.handle(
@@ -217,7 +224,7 @@ class ChargingNetwork:
         self._add(
             StationMessage(
                 id=self.csms.new_id(),
-                at_utc=datetime.now(UTC),
+                at_utc=self.now_utc(),
                 causes=tuple(causes),
                 station_id=station_id,
                 ocpp_version=link.version.value,
@@ -300,7 +307,7 @@ class ChargingNetwork:
         self._add(
             StationMessage(
                 id=self.csms.new_id(),
-                at_utc=datetime.now(UTC),
+                at_utc=self.now_utc(),
                 station_id=link.station_id,
                 ocpp_version=link.version.value,
                 action=action,
@@ -319,7 +326,7 @@ class ChargingNetwork:
         if presence is None:
             presence = self.presence[link.station_id] = Presence()
         presence.ocpp_version = (link.socket.subprotocol or "").removeprefix("ocpp")
-        presence.last_seen_utc = now_utc or datetime.now(UTC)
+        presence.last_seen_utc = now_utc or self.now_utc()
 
     def _detach(self, work: Coroutine[Any, Any, Any]) -> None:
         task = asyncio.get_running_loop().create_task(work)

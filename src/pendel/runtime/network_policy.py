@@ -19,6 +19,11 @@ class ConfigPolicy:
             s.station_id: Admission(s.station_id, s.password_hash) for s in config.station
         }
         self.sites = {site.site_id: site for site in config.site}
+        self.grid_of = {
+            meter.site_id: meter.address if meter.profile == "ocpp" else meter.profile
+            for meter in config.meter
+        }
+        self._contracted = {c.site_id for c in config.contract if c.tariff is not None}
         self._by_token: dict[str, VehicleConfig] = {
             token.casefold(): vehicle for vehicle in config.vehicle for token in vehicle.id_tokens
         }
@@ -27,6 +32,11 @@ class ConfigPolicy:
         """Accepted or Invalid. Tokens do not tell upper from lower case (CiString)."""
         known = not self._by_token or token.casefold() in self._by_token
         return "Accepted" if known else "Invalid"
+
+    def has_tariff(self, site_id: str) -> bool:
+        """Whether a site has a tariff, of its own or by a contract."""
+        site = self.sites.get(site_id)
+        return site_id in self._contracted or (site is not None and site.tariff is not None)
 
     def vehicle(self, token: str) -> VehicleConfig | None:
         """The car of a token, where it is known."""

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from pendel.control.warranty import UseBook
 from pendel.records import (
     AnyRecord,
+    Delivery,
     Deviation,
     Limit,
     Needs,
@@ -25,6 +26,7 @@ from pendel.records import (
     Signal,
     Tick,
 )
+from pendel.runtime.month_book import MonthBook
 from pendel.runtime.voices import DRIVER, hardened, merged, voice_of
 from pendel.scenario.columns import UNKNOWN_S
 from pendel.units import PROMISE_TOLERANCE_KWH, SECONDS_PER_DAY, SECONDS_PER_HOUR
@@ -125,7 +127,7 @@ class State:
     timezones: of the sites, for calendar months (UTC where not named); spent: vehicles whose
     warranty budget is used up, with the signal that says so; outages: sites without grid, with
     the signal that says so; learned: per area what its controller knew of risk after the last
-    departure.
+    departure; months: what flowed per local month.
     """
 
     timezones: Mapping[str, str] = field(default_factory=dict)
@@ -148,6 +150,7 @@ class State:
     prices: dict[str, PriceTable] = field(default_factory=dict)
     peak_kw: dict[tuple[str, str], float] = field(default_factory=dict)
     outages: dict[str, str] = field(default_factory=dict)
+    months: MonthBook = field(default_factory=MonthBook)
     last_tick: Tick | None = None
     counts: dict[str, int] = field(default_factory=dict)
     sessions_ended: int = 0
@@ -183,6 +186,8 @@ class State:
                 self._signal(record)
             case Tick():
                 self.last_tick = record
+            case Delivery():
+                self.months.take(record, record.device_id.endswith(GRID_SUFFIX))
             case Deviation():
                 if record.device_id.endswith(GRID_SUFFIX):
                     self.limits_broken += 1
@@ -225,19 +230,14 @@ class State:
                 self.spent[vehicle_id] = record.id
 
     def _price(self, record: Signal) -> None:
-        """detail: sites (names, joined), begin_s, step_s, import_eur_kwh[], export_eur_kwh[]."""
-        detail = record.detail
-        table = self.prices.setdefault(str(detail.get("sites", "")), PriceTable())
-        begin_s, step_s = detail.get("begin_s"), detail.get("step_s")
-        imports, exports = detail.get("import_eur_kwh"), detail.get("export_eur_kwh")
-        if not isinstance(begin_s, float) or not isinstance(step_s, float):
+        """detail: sites (names, joined), and what `planned_pairs` reads."""
+        pairs = planned_pairs(record.detail)
+        if not pairs:
             return
-        if not isinstance(imports, list) or not isinstance(exports, list):
-            return
+        table = self.prices.setdefault(str(record.detail.get("sites", "")), PriceTable())
         table.signal_id = record.id
-        for index, pair in enumerate(zip(imports, exports, strict=False)):
-            table.eur_kwh[int(begin_s + index * step_s)] = pair
-        _forget(table.eur_kwh, int(begin_s) - HISTORY_S)
+        table.eur_kwh.update(pairs)
+        _forget(table.eur_kwh, min(pairs) - HISTORY_S)
 
     def _plug(self, record: SessionEvent) -> None:
         if record.phase == "plugged":
@@ -304,6 +304,28 @@ class State:
             zone = self.timezones.get(event.site_id, "UTC")
             vehicle = event.vehicle_id or event.session_id
             self.use.add(vehicle, given_kwh, hours, since.at_utc.timestamp(), zone)
+
+
+def planned_pairs(
+    detail: Mapping[str, float | str | list[float]],
+) -> dict[int, tuple[float, float]]:
+    """Import and export price by begin of step [epoch s] that a price signal tells the planner:
+    those of the tariff (begin_s, step_s, import_eur_kwh, export_eur_kwh) with what is added to
+    them (reward_import_eur_kwh, reward_export_eur_kwh)."""
+    begin_s, step_s = detail.get("begin_s"), detail.get("step_s")
+    imports, exports = detail.get("import_eur_kwh"), detail.get("export_eur_kwh")
+    if not isinstance(begin_s, float) or not isinstance(step_s, float):
+        return {}
+    if not isinstance(imports, list) or not isinstance(exports, list):
+        return {}
+    added_in, added_out = detail.get("reward_import_eur_kwh"), detail.get("reward_export_eur_kwh")
+    if isinstance(added_in, list) and isinstance(added_out, list):
+        imports = [price + more for price, more in zip(imports, added_in, strict=False)]
+        exports = [price + more for price, more in zip(exports, added_out, strict=False)]
+    return {
+        int(begin_s + place * step_s): pair
+        for place, pair in enumerate(zip(imports, exports, strict=False))
+    }
 
 
 def given_back(before: Reading, after: Reading) -> tuple[float, float]:

@@ -2,19 +2,66 @@
 
 A first start compiles for many seconds; an operator's setpoint must be on the wire within one. So
 a pretended car is planned and dispatched once, on a controller of its own that is thrown away.
+That happens in a thread: stations connect meanwhile, and what they bring is answered by the safe
+fallback until the controller is there.
 """
 
+import logging
+import threading
+import time
 from datetime import datetime, timedelta
 
 import numpy as np
 
 from pendel.control.limits import SiteLimit
 from pendel.control.state import FleetState
+from pendel.kernel import on_compile
 from pendel.runtime.area import AreaSpec, Meters, PriceRows, knowledge
 from pendel.runtime.decider import live_controller, no_feeders
 from pendel.runtime.state import PriceTable, State
 
+LOG = logging.getLogger("pendel.runtime")
 STEPS = 96
+
+
+class WarmUp:
+    """Warms up in a thread of its own. done: everything is there (or failed, and is compiled when
+    it is needed)."""
+
+    def __init__(self, spec: AreaSpec, now_utc: datetime) -> None:
+        self._done = threading.Event()
+        self._told = False
+        self._work = (spec, now_utc)
+        on_compile(self._tell)
+        self._thread = threading.Thread(target=self._run, name="warm-up", daemon=True)
+        self._thread.start()
+
+    @property
+    def done(self) -> bool:
+        """Whether the controller may be asked."""
+        return self._done.is_set()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait at most seconds; whether it is done."""
+        return self._done.wait(seconds)
+
+    def _run(self) -> None:
+        begun_s = time.monotonic()
+        try:
+            warm_up(*self._work)
+        except Exception:  # a help, never a condition: the loop will meet and tell what is wrong
+            LOG.exception("warming up failed")
+        self._done.set()
+        if self._told:
+            LOG.info("kernels are ready after %.0f s", time.monotonic() - begun_s)
+
+    def _tell(self, name: str) -> None:
+        if not self._told and not self.done:
+            self._told = True
+            LOG.info(
+                "first start: kernels are being compiled, which takes about half a minute; "
+                "stations may connect already, cars charge modestly until then"
+            )
 
 
 def warm_up(spec: AreaSpec, now_utc: datetime) -> None:

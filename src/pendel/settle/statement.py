@@ -60,9 +60,21 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
+class Note:
+    """Something a party is told beside the bill, not part of its total. worth: in the currency of
+    the statement, positive = a cost; None = no money hangs on it."""
+
+    name: str
+    quantity: Fraction
+    unit: str
+    worth: Fraction | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Statement:
     """A month of one party. formulas: of the MiSpeL month, exact; counterfactual: total of the
-    whole site per strategy, with the same tariff, data given by the caller."""
+    whole site per strategy, with the same tariff, data given by the caller; notes: energy and
+    wear of a driver."""
 
     id: str
     audience: str
@@ -79,6 +91,7 @@ class Statement:
     sources: tuple[Source, ...] = ()
     counterfactual: Mapping[str, Fraction] = field(default_factory=dict)
     actual: Fraction = Fraction(0)
+    notes: tuple[Note, ...] = ()
 
     @property
     def status(self) -> str:
@@ -107,6 +120,7 @@ class Settled:
     reasons: tuple[Reason, ...] = ()
     sources: tuple[Source, ...] = ()
     counterfactual: Mapping[str, Fraction] = field(default_factory=dict)
+    notes: tuple[Note, ...] = ()
 
 
 Shares = Mapping[str, Mapping[str, Fraction]]
@@ -166,6 +180,7 @@ def build_statement(
         sources=settled.sources,
         counterfactual=settled.counterfactual,
         actual=bill.total,
+        notes=settled.notes,
     )
 
 

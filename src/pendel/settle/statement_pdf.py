@@ -73,6 +73,10 @@ def _story(view: View, statement: Statement, language: str) -> list[Any]:
         lines.append([named, *(cell(part, right) for part in row[1:4]), cell(row[4], small)])
     lines.append([cell(view.total[0]), *(cell(part, right) for part in view.total[1:])])
     story += [_table(lines, [132, 78, 68, 64, 145]), Spacer(1, 4), cell(view.note, small)]
+    if view.notes:
+        story += [Spacer(1, 12), cell(word("notes", language))]
+        rows = [[cell(row[0]), *(cell(part, right) for part in row[1:])] for row in view.notes]
+        story.append(_table(rows, [200, 143, 144], head=False))
     if view.counterfactual:
         story += [Spacer(1, 12), cell(word("counterfactual", language))]
         rows = [

@@ -10,7 +10,7 @@ import jinja2
 
 from pendel.settle.exact_money import coins_text
 from pendel.settle.mispel import formulas_rounded, formulas_text
-from pendel.settle.statement import Statement, StatementLine, reason_codes
+from pendel.settle.statement import Note, Statement, StatementLine, reason_codes
 from pendel.settle.wording import LANGUAGES, local_number, word
 from pendel.tariff.exact import exact_text, rounded_text
 
@@ -70,6 +70,15 @@ def statement_data(statement: Statement) -> dict[str, Any]:
             for strategy, cost in statement.counterfactual.items()
         },
         f"actual_{code}": exact_text(statement.actual),
+        "notes": [
+            {
+                "name": note.name,
+                "quantity": exact_text(note.quantity),
+                "unit": note.unit,
+                f"worth_{code}": None if note.worth is None else exact_text(note.worth),
+            }
+            for note in statement.notes
+        ],
     }
 
 
@@ -135,6 +144,7 @@ class View:
     counterfactual: list[list[str]]
     formulas: list[tuple[str, str]]
     sources: list[str]
+    notes: list[list[str]]
 
 
 def statement_view(statement: Statement, language: str) -> View:
@@ -183,6 +193,7 @@ def statement_view(statement: Statement, language: str) -> View:
         counterfactual=_counterfactual(statement, language),
         formulas=[(k, show(v)) for k, v in formulas_rounded(statement.formulas).items()],
         sources=sources,
+        notes=[_note(note, statement.currency, language) for note in statement.notes],
     )
 
 
@@ -197,6 +208,16 @@ def _row(line: StatementLine, statement: Statement, language: str) -> list[str]:
         local_number(price, language),
         local_number(coins_text(line.cents, statement.currency), language),
         basis,
+    ]
+
+
+def _note(note: Note, currency: str, language: str) -> list[str]:
+    quantity = local_number(rounded_text(note.quantity, QUANTITY_DIGITS), language)
+    worth = "" if note.worth is None else local_number(rounded_text(note.worth, 2), language)
+    return [
+        word(note.name, language),
+        f"{quantity} {word(note.unit, language)}",
+        f"{worth} {currency}" if worth else "",
     ]
 
 
@@ -218,5 +239,7 @@ def statement_html(statement: Statement, language: str) -> str:
     template = folder.joinpath("statement.html.j2").read_text("utf-8")
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     view = statement_view(statement, language)
-    say = {key: word(key, language) for key in ("counterfactual", "quantities", "readings")}
+    say = {
+        key: word(key, language) for key in ("counterfactual", "quantities", "readings", "notes")
+    }
     return environment.from_string(template).render(view=view, say=say, statement=statement)

@@ -57,6 +57,18 @@ WORDS: dict[str, dict[str, str]] = {
     "import": {"de": "Bezug", "en": "import", "pl": "pobór"},
     "export": {"de": "Einspeisung", "en": "export", "pl": "oddanie"},
     "plugged": {"de": "eingesteckt", "en": "plugged in", "pl": "podłączony"},
+    "notes": {
+        "de": "Energie und Alterung (nicht Teil der Summe)",
+        "en": "Energy and wear (not part of the total)",
+        "pl": "Energia i zużycie (poza sumą)",
+    },
+    "charged": {"de": "geladen", "en": "charged", "pl": "naładowano"},
+    "discharged": {"de": "zurückgespeist", "en": "fed back", "pl": "oddano"},
+    "wear": {
+        "de": "durch die Batterie, Alterung",
+        "en": "through the battery, wear",
+        "pl": "przez baterię, zużycie",
+    },
     "run": {"de": "Lauf", "en": "Run", "pl": "Przebieg"},
     "net": {
         "de": "Beträge netto, sofern nicht als Steuer ausgewiesen; positiv = zu zahlen.",

@@ -13,6 +13,7 @@ import secrets
 import threading
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -72,11 +73,21 @@ class Forgetful:
 class OcppFleet:
     """Virtual stations by id, each with one EVSE, and the network they are connected to."""
 
-    def __init__(self, stations: dict[str, tuple[str, float]], now_s: float, port: int) -> None:
-        """stations: id -> (site_id, highest power [kW]). Raises OSError, PendelError."""
-        password = secrets.token_hex(16)
+    def __init__(
+        self,
+        stations: dict[str, tuple[str, float]],
+        now_s: float,
+        port: int,
+        network: ChargingNetwork | None = None,
+        password: str = "",
+    ) -> None:
+        """stations: id -> (site_id, highest power [kW]); network: one that lets them in with the
+        password, else one of their own is made. Raises OSError, PendelError."""
+        password = password or secrets.token_hex(16)
         self.now_s = now_s
-        self.network = ChargingNetwork(ConfigPolicy(_config(stations, password)), Forgetful())
+        self.network = network or ChargingNetwork(
+            ConfigPolicy(_config(stations, password)), Forgetful(), now_utc=self.now_utc
+        )
         self.port = _listen(self.network, port)
         self._ready = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -93,6 +104,10 @@ class OcppFleet:
             self.close()
             raise PendelError("the virtual stations could not connect to their own backend")
         self._together([self._rest(name) for name in stations], START_S)
+
+    def now_utc(self) -> datetime:
+        """The time of this world."""
+        return datetime.fromtimestamp(self.now_s, UTC)
 
     def _client(self, name: str, power_kw: float, password: str) -> StationClient:
         settings = StationSettings(

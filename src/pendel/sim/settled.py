@@ -8,7 +8,8 @@ from fractions import Fraction
 
 import numpy as np
 
-from pendel.runtime.settling import SiteSeries, exact, split_site, usage_of_site
+from pendel.runtime.collecting import SiteSeries, exact
+from pendel.runtime.settling import split_site, usage_of_site
 from pendel.settle.rulesets import RuleSet
 from pendel.sim.result import Run
 from pendel.tariff.bill import bill

@@ -5,8 +5,9 @@ positive = the customer pays, a bonus is negative.
 """
 
 from bisect import bisect_left
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
+from datetime import date
 from fractions import Fraction
 
 from pendel.tariff import counted
@@ -32,15 +33,17 @@ class MonthBill:
         return sum((line.amount for line in self.lines), Fraction(0))
 
 
-def bill(tariff: Tariff, usage: Usage) -> list[MonthBill]:
+def bill(tariff: Tariff, usage: Usage, splits: Iterable[date] = ()) -> list[MonthBill]:
     """Bill every local month that holds a quarter hour of the usage, ascending.
 
-    Check the usage first (`tariff.check.usage_problems`): what has no price is not billed.
+    splits: local days on which a part of a month begins; what is capped or counted per month is
+    then counted per part. Check the usage first (`tariff.check.usage_problems`): what has no price
+    is not billed.
     """
     state: dict[tuple[str, str], Fraction] = {}
     times = LocalTimes(usage.begins, tariff.timezone)
     bills: list[MonthBill] = []
-    for period in month_periods(usage.begins, zone=tariff.timezone):
+    for period in month_periods(usage.begins, tuple(splits), tariff.timezone):
         low = bisect_left(usage.begins, period.begin)
         high = bisect_left(usage.begins, period.end)
         context = Context(tariff, usage, times, state, period, low, high)

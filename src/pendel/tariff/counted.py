@@ -68,13 +68,13 @@ def plug_in_bonus(context: Context, component: Component) -> Lines:
     amount = hours * component.numbers["cur_h"]
     name, state = component.name, context.state
     for cap, place in (
-        ("cap_cur_month", context.period.key),
+        ("cap_cur_month", context.month),
         ("cap_cur_year", str(_year_of(context))),
     ):
         if cap in component.numbers:
             left = component.numbers[cap] - state.get((name, place), _ZERO)
             amount = min(amount, max(left, _ZERO))
-    for place in (context.period.key, str(_year_of(context))):
+    for place in (context.month, str(_year_of(context))):
         state[name, place] = state.get((name, place), _ZERO) + amount
     return [Line(component, hours, "h", -amount)]
 

@@ -24,6 +24,11 @@ class Context:
     high: int = 0
     lines: dict[int, Lines] = field(default_factory=dict)
 
+    @property
+    def month(self) -> str:
+        """The local month, of which the period may be a part."""
+        return self.period.key.partition("/")[0]
+
     def rows(self, component: Component) -> range:
         """Rows of the month in which a component is valid."""
         zone, begins = self.tariff.timezone, self.usage.begins

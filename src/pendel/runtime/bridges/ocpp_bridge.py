@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from pendel.clock import floor_to_step
 from pendel.comms.ocpp.release import Version
+from pendel.ports import PriceSource
 from pendel.runtime.area_tick import Ports
 from pendel.runtime.bridges.ocpp_site import OcppSite
 from pendel.runtime.bridges.steering import Steering
@@ -45,7 +46,7 @@ class OcppBridge:
         site = self.site_of.get(station_id)
         if site is None:
             return
-        now_utc = datetime.now(UTC)
+        now_utc = self.network.now_utc()
         if action == "BootNotification":
             self.steering.booted(station_id)
         elif action == "NotifyEVChargingNeeds":
@@ -70,19 +71,20 @@ class OcppBridge:
         """A station has no connection any more: its own rules hold (Q11)."""
 
 
-def bridge(runtime: Runtime, network: ChargingNetwork) -> OcppBridge:
-    """Connect a network with the areas of a runtime; call before either starts."""
+def bridge(
+    runtime: Runtime, network: ChargingNetwork, prices: PriceSource | None = None
+) -> OcppBridge:
+    """Connect a network with the areas of a runtime; call before either starts.
+
+    prices: of the sites that have a tariff; the others pay the same at every hour."""
     steering = Steering(network)
     site_of: dict[str, OcppSite] = {}
     for area in runtime.areas:
         site = OcppSite(area.spec, network, steering, runtime.state, area=area)
-        site.has_tariff = any(
-            network.policy.sites[site_id].tariff is not None
-            for site_id in area.spec.site_id
-            if site_id in network.policy.sites
-        )
+        site.has_tariff = any(network.policy.has_tariff(site_id) for site_id in area.spec.site_id)
         site.recall_modes()
-        area.ports = Ports(site, site, site, FlatPrices())
+        paid = prices if prices is not None and site.has_tariff else FlatPrices()
+        area.ports = Ports(site, site, site, paid)
         for station in area.stations:
             site_of[station.station_id] = site
     found = OcppBridge(network, steering, site_of)

@@ -19,7 +19,7 @@ from pendel.comms.ocpp.backend.transactions import Transaction
 from pendel.control.limits import SiteLimit
 from pendel.records import Needs, Reading, SessionEvent, Setpoint, Signal
 from pendel.runtime.area import AreaSpec, site_limits
-from pendel.runtime.area_tick import Area, standing_hand
+from pendel.runtime.area_tick import Area
 from pendel.runtime.bridges.car_needs import (
     CHARGE_DEFAULT_KW,
     EFFICIENCY,
@@ -29,9 +29,11 @@ from pendel.runtime.bridges.car_needs import (
 )
 from pendel.runtime.bridges.dialects import manner_of
 from pendel.runtime.bridges.order_guard import Band
+from pendel.runtime.bridges.site_meters import SiteMeter
 from pendel.runtime.bridges.steering import Steering
 from pendel.runtime.bridges.wire_profiles import Mode, Wish
 from pendel.runtime.engine import Runtime
+from pendel.runtime.hands import standing_hand
 from pendel.runtime.network import ChargingNetwork
 from pendel.runtime.state import State
 from pendel.units import POWER_MAX_KW
@@ -92,6 +94,7 @@ class OcppSite:
     area: Area | None = None
     _limits: list[SiteLimit] = field(default_factory=list)
     _driven_utc: datetime | None = None
+    _meters: dict[str, SiteMeter] = field(default_factory=dict)
 
     def plugged(self, now_utc: datetime) -> list[Plugged]:
         """Cars at the site's EVSEs, by the open transactions."""
@@ -146,7 +149,17 @@ class OcppSite:
                     export_kwh=each.transaction.exported.last_wh / 1e3,
                 )
             )
-        return found
+        return [*found, *self._site_readings(found, now_utc)]
+
+    def _site_readings(self, found: list[Reading], now_utc: datetime) -> list[Reading]:
+        """Those of the sites' own meters."""
+        readings: list[Reading] = []
+        for site_id in self.spec.site_id:
+            grid = self.network.policy.grid_of.get(site_id, "")
+            meter = self._meters.setdefault(site_id, SiteMeter(site_id, grid))
+            own = [reading for reading in found if reading.site_id == site_id]
+            readings += meter.readings(own, self.network.csms.network.stations.get(grid), now_utc)
+        return readings
 
     def apply(self, setpoints: Iterable[Setpoint]) -> None:
         """Hand setpoints to the steering of the EVSEs."""

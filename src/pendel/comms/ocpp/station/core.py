@@ -1,4 +1,4 @@
-"""The virtual station: one object, no I/O. Feed it text frames, tick it, send what it hands out.
+"""The virtual station: one object, no I/O.
 
     station = VirtualStation(settings, Version.V21, random, now_s)
     station.connected(now_s); station.feed(text, now_s); station.tick(now_s); station.outgoing()
@@ -58,6 +58,7 @@ class VirtualStation:
         self.supply = Supply(settings.voltage_v, settings.phases, settings.is_dc)
         self.heartbeat_s = HEARTBEAT_S
         self.meter_interval_s = settings.meter_interval_s
+        self.aligned_s = settings.aligned_s
         self.local_list: dict[str, str] = {}
         self.local_list_version = 0
         self.reset_for: str | None = None
@@ -80,8 +81,6 @@ class VirtualStation:
         from pendel.comms.ocpp.station.v2_commands import Commands2
 
         return Commands2(self)
-
-    # the line
 
     def connected(self, now_s: float) -> None:
         """A socket is open: boot once, then go on where the line was lost."""
@@ -255,6 +254,8 @@ class VirtualStation:
         end_s = min(until_s, begin_s + MOVE_S)
         if self._timers:
             end_s = min(end_s, max(self._timers[0][0], begin_s))
+        if self.aligned_s > 0.0:
+            end_s = min(end_s, (begin_s // self.aligned_s + 1.0) * self.aligned_s)
         for evse in self.evses.values():
             if evse.car is not None and evse.transaction is not None:
                 where = situation(evse, self.settings, self.offline_since_s)
@@ -265,15 +266,15 @@ class VirtualStation:
         self.now_s = end_s
         while self._timers and self._timers[0][0] <= end_s:
             heapq.heappop(self._timers)[2]()
+        aligned = self.aligned_s > 0.0 and end_s % self.aligned_s == 0.0
         for evse in self.evses.values():
-            if evse.transaction is not None and end_s >= evse.next_meter_s:
-                evse.next_meter_s = end_s + self.meter_interval_s
-                self.dialect.meter(evse, end_s)
+            due = end_s >= evse.next_meter_s
+            if evse.transaction is not None and (due or aligned):
+                evse.next_meter_s = end_s + self.meter_interval_s if due else evse.next_meter_s
+                self.dialect.meter(evse, end_s, aligned)
         self.dialect.tick(end_s)
-        if self.reset_when_idle and all(e.transaction is None for e in self.evses.values()):
+        if self.reset_when_idle and not any(e.transaction for e in self.evses.values()):
             self.reset_for, self.reset_when_idle = "ScheduledReset", False
-
-    # messages
 
     def call(
         self,

@@ -49,8 +49,8 @@ class Dialect(Protocol):
         """A fault came or went."""
         ...
 
-    def meter(self, evse: Evse, now_s: float) -> None:
-        """Say the meter values of a running transaction."""
+    def meter(self, evse: Evse, now_s: float, aligned: bool = False) -> None:
+        """Say the meter values of a running transaction; aligned: of a round time of the clock."""
         ...
 
     def state_changed(self, evse: Evse, now_s: float) -> None:

@@ -12,7 +12,8 @@ class StationSettings:
     """How a virtual station is built. Powers in kW per EVSE, times in seconds.
 
     v2x: the EVSE can discharge and says so (2.1). is_dc: conversion in the station.
-    follows_clock: set its clock by the backend's (BootNotification, Heartbeat).
+    follows_clock: set its clock by the backend's (BootNotification, Heartbeat). aligned_s: interval
+    of clock-aligned meter values within transactions, 0 = none.
     """
 
     station_id: str
@@ -27,6 +28,7 @@ class StationSettings:
     firmware: str = "1.0"
     serial: str = "0"
     meter_interval_s: float = 60.0
+    aligned_s: float = 0.0
     message_attempts: int = 3
     attempt_interval_s: float = 60.0
     call_timeout_s: float = 30.0

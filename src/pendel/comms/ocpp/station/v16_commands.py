@@ -133,6 +133,8 @@ class Commands16(Dialect16):
         self.configuration[request.key] = (request.value, False)
         if request.key == "MeterValueSampleInterval" and request.value.isdigit():
             self.station.meter_interval_s = float(request.value) or self.station.meter_interval_s
+        if request.key == "ClockAlignedDataInterval" and request.value.isdigit():
+            self.station.aligned_s = float(request.value)
         return {"status": "Accepted"}
 
     def _on_TriggerMessage(self, request: Any, now_s: float) -> Payload:

@@ -176,12 +176,13 @@ class Dialect16:
         self.station.profiles.end_transaction(transaction.known_as)
         evse.transaction = None
 
-    def meter(self, evse: Evse, now_s: float) -> None:
-        """MeterValues with the transaction id."""
+    def meter(self, evse: Evse, now_s: float, aligned: bool = False) -> None:
+        """MeterValues with the transaction id; aligned: of a round time of the clock."""
         transaction = evse.transaction
         if transaction is None:
             return
-        value = self.meter_value(evse, now_s, "Sample.Periodic")
+        context = "Sample.Clock" if aligned else "Sample.Periodic"
+        value = self.meter_value(evse, now_s, context)
         fixed: Payload = {"connectorId": evse.id, "meterValue": [value]}
         self.station.enqueue(
             "MeterValues",

@@ -154,6 +154,8 @@ class Commands2(Der2):
             self.station.heartbeat_s = float(value) or self.station.heartbeat_s
         if (component, name) == ("SampledDataCtrlr", "TxUpdatedInterval") and value.isdigit():
             self.station.meter_interval_s = float(value) or self.station.meter_interval_s
+        if (component, name) == ("AlignedDataCtrlr", "Interval") and value.isdigit():
+            self.station.aligned_s = float(value)
 
     def _on_GetBaseReport(self, request: Any, now_s: float) -> Payload:
         self._report(request.requestId, self.variables.report(), now_s)

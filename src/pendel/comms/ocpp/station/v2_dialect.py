@@ -211,9 +211,10 @@ class Dialect2:
         self.station.profiles.end_transaction(transaction.id)
         evse.transaction = None
 
-    def meter(self, evse: Evse, now_s: float) -> None:
-        """TransactionEvent Updated with meter values."""
-        self.event(evse, "Updated", "MeterValuePeriodic", now_s)
+    def meter(self, evse: Evse, now_s: float, aligned: bool = False) -> None:
+        """TransactionEvent Updated with meter values; aligned: of a round time of the clock."""
+        trigger = "MeterValueClock" if aligned else "MeterValuePeriodic"
+        self.event(evse, "Updated", trigger, now_s)
 
     def state_changed(self, evse: Evse, now_s: float) -> None:
         """TransactionEvent Updated because the charging state changed."""
@@ -344,7 +345,8 @@ class Dialect2:
 def _context(kind: str, trigger: str) -> str:
     if kind != "Updated":
         return "Transaction.Begin" if kind == "Started" else "Transaction.End"
-    return {"MeterValuePeriodic": "Sample.Periodic", "Trigger": "Trigger"}.get(trigger, "Other")
+    contexts = {"MeterValuePeriodic": "Sample.Periodic", "MeterValueClock": "Sample.Clock"}
+    return {**contexts, "Trigger": "Trigger"}.get(trigger, "Other")
 
 
 def rejected(code: str, text: str) -> Payload:

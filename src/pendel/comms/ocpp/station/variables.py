@@ -41,6 +41,8 @@ class Variables:
         add["ChargingStation", None, "VendorName"] = Variable(settings.vendor)
         interval = str(round(settings.meter_interval_s))
         add["SampledDataCtrlr", None, "TxUpdatedInterval"] = Variable(interval, True, "integer")
+        aligned = str(round(settings.aligned_s))
+        add["AlignedDataCtrlr", None, "Interval"] = Variable(aligned, True, "integer")
         modes = ",".join(m.value for m in OperationMode)
         for number in range(1, settings.evses + 1):
             power_w = str(round(settings.power_max_kw * 1000))
