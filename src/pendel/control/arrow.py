@@ -107,7 +107,7 @@ def arrow_of(problem: PlanProblem, reach: Reach) -> Arrow:
 
     base = problem.load_kw - problem.pv_kw
     np.add.at(base, (units.site[reach.unit], reach.step), fixed_kw)
-    node_of, parent, top = _nodes(problem)
+    node_of, parent, top = nodes_above(problem)
     market = problem.market
     place, rows = _places(offset[site_begin], len(pair), sites, steps)
     kinds = _columns(problem, reach, pair, base, len(parent), top)
@@ -234,7 +234,7 @@ def _forced(problem: PlanProblem, reach: Reach) -> tuple[FloatArray, IntArray, F
     return power, np.flatnonzero(~forced), start
 
 
-def _nodes(problem: PlanProblem) -> tuple[IntArray, IntArray, bool]:
+def nodes_above(problem: PlanProblem) -> tuple[IntArray, IntArray, bool]:
     """Node above each site, parent of each node, and whether there is a top node (the last)."""
     feeders = problem.feeders
     top = problem.market is not None or bool(
@@ -275,7 +275,7 @@ def _columns(
     peak_hi = np.where(charged, highest + 1.0, 0.0)
     sigma = np.where(charged, peak_hi, 0.0)
     row = problem.price_row
-    node_lo, node_hi, dev_cost, dev_hi = _upper_columns(
+    node_lo, node_hi, dev_cost, dev_hi = upper_columns(
         problem, most.sum(axis=0) + 1.0, least.sum(axis=0) + 1.0, top
     )
     energy_lo = promised_lo(reach)[pair]
@@ -313,7 +313,7 @@ def _columns(
     return cost, lo, hi
 
 
-def _upper_columns(
+def upper_columns(
     problem: PlanProblem, total_in: FloatArray, total_out: FloatArray, top: bool
 ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
     """Bounds of the node flows [F T], cost and upper bound of the deviations [2 T].

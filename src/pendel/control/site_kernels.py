@@ -19,6 +19,8 @@ STEP_BACK = 0.9995
 RESIDUAL_KW = 1e-7
 CENTRAL = 0.3
 FAILED, SETTLED = 0, 1
+COLD, WARM, CENTRED = 0, 1, 2
+"""Where a site begins: nowhere, at a point of a higher complementarity, at one of the same."""
 
 
 @kernel
@@ -26,12 +28,12 @@ def solve_sites(
     s0: int, s1: int, steps: int, site_begin: IntArray, offset: IntArray, first: IntArray,
     rates: FloatArray, has_demand: IntArray, node_of: IntArray, end: IntArray,
     X: FloatArray, Y: FloatArray, DL: FloatArray, H: FloatArray, N: FloatArray,
-    spread: FloatArray, above: FloatArray, aim: float, warm: bool, rounds_max: int,
+    spread: FloatArray, above: FloatArray, aim: float, warm: int, rounds_max: int,
     flow: FloatArray, S: FloatArray, status: IntArray,
 ) -> tuple[float, float, int]:  # fmt: skip
     """Bring sites s0..s1-1 to complementarity aim at the node prices above [F, T].
 
-    Arguments as of `open_sites`; H [1, T, T]; warm: v and y hold an earlier point. Adds net
+    Arguments as of `open_sites`; H [1, T, T]; warm: what v and y hold. Adds net
     imports to flow [F, T] and answers to S [F, T, T]; status [sites] 1 where it settled. Returns
     the sums of bounds and objectives of the settled sites and the number of iterations in all.
     """
@@ -47,10 +49,10 @@ def solve_sites(
             spread, price, aim, warm, rounds_max, own, pull, still, none,
         )  # fmt: skip
         iterations += int(found[3])
-        if found[0] < 0.5 and warm:
+        if found[0] < 0.5 and warm > COLD:
             found = solve_site(
                 s, steps, site_begin, offset, first, rates, has_demand, nowhere, end, X, Y, DL, H,
-                N, spread, price, aim, False, 2 * rounds_max, own, pull, still, none,
+                N, spread, price, aim, COLD, 5 * rounds_max, own, pull, still, none,
             )  # fmt: skip
             iterations += int(found[3])
         status[s] = SETTLED if found[0] > 0.5 else FAILED
@@ -67,7 +69,7 @@ def solve_site(
     s: int, steps: int, site_begin: IntArray, offset: IntArray, first: IntArray,
     rates: FloatArray, has_demand: IntArray, node_of: IntArray, end: IntArray,
     X: FloatArray, Y: FloatArray, DL: FloatArray, H: FloatArray, N: FloatArray,
-    spread: FloatArray, price: FloatArray, aim: float, warm: bool, rounds_max: int,
+    spread: FloatArray, price: FloatArray, aim: float, warm: int, rounds_max: int,
     own: FloatArray, pull: FloatArray, still: FloatArray, none: FloatArray,
 ) -> tuple[float, float, float, int]:  # fmt: skip
     """One site of `solve_sites`: (1 if settled, bound, objective, iterations); own [1, T] its net
@@ -80,9 +82,9 @@ def solve_site(
         if X[HI, i] > X[LO, i]:
             open_columns += 2
     step = np.zeros(4)
-    if warm:
+    if warm == CENTRED:
         step[3] = aim
-    else:
+    elif warm == COLD:
         if not start_sites(
             s, s + 1, steps, site_begin, offset, first, rates, has_demand, node_of, end, X, Y, DL,
             H, N, spread, own, pull, none,
@@ -152,6 +154,8 @@ def unpack_state(
     """The kept point, with multipliers of the bounds on the central path at `aim`."""
     for i in range(columns.shape[0]):
         near = columns[i]
+        if abs(near) < 1e-12:
+            near = 1e-12
         v = X[LO, i] + near if near >= 0.0 else X[HI, i] + near
         if X[HI, i] > X[LO, i]:
             X[V, i] = v

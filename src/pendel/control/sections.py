@@ -1,0 +1,175 @@
+"""A large problem in sections of whole sites, each built when it is needed."""
+
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+
+from pendel.control.arrow import Arrow, arrow_of, nodes_above, upper_columns
+from pendel.control.nodes import Nodes
+from pendel.control.problem import PlanProblem, Units
+from pendel.control.reach import Reach, reach_of
+from pendel.scenario.columns import Feeders
+from pendel.units import FloatArray, IntArray
+
+PAIRS_PER_SECTION = 100_000
+SECTIONS_MIN = 48
+MARGIN_KW = 1e-3
+MARGIN_SHARE = 1e-4
+HUGE_KW = np.inf
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """Some whole sites as a problem of their own, in arrow form with work arrays.
+
+    sites, units: positions in the whole problem; node_of [sites] the node above each there;
+    X [10, columns], Y [4, rows] as of `phase_kernels`, costs scaled.
+    """
+
+    sites: IntArray
+    units: IntArray
+    problem: PlanProblem
+    reach: Reach
+    arrow: Arrow
+    node_of: IntArray
+    rates: FloatArray
+    X: FloatArray
+    Y: FloatArray
+
+    def powers(self) -> FloatArray:
+        """Charge, discharge of all pairs and curtailment of all sites now, one float32 vector."""
+        v, arrow = self.X[3], self.arrow
+        cut = arrow.import_column[:, None] + 2 * arrow.steps + np.arange(arrow.steps)
+        c = arrow.charge_column
+        return np.concatenate([v[c], v[c + arrow.stride], v[cut].ravel()]).astype(np.float32)
+
+    def split(self, plan: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Charge, discharge [W] and curtailment [S, T] of such a vector."""
+        pairs, v = self.arrow.pairs, plan.astype(np.float64)
+        cut = v[2 * pairs :].reshape(len(self.sites), self.arrow.steps)
+        return v[:pairs], v[pairs : 2 * pairs], cut
+
+    def shape(self, node: IntArray) -> tuple[object, ...]:
+        """Arguments of `site_kernels.solve_sites` between the range and the prices."""
+        arrow, steps, sites = self.arrow, self.arrow.steps, len(self.sites)
+        return (
+            steps, arrow.site_begin, arrow.offset, arrow.unit_step, self.rates, arrow.has_demand,
+            node, arrow.end, self.X, self.Y, np.empty((2, arrow.pairs)),
+            np.empty((1, steps, steps)), np.empty((sites, 2, steps)), np.empty(sites),
+        )  # fmt: skip
+
+
+class Sections:
+    """Sections of a problem, sites of one feeder together."""
+
+    def __init__(self, problem: PlanProblem) -> None:
+        self.problem = problem
+        node, self.parent, self.has_top = nodes_above(problem)
+        self.node_of = np.where(node < 0, len(self.parent) + 1, node)
+        length = np.maximum(problem.units.last - problem.units.first, 0)
+        pairs = np.bincount(problem.units.site, weights=length, minlength=problem.sites)
+        self.order = np.argsort(node, kind="stable")
+        begun = np.concatenate([[0.0], np.cumsum(pairs[self.order] + problem.steps)])
+        count = min(max(int(begun[-1] // PAIRS_PER_SECTION), SECTIONS_MIN), problem.sites)
+        cut = np.searchsorted(begun, begun[-1] * np.arange(1, count) / count)
+        self.cuts = np.unique(np.concatenate([[0], cut, [problem.sites]])).astype(np.int64)
+        self.by_site = np.argsort(problem.units.site, kind="stable")
+        self.unit_begin = np.searchsorted(
+            problem.units.site[self.by_site], np.arange(problem.sites + 1)
+        )
+        self.pairs = int(length.sum())
+        prices = np.abs(problem.import_eur_kwh)
+        self.scale = problem.step_h * max(float(prices.mean()), 1e-3)
+
+    def __len__(self) -> int:
+        return len(self.cuts) - 1
+
+    def nodes(self, margin_share: float) -> Nodes:
+        """What stands above the sites; limits narrower by a share."""
+        problem, units = self.problem, self.problem.units
+        steps = problem.steps
+        surplus = problem.load_kw - problem.pv_kw
+        total_in = (np.maximum(surplus, 0.0) + problem.pv_kw).sum(axis=0)
+        total_out = np.maximum(-surplus, 0.0).sum(axis=0)
+        for total, power in (
+            (total_in, units.charge_max_kw),
+            (total_out, units.discharge_max_kw),
+        ):
+            come = np.bincount(units.first, weights=power, minlength=steps + 1)
+            gone = np.bincount(units.last, weights=power, minlength=steps + 1)
+            total += np.cumsum(come - gone)[:steps] + problem.sites
+        lo, hi, cost, most = upper_columns(problem, total_in, total_out, self.has_top)
+        flows = np.zeros_like(lo)
+        columns = np.stack(
+            [
+                np.concatenate([flows, cost]) / self.scale,
+                np.concatenate([lo, np.zeros_like(most)]),
+                np.concatenate([hi, most]),
+            ]
+        )
+        columns[1:, : len(lo)] *= 1.0 - margin_share
+        nodes = Nodes(self.parent, problem.market is not None, steps, columns)
+        if problem.market is not None:
+            nodes.due[-1] = -problem.market.position_kw
+        return nodes
+
+    def widen(self, section: Section) -> None:
+        """Take the margin off the limits of import and export again, for the proven bound."""
+        arrow, steps = section.arrow, section.arrow.steps
+        at = arrow.import_column[:, None] + np.arange(2 * steps)
+        section.X[2][at] += MARGIN_KW
+
+    def part(self, sites: IntArray, margin: bool = False) -> tuple[PlanProblem, IntArray]:
+        """The problem of some sites without what couples them, and the positions of its units.
+
+        margin: limits a hair narrower, so that rounding stays inside the true ones.
+        """
+        whole = self.problem
+        counts = self.unit_begin[sites + 1] - self.unit_begin[sites]
+        ends = np.cumsum(counts)
+        inner = np.arange(int(ends[-1]) if len(ends) else 0) - np.repeat(ends - counts, counts)
+        units = self.by_site[np.repeat(self.unit_begin[sites], counts) + inner]
+        columns = {f.name: getattr(whole.units, f.name)[units] for f in fields(Units)}
+        columns["site"] = np.repeat(np.arange(len(sites)), counts)
+        limits = whole.import_limit_kw[sites], whole.export_limit_kw[sites]
+        if margin:
+            limits = tuple(
+                limit - np.minimum(MARGIN_KW, MARGIN_SHARE * np.maximum(limit, 0.0))
+                for limit in limits
+            )
+        free = np.full(whole.steps, HUGE_KW)
+        return replace(
+            whole,
+            units=Units(**columns),
+            import_limit_kw=limits[0],
+            export_limit_kw=limits[1],
+            load_kw=whole.load_kw[sites],
+            pv_kw=whole.pv_kw[sites],
+            price_row=whole.price_row[sites],
+            demand_charge_eur_kw=whole.demand_charge_eur_kw[sites],
+            peak_so_far_kw=whole.peak_so_far_kw[sites],
+            feeder=np.full(len(sites), -1, dtype=np.int64),
+            feeders=no_feeders(),
+            portfolio_import_limit_kw=free,
+            portfolio_export_limit_kw=free,
+            market=None,
+            home_only=None if whole.home_only is None else whole.home_only[sites],
+            floor_kwh=None if whole.floor_kwh is None else whole.floor_kwh[units],
+        ), units
+
+    def build(self, index: int) -> Section:
+        """One section, ready for the kernels."""
+        sites = self.order[self.cuts[index] : self.cuts[index + 1]]
+        problem, units = self.part(sites, margin=True)
+        reach = reach_of(problem)
+        arrow = arrow_of(problem, reach)
+        X, Y = np.zeros((10, len(arrow.cost))), np.zeros((4, len(arrow.due)))
+        X[0], X[1], X[2] = arrow.cost / self.scale, arrow.lo, arrow.hi
+        Y[0] = arrow.due
+        rates = np.stack([arrow.gain, arrow.loss])
+        return Section(sites, units, problem, reach, arrow, self.node_of[sites], rates, X, Y)
+
+
+def no_feeders() -> Feeders:
+    """An empty tree."""
+    return Feeders(np.array([], dtype=str), np.zeros(0, dtype=np.int64), np.zeros(0), np.zeros(0))
