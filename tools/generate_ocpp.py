@@ -131,11 +131,11 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 
-class Strict(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+class Strict(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, gc=False):
     """A message or type that allows no property beyond its own."""
 
 
-class Open(msgspec.Struct, omit_defaults=True):
+class Open(msgspec.Struct, omit_defaults=True, gc=False):
     """A type whose schema allows further properties (they are ignored)."""
 
 '''

@@ -1,6 +1,7 @@
 """The OCPP door over real sockets: who is let in, what a frame may be, who replaces whom."""
 
 import asyncio
+import importlib.util
 import random
 import sys
 import time
@@ -17,6 +18,19 @@ from ocpp_network_bench import HASH, PASSWORD, basic, config, event, network_of,
 
 from pendel.adapters.passwords import PasswordChecker, Verdict, hash_password, matches
 from pendel.runtime.network import ChargingNetwork
+from pendel.runtime.process import loop_factory
+
+
+@pytest.fixture(params=["python", "uvloop"], autouse=True)
+def loop_kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Everything at the door holds on the loop of Python and on uvloop, where that is there."""
+    kind = str(request.param)
+    if kind == "uvloop" and importlib.util.find_spec("uvloop") is None:
+        kind = "python"
+    monkeypatch.setattr(
+        "pendel.runtime.network.loop_factory", lambda fast: loop_factory(kind == "uvloop")
+    )
+    return kind
 
 
 async def status_of(port: int, path: str, headers: dict[str, str], protocols: Any) -> int:
@@ -51,6 +65,29 @@ def test_who_is_let_in_before_the_upgrade() -> None:
         for path, headers, offered, expected in cases:
             found = await status_of(port, path, headers, offered)
             assert found == expected, (path, headers, offered, found)
+
+    with network_of() as network:
+        asyncio.run(run(network.port))
+
+
+def test_what_is_no_upgrade_is_told_so() -> None:
+    authorization = basic("CP1")["Authorization"]
+    head = f"Host: x\r\nAuthorization: {authorization}\r\nSec-WebSocket-Protocol: ocpp2.1\r\n\r\n"
+    cases = [
+        (f"GET /ocpp/CP1 HTTP/1.1\r\n{head}", b"HTTP/1.1 426 "),
+        (f"POST /ocpp/CP1 HTTP/1.1\r\n{head}", b"HTTP/1.1 405 "),
+        (f"GET /ocpp/CP2 HTTP/1.1\r\n{head}", b"HTTP/1.1 401 "),
+        ("GET / HTTP/1.1\r\n\r\n", b"HTTP/1.1 404 "),
+        ("nothing of the kind\r\n\r\n", b""),
+    ]
+
+    async def run(port: int) -> None:
+        for text, expected in cases:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(text.encode())
+            found = await asyncio.wait_for(reader.read(), 5.0)  # to the end: it closes
+            assert found.startswith(expected) and bool(found) is bool(expected), (text, found)
+            writer.close()
 
     with network_of() as network:
         asyncio.run(run(network.port))
@@ -208,6 +245,7 @@ def test_interleavings_of_two_sockets(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.proof
+@pytest.mark.timeout(1_200)
 def test_1000_interleavings_of_two_sockets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pendel.adapters.passwords.FREE_FAILURES", 10**6)
     interleave(1_000, seed=2)

@@ -146,3 +146,23 @@ def test_prices_that_would_overflow_are_refused(tmp_path: Path) -> None:
     )
     with ScaleSettlement(threads=1) as engine, pytest.raises(InvariantError):
         engine.settle(write(tmp_path, []), fine, DECISION_2026)
+
+
+@pytest.mark.parametrize("case", ["A3", "A11"])
+def test_other_cases_relieve_what_their_formulas_say(case: str, tmp_path: Path) -> None:
+    random = Random(f"case {case}")
+    given, rows = prices(random), day(random, 20)
+    with ScaleSettlement(threads=1) as engine:
+        found = engine.sites(write(tmp_path, rows), given, DECISION_2026, list(range(20)), case)
+        with pytest.raises(InvariantError):
+            engine.settle(str(tmp_path / "*.parquet"), given, DECISION_2026, "A5")
+    for site in range(20):
+        columns = {
+            name: [(row[place] or 0) * NANO_PER_WH for row in rows if row[0] == site]
+            for place, name in enumerate(("z1nb", "z1ne", "z2v", "z2e"), 2)
+        }
+        columns["aw_ct_kwh"] = [int(funded) for funded in given.funded]
+        f = month_formulas(case, sum_quarters(case, columns), DECISION_2026)
+        relief = money_units((f["(20)"] or Fraction(0)) * given.relief_kwh)
+        premium = money_units((f.get("(32)") or Fraction(0)) * given.premium_kwh)
+        assert (found[site]["relief_units"], found[site]["premium_units"]) == (relief, premium)

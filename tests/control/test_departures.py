@@ -5,11 +5,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from policy_twin import twin_presence
+from policy_twin import twin_learned, twin_presence
 from states import NOON_S, fleet
 
 from pendel.control.departure_fit import fit_table
-from pendel.control.departures import DepartureModel, Prior, packaged_prior
+from pendel.control.departures import (
+    HALF_LIFE_SESSIONS,
+    SITE_STRENGTH,
+    DepartureModel,
+    Prior,
+    packaged_prior,
+)
 from pendel.scenario.columns import UNKNOWN_S
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
@@ -35,6 +41,30 @@ def test_presence_agrees_with_the_twin(seed: int) -> None:
     local_s, weekend = model._local(NOON_S, 900, 60)
     expected = twin_presence(NOON_S, 900, 60, arrive_s, stated_s, local_s, weekend, prior.tables[0])
     assert found == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_learning_agrees_with_the_twin(seed: int) -> None:
+    """Sessions of a Monday (3 March 2025), stated or not, from minutes to half a day long."""
+    rng = np.random.default_rng(seed)
+    tables = rng.uniform(0.05, 0.5, (2, 152))
+    prior = Prior(["one", "two"], [0.6, 0.4], tables.tolist(), "test")
+    model = DepartureModel.prior("Europe/Berlin", prior)
+    midnight_s, count = 1_740_956_400, 9
+    arrive = midnight_s + rng.integers(0, 10 * 3_600, count)
+    depart = arrive + rng.integers(0, 12 * 3_600, count)
+    stated = np.where(rng.random(count) < 0.3, UNKNOWN_S, depart + rng.integers(-9_000, 9_000, 9))
+    model.learn(np.full(count, 1), np.full(count, ""), arrive, stated, depart)
+    sessions = list(zip(arrive, stated, depart, arrive - midnight_s, strict=True))
+    fade, score = 0.5 ** (1.0 / HALF_LIFE_SESSIONS), []
+    for a in range(2):
+        factor, likelihood = twin_learned(tables[a], sessions, SITE_STRENGTH, fade)
+        assert model._learned.factor[1, a] == pytest.approx(factor, rel=1e-12)
+        score.append(prior.shares[a] * np.exp(likelihood))
+    expected = np.array(score) / sum(score)
+    expected[expected < 1e-3] = 0.0
+    assert model.archetype_shares(1) == pytest.approx(expected / expected.sum(), rel=1e-9)
+    assert model.shares_at(np.array([0, 1, 7]))[[0, 2]] == pytest.approx(np.array([[0.6, 0.4]] * 2))
 
 
 def test_presence_is_a_survival_curve_and_storages_stay() -> None:

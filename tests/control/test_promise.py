@@ -73,7 +73,7 @@ def test_the_earliest_ready_by_holds_and_is_met_by_the_floor() -> None:
         keeper.tighten(needs(ready_by_utc=by, source=source))
     _, ready_s = keeper.with_needs(state)
     assert ready_s[0] == NOON_S + 3 * 3_600
-    floor = keeper.floors(state, np.ones((1, STEPS)), NOON_S, STEP_S, STEPS)[0]
+    floor = keeper.ramp_floors(state, np.ones((1, STEPS)), NOON_S, STEP_S)[0]
     assert floor[11] == pytest.approx(30.0)
     assert not floor[3] >= 12.0
 
@@ -81,7 +81,7 @@ def test_the_earliest_ready_by_holds_and_is_met_by_the_floor() -> None:
 def test_charge_now_and_pause() -> None:
     keeper = PromiseKeeper(0.5)
     state = fleet(2, charge_now=np.array([True, False]), paused=np.array([False, True]))
-    floor = keeper.floors(state, np.ones((2, STEPS)), NOON_S, STEP_S, STEPS)
+    floor = keeper.ramp_floors(state, np.ones((2, STEPS)), NOON_S, STEP_S)
     at_once = np.minimum(10.0 + 11.0 * 0.95 * 0.25 * np.arange(1, STEPS + 1), 30.0)
     assert floor[0] == pytest.approx(at_once)
     assert np.isnan(floor[1]).all()
@@ -104,8 +104,11 @@ def test_floors_can_be_reached_and_never_exceed_charging_at_once(
     keeper = PromiseKeeper(confidence)
     keeper.observe(400, 398)
     presence = fading(count, rng.uniform(0.001, 0.2))
-    price = rng.normal(0.1, 0.1, (1, STEPS)) if priced else None
-    floor = keeper.floors(state, presence, NOON_S, STEP_S, STEPS, price, price)
+    price = rng.normal(0.1, 0.1, (1, STEPS))
+    if priced:
+        floor = keeper.floors(state, presence, NOON_S, STEP_S, price, price, state.site)
+    else:
+        floor = keeper.ramp_floors(state, presence, NOON_S, STEP_S)
     gain = state.charge_max_kw * state.charge_efficiency * 0.25
     reach = energy[:, None] + gain[:, None] * np.arange(1, STEPS + 1)
     given_floor = np.nan_to_num(floor, nan=-np.inf)
@@ -123,7 +126,7 @@ def test_more_confidence_never_lowers_the_floor() -> None:
     for confidence in (0.5, 0.7, 0.9, 0.99, 0.999):
         keeper = PromiseKeeper(confidence)
         keeper.observe(2_000, 2_000)
-        floor = keeper.floors(state, presence, NOON_S, STEP_S, STEPS)[0]
+        floor = keeper.ramp_floors(state, presence, NOON_S, STEP_S)[0]
         floor = np.nan_to_num(floor, nan=-np.inf)
         assert (floor >= before - 1e-9).all()
         before = floor

@@ -38,7 +38,7 @@ def test_a_unit_that_left_takes_its_plan_along() -> None:
     one = fleet(1, unit_id=np.array(["b"]))
     assert len(slots.match(one)) == 0
     assert slots.cars_kw[0].sum() == 12.0
-    assert slots.at(10)[0].tolist() == [8.0]
+    assert slots.follow(one, 10, 0.25)[0].tolist() == [8.0]
 
 
 def test_keys_tell_ids_apart() -> None:

@@ -5,11 +5,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from states import fleet
+from sweep_twin import twin_changes
 
 from pendel.control.plan import plan
 from pendel.control.problem import PlanProblem, Units
 from pendel.control.sweep_check import faulty_schedules
-from pendel.control.sweep_kernels import sweep
+from pendel.control.sweep_kernels import PRESENCE_LEAST, sweep
 from pendel.scenario.columns import Feeders
 
 STEP_H = 0.25
@@ -72,7 +73,7 @@ def swept(problem: PlanProblem) -> np.ndarray:
         units.charge_efficiency, units.discharge_efficiency, units.wear_eur_kwh, np.zeros(1),
         problem.presence, problem.floor_kwh, problem.import_eur_kwh, problem.export_eur_kwh,
         problem.load_kw - problem.pv_kw, -problem.export_limit_kw, problem.import_limit_kw,
-        np.full(1, np.inf), np.zeros(1), np.zeros(1, dtype=np.bool_), STEP_H, 0,
+        np.full(1, np.inf), np.zeros(1), STEP_H, 0,
         schedule, energy, cars,
     )  # fmt: skip
     return schedule[0]
@@ -108,6 +109,55 @@ def test_as_cheap_as_the_general_solver(seed: int) -> None:
     assert cost_of(problem, power) == pytest.approx(best.objective_eur, abs=1e-6)
 
 
+@given(st.integers(0, 2**32 - 1))
+@settings(max_examples=150, deadline=None)
+def test_one_unit_agrees_with_the_twin(seed: int) -> None:
+    """Every kind of segment: PV that would be lost, surplus, import, above the peak, home, export;
+    prices of any order and sign, presence that fades, floors that cannot be kept."""
+    draw = np.random.default_rng(seed)
+    steps = int(draw.integers(1, STEPS))
+    capacity = float(draw.uniform(20.0, 80.0))
+    car = {
+        "energy_kwh": capacity * float(draw.uniform(0.0, 1.1)), "capacity_kwh": capacity,
+        "energy_min_kwh": capacity * float(draw.choice([0.0, 0.2])),
+        "charge_max_kw": float(draw.choice([0.0, 4.0, 11.0])),
+        "discharge_max_kw": float(draw.choice([0.0, 4.0, 11.0])),
+        "charge_efficiency": float(draw.uniform(0.8, 1.0)),
+        "discharge_efficiency": float(draw.uniform(0.8, 1.0)),
+        "wear_eur": float(draw.choice([0.0, 0.03])),
+        "end_value_eur": float(draw.choice([0.0, 0.1])),
+    }  # fmt: skip
+    buy = draw.normal(0.2, 0.15, steps).round(2)  # rounded: equal prices happen
+    sell = buy - draw.choice([0.0, 0.05, -0.02], steps)
+    base = draw.uniform(-12.0, 12.0, steps)
+    low, high = -float(draw.choice([0.0, 3.0, 20.0])), float(draw.choice([5.0, 9.0, 30.0]))
+    peak = float(draw.choice([0.0, 6.0, np.inf]))
+    peak_eur = float(draw.choice([0.0, 40.0])) if np.isfinite(peak) else 0.0
+    weight = np.cumprod(np.append(1.0, draw.uniform(0.7, 1.0, steps - 1)))
+    floor = np.where(draw.random(steps) < 0.5, np.nan, draw.uniform(0.0, capacity, steps))
+    row, one = np.zeros(1, dtype=np.int64), np.ones(1)
+    schedule, energy, cars = np.zeros((1, STEPS)), np.zeros((1, STEPS)), np.zeros((1, STEPS))
+    sweep(
+        row, row, row, row, car["energy_kwh"] * one, capacity * one, car["energy_min_kwh"] * one,
+        car["charge_max_kw"] * one, car["discharge_max_kw"] * one, car["charge_efficiency"] * one,
+        car["discharge_efficiency"] * one, car["wear_eur"] * one, car["end_value_eur"] * one,
+        weight[None], floor[None], buy[None], sell[None], base[None], np.full((1, steps), low),
+        np.full((1, steps), high), peak * one, peak_eur * one, STEP_H, 7, schedule, energy, cars,
+    )  # fmt: skip
+    ahead = [
+        {
+            "rest_kw": base[k], "low_kw": low, "high_kw": high, "peak_kw": peak,
+            "peak_eur": peak_eur, "import_eur": buy[k], "export_eur": sell[k],
+            "weight": weight[k], "hours": STEP_H, "floor_kwh": floor[k],
+        }
+        for k in range(steps) if k == 0 or weight[k] >= PRESENCE_LEAST
+    ]  # fmt: skip
+    expected = car["energy_kwh"] + np.cumsum(twin_changes(ahead, car))
+    columns = (7 + np.arange(len(ahead))) % STEPS
+    assert energy[0, columns] == pytest.approx(expected, abs=1e-8)
+    assert cars[0] == pytest.approx(schedule[0])
+
+
 def test_a_sweep_leaves_the_ring_as_the_sum_of_its_units() -> None:
     """Planning again replaces the old schedule; the site's total stays the sum of its units."""
     draw = np.random.default_rng(5)
@@ -125,7 +175,7 @@ def test_a_sweep_leaves_the_ring_as_the_sum_of_its_units() -> None:
             np.full(count, 0.9), np.full(count, 0.9), np.full(count, 0.01), np.zeros(count),
             np.ones((len(todo), steps)), np.full((len(todo), steps), np.nan), buy, 0.8 * buy,
             base, np.full((2, steps), -50.0), np.full((2, steps), 50.0), np.full(2, np.inf),
-            np.zeros(2), np.zeros(2, dtype=np.bool_), STEP_H, begin, schedule, energy, cars,
+            np.zeros(2), STEP_H, begin, schedule, energy, cars,
         )  # fmt: skip
 
     go(100, np.arange(count))
@@ -144,5 +194,7 @@ def test_the_check_sees_every_kind_of_fault() -> None:
     power[3] = -3.0  # 6.3 kWh out of 5 kWh above the minimum
     power[4, 7] = np.nan
     power[5] = 1.0
-    wrong = faulty_schedules(state, power, np.full(6, 11.0), STEP_H)
+    rows = np.arange(6)[::-1].copy()  # as a ring: column 3 is the first step
+    ring = np.roll(power, 3, axis=1)[::-1].copy()
+    wrong = faulty_schedules(state, np.arange(6), rows, ring, 11, 8, np.full(6, 11.0), STEP_H)
     assert wrong.tolist() == [True, True, True, True, True, False]

@@ -21,6 +21,7 @@ from pendel.power.battery import (
     temperature_factors,
     unknown_models,
 )
+from pendel.power.kernels import charge_at_once
 from pendel.units import stored_change_kwh
 
 share = st.floats(0.0, 1.0)
@@ -127,6 +128,28 @@ def test_round_trip_is_exactly_the_product():
     assert (power_in[0], full[0], empty[0]) == (10.0, 9.0, 0.0)
     assert power_out[0] == -8.1
     assert -power_out[0] / power_in[0] == pytest.approx(0.9 * 0.9, rel=1e-15)
+
+
+def test_charging_at_once_is_step_after_step():
+    draw = np.random.default_rng(3)
+    count = 40
+    capacity = draw.uniform(20.0, 90.0, count)
+    batteries = Batteries(
+        capacity, draw.uniform(3.0, 150.0, count), np.full(count, 11.0),
+        draw.uniform(0.85, 1.0, count), np.full(count, 0.9),
+    )  # fmt: skip
+    limits = limits_of(draw.choice(["taper", "lfp", "nmc", ""], count), batteries)
+    start, steps = capacity * draw.random(count), draw.integers(0, 40, count)
+    found = start.copy()
+    charge_at_once(
+        steps, capacity, batteries.charge_max_kw, batteries.charge_efficiency, limits.store_kw,
+        limits.full_taper_kwh, limits.full_kw, 0.25, found,
+    )  # fmt: skip
+    expected = start.copy()
+    for step in range(40):
+        _, after = advance(batteries.charge_max_kw, expected, batteries, 0.25, limits)
+        expected = np.where(steps > step, after, expected)
+    assert found == pytest.approx(expected, abs=1e-12)
 
 
 def test_constant_is_the_physics_of_the_contract():

@@ -279,3 +279,16 @@ def test_a_served_network_is_settled_from_what_went_over_the_wire(
     assert float(Fraction(home["formulas"]["(3)"])) == pytest.approx(registers.import_wh / 1e3)
     lines = {line["component"]: Fraction(line["amount_eur"]) for line in home["lines"]}
     assert lines["feed-in"] < -Fraction(400, 1000) * 3
+
+
+def test_explain_leads_from_a_line_to_the_messages_of_the_station(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fill(folder, a_night())
+    line = settled(folder, capsys)["by_party"]["home", "2026-03"]["lines"][0]["id"]
+    words = ["explain", line, "--config", str(folder / "server.toml"), "--json"]
+    assert main([*words, "--statements", str(folder / "out")]) == 0
+    data = json.loads(capsys.readouterr().out)
+    assert all(series["in_store"] for series in data["series"])
+    assert data["deliveries"][:2] == ["ocpp-CP1-T1-1", "ocpp-CP1-T1-2"]
+    assert data["causes"][0]["kind"] == "station_message"

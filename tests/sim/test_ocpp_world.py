@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "runtime"))
 
 from small_world import START, small, small_scenario
 
-from pendel.records import Rank, Setpoint
+from pendel.records import Needs, Rank, SessionEvent, Setpoint
 from pendel.sim.ocpp_fleet import OcppFleet
 from pendel.sim.ocpp_world import OcppWorld, stations_of
 from pendel.sim.virtual_station import VirtualWorld
@@ -111,3 +111,58 @@ def test_a_run_goes_on_where_it_stopped(fleet: OcppFleet) -> None:
         other = wired.cars[device]
         assert other.import_kwh == pytest.approx(car.import_kwh, abs=2e-3)
         assert other.energy_kwh == pytest.approx(car.energy_kwh, abs=2e-3)
+
+
+def test_arrivals_and_needs_come_through_the_transaction(fleet: OcppFleet) -> None:
+    """What control is told of a car is what it said over the wire, and equals what it is."""
+    inside, wired = (
+        VirtualWorld(small_scenario(), START),
+        OcppWorld(small_scenario(), START, fleet=fleet),
+    )
+    for quarter in range(32):
+        now = START + quarter * 15 * MINUTE
+        told, expected = wired.plug_events(now), inside.plug_events(now)
+        assert [type(e) for e in told] == [type(e) for e in expected]
+        for one, other in zip(told, expected, strict=True):
+            assert one.session_id == other.session_id
+            if isinstance(one, SessionEvent) and isinstance(other, SessionEvent):
+                assert (one.phase, one.device_id, one.vehicle_id) == (
+                    (other.phase, other.device_id, other.vehicle_id)
+                )
+                assert one.energy_kwh == pytest.approx(other.energy_kwh, abs=1e-3)
+                assert one.charge_max_kw == pytest.approx(other.charge_max_kw)
+                assert one.discharge_max_kw == pytest.approx(other.discharge_max_kw)
+                assert one.phase != "plugged" or one.stated_depart_utc == other.stated_depart_utc
+            if isinstance(one, Needs) and isinstance(other, Needs):
+                assert one.source == "car"
+                assert one.target_kwh == pytest.approx(other.target_kwh, abs=1e-3)
+    transactions = fleet.network.csms.network.stations["home-cp01"].transactions.values()
+    assert {t.is_open for t in transactions} == {False}
+
+
+def test_a_car_that_nobody_heard_of_is_told_when_it_is_heard(fleet: OcppFleet) -> None:
+    world = OcppWorld(small_scenario(), START, fleet=fleet)
+    client = fleet.clients["home-cp01"]
+    fleet._call(client.cut(1.0))
+    assert world.plug_events(START) == [] and "home-cp01/1" in world.cars
+    told: list[object] = []
+    for _ in range(100):
+        told += world.plug_events(START)
+        if told:
+            break
+        time.sleep(0.1)
+    (event, needs) = told
+    assert isinstance(event, SessionEvent) and event.session_id == "s1"
+    assert isinstance(needs, Needs) and needs.target_kwh == pytest.approx(40.0, abs=0.01)
+    # it leaves while the line is down: control hears of that with the queued events
+    fleet._call(client.cut(1.0))
+    leaves = START + 300 * MINUTE
+    assert [e for e in world.plug_events(leaves) if e.session_id == "s1"] == []
+    left: list[object] = []
+    for _ in range(100):
+        left += [e for e in world.plug_events(leaves) if e.session_id == "s1"]
+        if left:
+            break
+        time.sleep(0.1)
+    (event,) = left
+    assert isinstance(event, SessionEvent) and event.phase == "unplugged"

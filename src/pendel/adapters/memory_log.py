@@ -13,6 +13,8 @@ from pendel.records import AnyRecord
 class MemoryEventLog:
     """Same bounds, same chain, same errors as the log on disk, without the disk."""
 
+    in_memory = True
+
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._entries: list[tuple[bytes, bytes]] = []

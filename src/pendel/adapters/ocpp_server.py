@@ -1,44 +1,39 @@
 """The OCPP door: WebSockets of stations, authenticated before the upgrade.
 
-One connection is one actor: it reads a frame, answers it, reads the next; what a station sends
-meanwhile waits in a bounded queue and then in its own socket. A second socket of a known station
-changes nothing until it is authenticated and speaks a known version; then it takes over, and the
-end of the old one cannot unregister the new one (connections are compared, not ids).
+One connection is one actor: a message is answered before the next one is taken; what a station
+sends meanwhile waits in a bounded buffer and then in its own socket. A second socket of a known
+station changes nothing until it is authenticated and speaks a known version; then it takes over,
+and the end of the old one cannot unregister the new one (connections are compared, not ids).
 """
 
 import asyncio
 import base64
 import binascii
-import contextlib
 import logging
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Protocol
 from urllib.parse import unquote
 
-from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.datastructures import Headers
-from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
+from pendel.adapters.ocpp_line import RECEIVE_BYTES, Line
+from pendel.adapters.ocpp_link import Link
 from pendel.adapters.passwords import PasswordChecker, Verdict
 from pendel.comms.ocpp.frames import FRAME_BYTES_MAX
-from pendel.comms.ocpp.peer import Answered, Deviation, Event, Failed, Peer, Streamed
+from pendel.comms.ocpp.peer import Answered, Deviation, Event, Failed, Streamed
 from pendel.comms.ocpp.peer import Request as Asked
 from pendel.comms.ocpp.release import Version
 
 LOG = logging.getLogger("pendel.ocpp")
 PATH = "/ocpp/"
-INBOX_FRAMES = 4
 PING_S = 60.0
+SWEEP_S = 5.0
 CLOSE_S = 2.0
 OPEN_S = 30.0
-MESSAGE_BURST = 20_000.0
-MESSAGES_PER_S = 500.0
-"""A station may send as fast as it is answered; only beyond a burst of 20,000 it is slowed."""
-FRAMES_PER_TURN = 8
+BACKLOG = 1_024
 DEVIATIONS_MAX = 1_000
 """Broken frames in a row after which a connection is closed."""
 
@@ -54,124 +49,22 @@ class Admission:
 class Logic(Protocol):
     """What the door needs of whoever owns the rules."""
 
-    async def requested(self, link: "Link", asked: Asked, text: str | bytes) -> None:
-        """Answer a request through the link's peer."""
+    def requested(self, link: Link, asked: Asked, text: bytes) -> None:
+        """Answer by `link.respond` or `link.refuse`, now or later; until then nothing more of
+        this station is taken."""
         ...
 
-    def happened(self, link: "Link", event: Event, text: str | bytes) -> None:
+    def happened(self, link: Link, event: Event, text: bytes) -> None:
         """An answer, a failure, a stream or a deviation."""
         ...
 
-    def connected(self, link: "Link") -> None:
+    def connected(self, link: Link) -> None:
         """A station is there (again)."""
         ...
 
-    def disconnected(self, link: "Link", replaced: bool) -> None:
+    def disconnected(self, link: Link, replaced: bool) -> None:
         """A connection ended; replaced: the station is there on another one."""
         ...
-
-
-class Link:
-    """One authenticated connection. Not safe outside of its event loop."""
-
-    __slots__ = (
-        "_allowance",
-        "_allowance_s",
-        "_frames",
-        "_timer",
-        "_waiting",
-        "deviations",
-        "peer",
-        "socket",
-        "station_id",
-        "version",
-    )
-
-    def __init__(self, socket: ServerConnection, station_id: str, version: Version) -> None:
-        self.socket = socket
-        self.station_id = station_id
-        self.version = version
-        self.peer = Peer(version, _new_message_id)
-        self.deviations = 0
-        self._waiting: dict[str, asyncio.Future[Event]] = {}
-        self._timer: asyncio.TimerHandle | None = None
-        self._frames = 0
-        self._allowance = MESSAGE_BURST
-        self._allowance_s = asyncio.get_running_loop().time()
-
-    async def call(self, action: str, payload: Any, timeout_s: float) -> Event:
-        """A request to the station; its Answered or Failed. Raises OverflowError (queue full)."""
-        loop = asyncio.get_running_loop()
-        message_id = self.peer.call(action, payload, loop.time(), timeout_s)
-        future: asyncio.Future[Event] = loop.create_future()
-        self._waiting[message_id] = future
-        await self.flush()
-        return await future
-
-    def settle(self, event: Answered | Failed) -> bool:
-        """Hand an answer to whoever waits; False where nobody does."""
-        future = self._waiting.pop(event.message_id, None)
-        if future is None or future.done():
-            return False
-        future.set_result(event)
-        return True
-
-    async def flush(self) -> None:
-        """Send what the peer has to say, in order, and watch the deadline of its call."""
-        outbox = self.peer.outbox
-        while outbox:
-            data = outbox.popleft()
-            with contextlib.suppress(ConnectionClosed):
-                await self.socket.send(data, text=True)
-        self._watch()
-
-    def ended(self) -> list[Event]:
-        """The socket is gone: every own call has failed."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        return self.peer.close()
-
-    async def breathe(self) -> None:
-        """Yield to the others after some frames; wait where the burst is used up."""
-        self._frames += 1
-        if self._frames % FRAMES_PER_TURN:
-            return
-        now_s = asyncio.get_running_loop().time()
-        grown = self._allowance + (now_s - self._allowance_s) * MESSAGES_PER_S
-        self._allowance, self._allowance_s = min(grown, MESSAGE_BURST) - FRAMES_PER_TURN, now_s
-        await asyncio.sleep(max(-self._allowance / MESSAGES_PER_S, 0.0))
-
-    def _watch(self) -> None:
-        deadline_s = self.peer.deadline_s
-        if deadline_s is None:
-            if self._timer is not None:
-                self._timer.cancel()
-                self._timer = None
-        elif self._timer is None or self._timer.cancelled() or self._timer.when() > deadline_s:
-            if self._timer is not None:
-                self._timer.cancel()
-            self._timer = asyncio.get_running_loop().call_at(deadline_s, self._expire)
-
-    def _expire(self) -> None:
-        self._timer = None
-        loop = asyncio.get_running_loop()
-        for event in self.peer.tick(loop.time()):
-            if isinstance(event, Answered | Failed):
-                self.settle(event)
-        if self.peer.outbox:
-            task = loop.create_task(self.flush())
-            _RUNNING.add(task)
-            task.add_done_callback(_RUNNING.discard)
-        else:
-            self._watch()
-
-
-_RUNNING: set["asyncio.Task[None]"] = set()
-
-
-def _new_message_id() -> str:
-    return secrets.token_hex(16)
 
 
 class OcppDoor:
@@ -183,67 +76,138 @@ class OcppDoor:
         self._logic = logic
         self._lab = lab
         self._passwords = PasswordChecker()
-        self._server: Server | None = None
+        self._lines: set[Line] = set()
+        self._judging: set[asyncio.Task[None]] = set()
+        self._buffer = memoryview(bytearray(RECEIVE_BYTES))
+        self._servers: list[asyncio.Server] = []
+        self._sweep: asyncio.TimerHandle | None = None
 
     async def open(self, host: str, port: int, tls: Any = None) -> int:
-        """Listen; returns the port. Raises OSError."""
+        """Listen, on one port or more; returns the port. tls: an ssl.SSLContext or None.
+
+        Raises OSError."""
         if self._lab and any(s.password_hash is None for s in self._stations.values()):
             LOG.warning("LAB MODE: stations without a password are let in. Never use this outside.")
-        self._server = await serve(
-            self._serve,
-            host,
-            port,
-            ssl=tls,
-            process_request=self._admit,
-            select_subprotocol=_select,
-            compression=None,
-            max_size=FRAME_BYTES_MAX,
-            max_queue=INBOX_FRAMES,
-            ping_interval=PING_S,
-            ping_timeout=PING_S,
-            close_timeout=CLOSE_S,
-            open_timeout=OPEN_S,
-            server_header=None,
-            backlog=1_024,
-            logger=_QUIET,
-        )
-        return int(next(iter(self._server.sockets)).getsockname()[1])
+        loop = asyncio.get_running_loop()
+        more: dict[str, Any] = {}
+        if tls is not None:
+            more = {"ssl": tls, "ssl_handshake_timeout": OPEN_S, "ssl_shutdown_timeout": CLOSE_S}
+        server = await loop.create_server(self._line, host, port, backlog=BACKLOG, **more)
+        self._servers.append(server)
+        if self._sweep is None:
+            self._sweep = loop.call_later(SWEEP_S, self._sweep_lines)
+        return int(next(iter(server.sockets)).getsockname()[1])
 
     @property
     def accepting(self) -> bool:
         """Whether stations can connect."""
-        return self._server is not None and self._server.is_serving()
+        return bool(self._servers) and all(server.is_serving() for server in self._servers)
 
     async def close(self) -> None:
-        """Close every connection and the port."""
-        if self._server is not None:
-            self._server.close(code=1001, reason="the server ends")
-            await self._server.wait_closed()
+        """Close every connection and the ports."""
+        for server in self._servers:
+            server.close()
+        if self._sweep is not None:
+            self._sweep.cancel()
+        for line in list(self._lines):
+            line.close(1001, "the server ends")
+        for task in list(self._judging):
+            task.cancel()
+        end_s = asyncio.get_running_loop().time() + CLOSE_S + 1.0
+        while self._lines and asyncio.get_running_loop().time() < end_s:
+            await asyncio.sleep(0.01)
         self._passwords.close()
 
-    async def _admit(self, connection: ServerConnection, request: Request) -> Response | None:
+    # what a line tells
+
+    def arrived(self, line: Line, request: Request) -> None:
+        """Somebody wants in."""
+        task = asyncio.get_running_loop().create_task(self._welcome(line, request))
+        self._judging.add(task)
+        task.add_done_callback(self._judging.discard)
+
+    def said(self, line: Line, text: bytes) -> None:
+        """A message of a station that was let in."""
+        link: Link = line.link
+        if link.replaced:
+            return  # what an old connection still says is not answered any more
+        peer = link.peer
+        for event in peer.feed(text, line.heard_s):
+            if type(event) is Asked:
+                link.deviations = 0
+                line.busy = True
+                self._logic.requested(link, event, text)
+            else:
+                self._take_note(link, event, text)
+        if peer.outbox:
+            link.flush()
+
+    def lost(self, line: Line) -> None:
+        """A connection is gone."""
+        self._lines.discard(line)
+        link: Link | None = line.link
+        if link is None:
+            return
+        line.link = None
+        if self.links.get(link.station_id) is link:
+            del self.links[link.station_id]
+        link.ended()
+        self._logic.disconnected(link, link.replaced)
+
+    def _line(self) -> Line:
+        line = Line(self, self._buffer, _select, FRAME_BYTES_MAX, OPEN_S, CLOSE_S)
+        self._lines.add(line)
+        return line
+
+    async def _welcome(self, line: Line, request: Request) -> None:
+        try:
+            refusal = await self._admit(line, request)
+        except Exception:
+            LOG.exception("a station could not be judged")
+            refusal = line.respond(HTTPStatus.INTERNAL_SERVER_ERROR, "a fault of the server\n")
+        if refusal is None and not self.accepting:
+            refusal = line.respond(HTTPStatus.SERVICE_UNAVAILABLE, "the server ends\n")
+        if refusal is not None:
+            line.reject(refusal)
+        elif line.open(request):
+            self._let_in(line, request)
+
+    def _let_in(self, line: Line, request: Request) -> None:
+        version = Version.of_subprotocol(line.subprotocol)
+        if version is None:
+            line.close(1002, "no common subprotocol")
+            return
+        station_id = unquote(request.path.partition("?")[0][len(PATH) :])
+        link = line.link = Link(line, station_id, version)
+        before = self.links.get(station_id)
+        self.links[station_id] = link
+        if before is not None:
+            before.replaced = True
+            before.line.close(1000, "replaced by a new connection")
+        self._logic.connected(link)
+        line.go_on()
+
+    async def _admit(self, line: Line, request: Request) -> Response | None:
         """404, 401, 400 or None (go on), before the upgrade."""
         path = request.path.partition("?")[0]
         station_id = unquote(path[len(PATH) :]) if path.startswith(PATH) else ""
         admission = self._stations.get(station_id)
         if admission is None:
-            return _refusal(connection, HTTPStatus.NOT_FOUND, "no such station")
-        verdict = await self._judge(connection, request.headers, admission)
+            return _refusal(line, HTTPStatus.NOT_FOUND, "no such station")
+        verdict = await self._judge(line, request.headers, admission)
         if verdict is Verdict.BUSY:
-            refusal = _refusal(connection, HTTPStatus.SERVICE_UNAVAILABLE, "try again")
+            refusal = _refusal(line, HTTPStatus.SERVICE_UNAVAILABLE, "try again")
             refusal.headers["Retry-After"] = "5"
             return refusal
         if verdict is Verdict.WRONG:
-            refusal = _refusal(connection, HTTPStatus.UNAUTHORIZED, "not authenticated")
+            refusal = _refusal(line, HTTPStatus.UNAUTHORIZED, "not authenticated")
             refusal.headers["WWW-Authenticate"] = 'Basic realm="ocpp", charset="UTF-8"'
             return refusal
         if not request.headers.get_all("Sec-WebSocket-Protocol"):
-            return _refusal(connection, HTTPStatus.BAD_REQUEST, "no Sec-WebSocket-Protocol")
+            return _refusal(line, HTTPStatus.BAD_REQUEST, "no Sec-WebSocket-Protocol")
         return None
 
-    async def _judge(
-        self, connection: ServerConnection, headers: Headers, admission: Admission
-    ) -> Verdict:
+    async def _judge(self, line: Line, headers: Headers, admission: Admission) -> Verdict:
         credentials = _basic(headers)
         named = credentials is None or credentials[0] == admission.station_id.encode()
         if admission.password_hash is None:
@@ -251,85 +215,44 @@ class OcppDoor:
             return Verdict.RIGHT if free and named else Verdict.WRONG
         if credentials is None or not named:
             return Verdict.WRONG
-        address = connection.remote_address
-        host = str(address[0]) if isinstance(address, tuple) and address else ""
         return await self._passwords.check(
-            host, admission.station_id, credentials[1], admission.password_hash
+            line.remote_host, admission.station_id, credentials[1], admission.password_hash
         )
 
-    async def _serve(self, socket: ServerConnection) -> None:
-        version = Version.of_subprotocol(socket.subprotocol or "")
-        request = socket.request
-        if version is None or request is None:
-            await socket.close(1002, "no common subprotocol")
-            return
-        station_id = unquote(request.path.partition("?")[0][len(PATH) :])
-        link = Link(socket, station_id, version)
-        before = self.links.get(station_id)
-        self.links[station_id] = link
-        if before is not None:
-            _detach(before.socket.close(1000, "replaced by a new connection"))
-        self._logic.connected(link)
-        try:
-            await self._converse(link)
-        except ConnectionClosed:
-            pass
-        finally:
-            replaced = self.links.get(station_id) is not link
-            if not replaced:
-                del self.links[station_id]
-            for event in link.ended():
-                if isinstance(event, Answered | Failed):
-                    link.settle(event)
-            self._logic.disconnected(link, replaced)
-
-    async def _converse(self, link: Link) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            text = await link.socket.recv(decode=False)
-            if self.links.get(link.station_id) is not link:
-                return  # replaced: what an old socket still says is not answered any more
-            for event in link.peer.feed(text, loop.time()):
-                await self._handle(link, event, text)
-            if link.peer.outbox:
-                await link.flush()
-            if link.deviations > DEVIATIONS_MAX:
-                await link.socket.close(1008, "too many broken frames")
-                return
-            await link.breathe()
-
-    async def _handle(self, link: Link, event: Event, text: str | bytes) -> None:
-        if isinstance(event, Asked):
-            link.deviations = 0
-            await self._logic.requested(link, event, text)
-            return
+    def _take_note(self, link: Link, event: Event, text: bytes) -> None:
         if isinstance(event, Answered | Failed):
             link.settle(event)
         elif isinstance(event, Deviation):
             link.deviations += 1
             LOG.info("station %s: %s", link.station_id, event.reason)
+            if link.deviations > DEVIATIONS_MAX:
+                link.line.close(1008, "too many broken frames")
         elif isinstance(event, Streamed):
             link.deviations = 0
         self._logic.happened(link, event, text)
 
+    def _sweep_lines(self) -> None:
+        """Ask those that were silent for long, and end those that did not answer."""
+        loop = asyncio.get_running_loop()
+        self._sweep = loop.call_later(SWEEP_S, self._sweep_lines)
+        now_s = loop.time()
+        for line in list(self._lines):
+            silent_s = now_s - line.heard_s
+            if silent_s < PING_S:
+                line.pinged = False
+            elif not line.pinged:
+                line.ping()
+            elif silent_s >= 2.0 * PING_S and not line.busy:
+                line.close(1011, "no answer to a ping")
 
-_QUIET = logging.getLogger("pendel.ocpp.socket")
-_QUIET.setLevel(logging.CRITICAL)
 
-
-def _detach(work: Any) -> None:
-    task = asyncio.get_running_loop().create_task(work)
-    _RUNNING.add(task)
-    task.add_done_callback(_RUNNING.discard)
-
-
-def _select(connection: ServerConnection, offered: Any) -> Any:
+def _select(protocol: Any, offered: Any) -> Any:
     """The station's first choice among the versions known here, or None."""
     return next((name for name in offered if Version.of_subprotocol(name) is not None), None)
 
 
-def _refusal(connection: ServerConnection, status: HTTPStatus, text: str) -> Response:
-    return connection.respond(status, f"{text}\n")
+def _refusal(line: Line, status: HTTPStatus, text: str) -> Response:
+    return line.respond(status, f"{text}\n")
 
 
 def _basic(headers: Headers) -> tuple[bytes, bytes] | None:

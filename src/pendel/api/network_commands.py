@@ -25,7 +25,8 @@ from pendel.api.service import (
 )
 from pendel.comms.ocpp.peer import Answered, Failed
 from pendel.runtime.bridges.order_guard import guarded
-from pendel.runtime.network import ChargingNetwork, InvalidOrderError, OfflineError
+from pendel.runtime.network import ChargingNetwork
+from pendel.runtime.network_orders import InvalidOrderError, OfflineError
 
 BASE = "/api/v1"
 

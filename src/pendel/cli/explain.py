@@ -3,12 +3,16 @@
 import argparse
 import tomllib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pendel.adapters.event_log import SqliteEventLog
 from pendel.adapters.store_url import POSTGRES_PREFIX, Store, open_store, sqlite_path
 from pendel.cli.outcome import Outcome
 from pendel.errors import InputError, NotFoundError, Problem
 from pendel.runtime.causes import as_data, as_text, chain
+
+if TYPE_CHECKING:
+    from pendel.runtime.collecting import SiteMeters
 
 DEFAULT_STORES = (Path("out/demo/pendel.db"), Path("var/pendel.db"))
 """Where a demo and a server without further words keep their store; the newest one is read."""
@@ -34,11 +38,21 @@ def run(args: argparse.Namespace) -> Outcome:
             from pendel.cli.explain_line import DEFAULT_FOLDERS, explain_line
 
             folders = DEFAULT_FOLDERS if args.statements is None else (args.statements,)
-            return explain_line(args.id, store, folders)
+            return explain_line(args.id, store, folders, _meters(args.config))
         tree = chain(store, args.id)
     finally:
         store.close()
     return Outcome(data=as_data(tree), text=as_text(tree))
+
+
+def _meters(config: Path | None) -> "SiteMeters | None":
+    """How the sites of a server are metered."""
+    if config is None:
+        return None
+    from pendel.config.server import load_server_config
+    from pendel.runtime.contracts import site_meters
+
+    return site_meters(load_server_config(config))
 
 
 def open_named(url: str | None, config: Path | None) -> Store:

@@ -9,7 +9,7 @@ from pendel.adapters.store_url import Store
 from pendel.cli.outcome import Outcome
 from pendel.errors import InputError, NotFoundError, Problem
 from pendel.runtime.causes import as_data, as_text, chain
-from pendel.runtime.collecting import Collected, collect
+from pendel.runtime.collecting import Collected, SiteMeters, collect
 from pendel.runtime.settling import stays_by_vehicle, stays_version
 
 PREFIX = "line-"
@@ -18,13 +18,16 @@ DEFAULT_FOLDERS = (Path("out/demo"), Path("out/settle"))
 DELIVERIES_SHOWN = 3
 
 
-def explain_line(wanted: str, store: Store, folders: Sequence[Path]) -> Outcome:
-    """The chain of a line: amount, rule, quantity, series, deliveries, what these came from.
+def explain_line(
+    wanted: str, store: Store, folders: Sequence[Path], meters: SiteMeters | None = None
+) -> Outcome:
+    """The chain of a line: amount, rule, quantity, series, readings, what these came from.
 
-    folders: where statements may lie. Raises NotFoundError, InputError, StoreError.
+    folders: where statements may lie; meters: of the server's sites.
+    Raises NotFoundError, InputError, StoreError.
     """
     statement, line = _find(wanted, folders)
-    found = collect(store.replay())
+    found = collect(store.replay(), meters=meters)
     deliveries = list(_deliveries(found, statement))
     shown = [chain(store, delivery) for delivery in deliveries[:DELIVERIES_SHOWN]]
     series = _series(found, statement)
@@ -48,7 +51,7 @@ def explain_line(wanted: str, store: Store, folders: Sequence[Path]) -> Outcome:
             f"├─ series {entry['point']} {entry['direction']}: {entry['values']} quarter hours, "
             f"version {entry['version'][:16]}, {same}"
         )
-    text.append(f"└─ {len(deliveries)} deliveries; the first {len(shown)}:")
+    text.append(f"└─ {len(deliveries)} readings; the first {len(shown)}:")
     text += ["   " + row for node in shown for row in as_text(node).splitlines()]
     data = {
         "id": wanted,
@@ -87,7 +90,7 @@ def _deliveries(found: Collected, statement: dict[str, Any]) -> Iterator[str]:
     """Ids of the deliveries behind a site's statement, oldest first."""
     site = found.sites.get(statement["site_id"])
     if site is not None and statement["audience"] != "driver":
-        for quarter in site.begins:
+        for quarter in sorted(site.grid.keys() & site.cars.keys()):
             yield from site.causes.get(quarter, [])
 
 

@@ -130,9 +130,11 @@ def open_network(
     from pendel.runtime.bridges.ocpp_bridge import bridge
     from pendel.runtime.network import ChargingNetwork
     from pendel.runtime.network_policy import ConfigPolicy
+    from pendel.runtime.process import calm_collector
 
     network = ChargingNetwork(ConfigPolicy(config), runtime.store, config.ocpp.lab)
     bridged = bridge(runtime, network, prices)
+    calm_collector()
     try:
         network.start(config.ocpp.host, config.ocpp.port)
     except OSError as error:

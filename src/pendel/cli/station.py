@@ -29,7 +29,8 @@ CALL_TIMEOUT_S = 30.0
 RESERVE_SOC = 0.2
 COMMANDS = (
     "plug, unplug, fault [WORDS], clear, offline SECONDS, reboot, rfid TAG, drift SECONDS, "
-    "alarm FAULT, clearalarm FAULT; with several stations: ID: COMMAND"
+    "alarm FAULT, clearalarm FAULT, frequency HZ, voltage PERCENT, grid up, grid down; "
+    "with several stations: ID: COMMAND"
 )
 
 

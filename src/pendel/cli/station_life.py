@@ -194,6 +194,12 @@ class Life:
                 station.show_card(1, argument, now_s)
             case "drift":
                 station.clock_error_s += float(argument)
+            case "frequency":
+                station.around.frequency_hz = float(argument)
+            case "voltage":
+                station.around.voltage_pu = float(argument) / 100.0
+            case "grid" if argument in ("up", "down"):
+                station.around.grid_up = argument == "up"
             case "reboot":
                 station.reset_for = "LocalReset"
             case "offline":

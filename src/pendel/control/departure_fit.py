@@ -56,7 +56,7 @@ def _rows(
             weekend = (begin.weekday() + since // 86400) % 7 >= 5
             step_levels(
                 float(arrive_s[n] + k * STEP_S), float(STEP_S), int(arrive_s[n]),
-                int(stated_s[n]), since % 86400, int(weekend), levels[row],
+                int(stated_s[n]), since % 86400, int(weekend), row, levels,
             )  # fmt: skip
             row += 1
         left[row - 1] = float((depart_s[n] - arrive_s[n]) // STEP_S + 1 <= STEPS_MAX)

@@ -25,6 +25,8 @@ UNKNOWN_S = -(2**62)
 HAZARD_MAX = 0.95
 QUARTER_S = 900.0
 STEPS_LEARNED_MAX = 2_000
+STAYED_LEAST = 1e-100
+"""Below this a product of probabilities goes into its logarithm."""
 
 
 @kernel
@@ -63,17 +65,17 @@ def relative_class(ahead_s: float) -> int:
 @kernel
 def step_levels(
     begin_s: float, step_s: float, arrive_s: int, stated_s: int, local_s: int, weekend: int,
-    found: IntArray,
+    k: int, found: IntArray,
 ) -> None:  # fmt: skip
-    """Indices of the three factors of the step that begins at begin_s, into found [3].
+    """Indices of the three factors of the step that begins at begin_s, into row k of found [K, 3].
 
     local_s: begin of the step as seconds since local midnight, weekend: 0 or 1.
     """
     middle_s = begin_s + 0.5 * step_s
     stated = stated_s != UNKNOWN_S
-    found[0] = (ELAPSED_CLASSES if stated else 0) + elapsed_class(middle_s - arrive_s)
-    found[1] = RELATIVE_BEGIN + (relative_class(stated_s - middle_s) if stated else UNSTATED)
-    found[2] = CLOCK_BEGIN + weekend * CLOCK_CLASSES + (local_s // 1800) % CLOCK_CLASSES
+    found[k, 0] = (ELAPSED_CLASSES if stated else 0) + elapsed_class(middle_s - arrive_s)
+    found[k, 1] = RELATIVE_BEGIN + (relative_class(stated_s - middle_s) if stated else UNSTATED)
+    found[k, 2] = CLOCK_BEGIN + weekend * CLOCK_CLASSES + (local_s // 1800) % CLOCK_CLASSES
 
 
 @kernel
@@ -85,32 +87,34 @@ def presence_rows(
     """P(connected throughout step k | connected throughout step 0), into out [N, K].
 
     tables [S, A, LEVELS], weights [S, A]: factors and share of each archetype at each site;
-    driver [N]: row in driver_factor [D, 3] (before, around, after the stated departure).
+    driver [N]: row in driver_factor [D, 3] (before, around, after the stated departure). The
+    classes of a unit's steps are found once and serve all archetypes.
     """
-    found = np.empty(3, dtype=np.int64)
     units, steps = out.shape
+    found, factor = np.empty((steps, 3), dtype=np.int64), np.empty(steps)
     scale = step_s / QUARTER_S
     for n in range(units):
         if is_session[n] == 0:
             for k in range(steps):
                 out[n, k] = 1.0
             continue
+        s, own = site[n], driver[n]
+        for k in range(1, steps):
+            step_levels(
+                float(now_s + k * step_s), float(step_s), arrive_s[n], stated_s[n], local_s[k],
+                weekend[k], k, found,
+            )  # fmt: skip
+            factor[k] = driver_factor[own, driver_class(found[k, 1])]
         for k in range(steps):
             out[n, k] = 0.0
         for a in range(weights.shape[1]):
-            share = weights[site[n], a]
-            if share <= 0.0:
+            alive = weights[s, a]
+            if alive <= 0.0:
                 continue
-            out[n, 0] += share
-            table = tables[site[n], a]
-            alive = share
+            out[n, 0] += alive
             for k in range(1, steps):
-                step_levels(
-                    float(now_s + k * step_s), float(step_s), arrive_s[n], stated_s[n],
-                    local_s[k], weekend[k], found,
-                )  # fmt: skip
-                h = table[found[0]] * table[found[1]] * table[found[2]] * scale
-                h *= driver_factor[driver[n], driver_class(found[1])]
+                h = tables[s, a, found[k, 0]] * tables[s, a, found[k, 1]]
+                h = h * tables[s, a, found[k, 2]] * scale * factor[k]
                 alive *= 1.0 - min(h, HAZARD_MAX)
                 out[n, k] += alive
 
@@ -128,41 +132,63 @@ def driver_class(relative_level: int) -> int:
 
 
 @kernel
-def learn_session(
+def session_levels(
     step_s: int, arrive_s: int, stated_s: int, depart_s: int, local_s: int, weekday: int,
-    prior: FloatArray, factor: FloatArray, seen: FloatArray, expected: FloatArray,
-    driver_factor: FloatArray, driver_seen: FloatArray, driver_expected: FloatArray,
-) -> float:  # fmt: skip
-    """Add one ended session to the sums of one archetype; returns its log likelihood.
-
-    local_s: seconds since local midnight of arrive_s, weekday: 0 Monday. prior, factor, seen,
-    expected [LEVELS]; the driver's [3]. expected sums what the model without the own factor
-    expected, so that (a + seen) / (a + expected) is the factor's posterior mean.
-    """
-    found = np.empty(3, dtype=np.int64)
-    scale = step_s / QUARTER_S
+    found: IntArray,
+) -> int:  # fmt: skip
+    """Indices of the factors of each step of an ended session, into found [steps, 3]; returns the
+    number of its steps. local_s: seconds since local midnight of arrive_s, weekday: 0 Monday."""
     steps = min(max(1, (depart_s - arrive_s) // step_s + 1), STEPS_LEARNED_MAX)
-    likelihood = 0.0
     for k in range(steps):
         since = local_s + k * step_s
         day = (weekday + since // 86400) % 7
         step_levels(
             float(arrive_s + k * step_s), float(step_s), arrive_s, stated_s,
-            since % 86400, 1 if day >= 5 else 0, found,
+            since % 86400, 1 if day >= 5 else 0, k, found,
         )  # fmt: skip
-        own = driver_class(found[1])
-        h = scale * driver_factor[own]
-        for i in range(3):
-            h *= prior[found[i]] * factor[found[i]]
-        h = min(h, HAZARD_MAX)
-        left = 1.0 if k == steps - 1 else 0.0
-        likelihood += np.log(max(h, 1e-9)) if left > 0.0 else np.log1p(-h)
-        for i in range(3):
-            seen[found[i]] += left
-            expected[found[i]] += h / factor[found[i]]
-        driver_seen[own] += left
+    return steps
+
+
+@kernel
+def learn_session(
+    scale: float, steps: int, found: IntArray, site: int, archetype: int, prior: FloatArray,
+    factor: FloatArray, seen: FloatArray, expected: FloatArray, hazard: FloatArray,
+    mass: FloatArray, driver_factor: FloatArray, driver_seen: FloatArray,
+    driver_expected: FloatArray,
+) -> float:  # fmt: skip
+    """Add one ended session to the sums of one archetype; returns its log likelihood.
+
+    found [steps, 3]: its factors; prior [A, LEVELS]; factor, seen, expected [S, A, LEVELS]; the
+    driver's [3]; hazard, mass [LEVELS]: scratch. expected sums what the model without the own
+    factor expected, so that (a + seen) / (a + expected) is the factor's posterior mean.
+    """
+    s, a = site, archetype
+    for i in range(LEVELS):
+        hazard[i] = prior[a, i] * factor[s, a, i]
+        mass[i] = 0.0
+    likelihood, stayed = 0.0, 1.0
+    for k in range(steps):
+        e, r, c = found[k, 0], found[k, 1], found[k, 2]
+        own = driver_class(r)
+        h = min(scale * driver_factor[own] * hazard[e] * hazard[r] * hazard[c], HAZARD_MAX)
+        mass[e] += h
+        mass[r] += h
+        mass[c] += h
         driver_expected[own] += h / driver_factor[own]
-    return likelihood
+        if k == steps - 1:
+            seen[s, a, e] += 1.0
+            seen[s, a, r] += 1.0
+            seen[s, a, c] += 1.0
+            driver_seen[own] += 1.0
+            stayed *= max(h, 1e-9)
+        else:
+            stayed *= 1.0 - h
+        if stayed < STAYED_LEAST:
+            likelihood += np.log(stayed)
+            stayed = 1.0
+    for i in range(LEVELS):
+        expected[s, a, i] += mass[i] / factor[s, a, i]
+    return float(likelihood + np.log(stayed))
 
 
 @kernel
@@ -180,6 +206,8 @@ def learn_rows(
     under the archetype that is likeliest before the session.
     """
     own, own_seen, own_expected = np.ones(3), np.zeros(3), np.zeros(3)
+    found, hazard = np.empty((STEPS_LEARNED_MAX, 3), dtype=np.int64), np.empty(LEVELS)
+    mass = np.empty(LEVELS)
     for m in range(len(site)):
         s, d = site[m], driver[m]
         for i in range(3):
@@ -188,20 +216,23 @@ def learn_rows(
                 own[i] = (driver_strength + driver_seen[d, i]) / (
                     driver_strength + driver_expected[d, i]
                 )
+        steps = session_levels(
+            step_s, arrive_s[m], stated_s[m], depart_s[m], local_s[m], weekday[m], found
+        )
         heaviest, most = 0, -np.inf
         for a in range(len(log_share)):
             log_likelihood[s, a] *= fade
             if log_likelihood[s, a] + log_share[a] > most:
                 heaviest, most = a, log_likelihood[s, a] + log_share[a]
-            for i in range(LEVELS):
-                seen[s, a, i] *= fade
-                expected[s, a, i] *= fade
         for a in range(len(log_share)):
             for i in range(3):
                 own_seen[i], own_expected[i] = 0.0, 0.0
+            for i in range(LEVELS):
+                seen[s, a, i] *= fade
+                expected[s, a, i] *= fade
             log_likelihood[s, a] += temper * learn_session(
-                step_s, arrive_s[m], stated_s[m], depart_s[m], local_s[m], weekday[m], prior[a],
-                factor[s, a], seen[s, a], expected[s, a], own, own_seen, own_expected,
+                step_s / QUARTER_S, steps, found, s, a, prior, factor, seen, expected, hazard, mass,
+                own, own_seen, own_expected,
             )  # fmt: skip
             if a == heaviest and d > 0:
                 for i in range(3):

@@ -23,9 +23,11 @@ import numpy as np
 
 from pendel.control.state import FleetState
 from pendel.scenario.columns import StrArray
-from pendel.units import FloatArray, IntArray
+from pendel.units import SECONDS_PER_DAY, SECONDS_PER_HOUR, FloatArray, IntArray
 
 LEVELS = 152
+MONDAY = 3
+"""Weekday of day 0 of the epoch, counted from Monday."""
 STEP_LEARNED_S = 900
 SITE_STRENGTH = 12.0
 DRIVER_STRENGTH = 6.0
@@ -92,7 +94,8 @@ class DepartureModel:
     _drivers: dict[str, int] = field(default_factory=dict)
     _driver_seen: FloatArray = field(default_factory=lambda: np.zeros((64, 3)))
     _driver_expected: FloatArray = field(default_factory=lambda: np.zeros((64, 3)))
-    _stack: tuple[int, FloatArray, FloatArray] | None = None
+    _stack: tuple[FloatArray, FloatArray] | None = None
+    _changed: set[int] = field(default_factory=set)
 
     @classmethod
     def prior(cls, timezone: str = "UTC", prior: Prior | None = None) -> "DepartureModel":
@@ -139,21 +142,16 @@ class DepartureModel:
             return
         known = self._known(int(site.max()) + 1)
         rows = np.array([self._driver_row(v) for v in vehicle_id.tolist()], dtype=np.int64)
-        zone = ZoneInfo(self.timezone)
-        begins = [datetime.fromtimestamp(at, zone) for at in arrive_s.tolist()]
-        local_s = [b.hour * 3600 + b.minute * 60 + b.second for b in begins]
+        local_s = self._local_of(arrive_s)
         learn_rows(
             STEP_LEARNED_S, site, arrive_s, stated_depart_s, depart_s,
-            np.array(local_s, dtype=np.int64),
-            np.array([b.weekday() for b in begins], dtype=np.int64), rows,
+            local_s % SECONDS_PER_DAY, (local_s // SECONDS_PER_DAY + MONDAY) % 7, rows,
             self.tables, np.log(self.shares), known.factor, known.seen, known.expected,
             known.log_likelihood, self._driver_seen, self._driver_expected,
             0.5 ** (1.0 / HALF_LIFE_SESSIONS), LIKELIHOOD_TEMPER, SITE_STRENGTH, DRIVER_STRENGTH,
         )  # fmt: skip
         np.add.at(known.sessions, site, 1)
-        if self._stack is not None:
-            changed = np.unique(site)
-            self._restack(changed[changed < self._stack[0]])
+        self._changed.update(site.tolist())
 
     def site_sessions(self, site: int) -> int:
         """How many sessions this site has taught."""
@@ -161,9 +159,16 @@ class DepartureModel:
 
     def archetype_shares(self, site: int) -> FloatArray:
         """Share of each archetype at this site, given what it has taught [A]."""
-        if self.site_sessions(site) == 0:
-            return self.shares.copy()
-        return np.asarray(self._shares_of(np.array([site]))[0], dtype=np.float64)
+        return np.asarray(self.shares_at(np.array([site]))[0], dtype=np.float64)
+
+    def shares_at(self, sites: IntArray) -> FloatArray:
+        """Share of each archetype at each of these sites, given what they have taught [M, A]."""
+        shares = np.repeat(self.shares[None], len(sites), axis=0)
+        inside = np.flatnonzero(sites < len(self._learned))
+        taught = inside[self._learned.sessions[sites[inside]] > 0]
+        if len(taught):
+            shares[taught] = self._shares_of(sites[taught])
+        return shares
 
     def _shares_of(self, sites: IntArray) -> FloatArray:
         """Shares [M, A] of sites that have taught something."""
@@ -181,35 +186,32 @@ class DepartureModel:
 
     def _stacked(self, count: int) -> tuple[FloatArray, FloatArray]:
         """Tables [S, A, LEVELS] and weights [S, A] of sites 0..count-1 (at least)."""
-        if self._stack is None or self._stack[0] < count:
+        if self._stack is None or len(self._stack[1]) < count:
             tables = np.repeat(self.tables[None], count, axis=0)
             weights = np.repeat(self.shares[None], count, axis=0)
-            self._stack = (count, tables, weights)
-            self._restack(np.flatnonzero(self._learned.sessions[:count] > 0))
-        return self._stack[1], self._stack[2]
-
-    def _restack(self, sites: IntArray) -> None:
-        """Bring the stacked tables of some sites up to date."""
-        if self._stack is not None and len(sites):
-            self._stack[1][sites] = self.tables * self._learned.factor[sites]
-            self._stack[2][sites] = self._shares_of(sites)
+            self._stack = (tables, weights)
+            self._changed.update(np.flatnonzero(self._learned.sessions > 0).tolist())
+        tables, weights = self._stack
+        sites = np.array(sorted(s for s in self._changed if s < len(weights)), dtype=np.int64)
+        if len(sites):
+            tables[sites] = self.tables * self._learned.factor[sites]
+            weights[sites] = self._shares_of(sites)
+            self._changed.difference_update(sites.tolist())
+        return tables, weights
 
     def _local(self, now_s: int, step_s: int, steps: int) -> tuple[IntArray, IntArray]:
-        """Seconds since local midnight and weekend flag of each step (offset of each hour)."""
+        """Seconds since local midnight and weekend flag of each step."""
+        local_s = self._local_of(now_s + step_s * np.arange(steps))
+        weekend = (local_s // SECONDS_PER_DAY + MONDAY) % 7 >= 5
+        return local_s % SECONDS_PER_DAY, weekend.astype(np.int64)
+
+    def _local_of(self, at_s: IntArray) -> IntArray:
+        """Local wall clock times [M] as seconds since 1970-01-01 00:00 (one offset per hour)."""
         zone = ZoneInfo(self.timezone)
-        local_s = np.empty(steps, dtype=np.int64)
-        weekend = np.empty(steps, dtype=np.int64)
-        offset, until = 0, -1
-        for k in range(steps):
-            at = now_s + k * step_s
-            if at >= until:
-                moment = datetime.fromtimestamp(at, zone)
-                offset = int((moment.utcoffset() or moment - moment).total_seconds())
-                until = at - at % 3600 + 3600
-            local = at + offset
-            local_s[k] = local % 86400
-            weekend[k] = 1 if (local // 86400 + 3) % 7 >= 5 else 0
-        return local_s, weekend
+        hours, place = np.unique(at_s // SECONDS_PER_HOUR, return_inverse=True)
+        moments = [datetime.fromtimestamp(h * SECONDS_PER_HOUR, zone) for h in hours.tolist()]
+        offsets = [int((m.utcoffset() or m - m).total_seconds()) for m in moments]
+        return np.asarray(at_s + np.array(offsets, dtype=np.int64)[place], dtype=np.int64)
 
     def _driver_row(self, vehicle_id: str) -> int:
         """Row of a driver, 0 for unknown ones; adds a row at first sight."""

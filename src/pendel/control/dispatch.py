@@ -181,15 +181,13 @@ def ranks(result: Dispatched, wanted_kw: FloatArray, state: FleetState, base: In
     comfort). A promise that lifts the wish outranks it, a limit of the grid outranks both, and
     what the battery or a dead grid cannot do is safety.
     """
-    levels, power = result.levels, result.power_kw
+    from pendel.control.dispatch_kernels import rank_units
+
     rank = base.copy()
-    lifted = levels[:, 3] > wanted_kw + _WITHIN_KW
-    promised = levels[:, 2] > levels[:, 0] + _WITHIN_KW
-    rank[lifted & promised] = PROMISE
-    rank[lifted & ~promised] = SAFETY
-    rank[levels[:, 3] < wanted_kw - _WITHIN_KW] = SAFETY
-    rank[np.abs(power - levels[:, 3]) > _WITHIN_KW] = GRID_LIMIT
-    rank[state.paused] = SAFETY
+    rank_units(
+        result.levels, result.power_kw, wanted_kw, state.paused, _WITHIN_KW, SAFETY, GRID_LIMIT,
+        PROMISE, rank,
+    )  # fmt: skip
     return rank
 
 

@@ -248,3 +248,24 @@ def share_out(
         curtail_kw[s] = min(max(at_stress(hold[s], stress[s]), 0.0), pv_kw[s])
     for i in range(len(site)):
         power_kw[i] = at_stress(levels[i], stress[site[i]])
+
+
+@kernel
+def rank_units(
+    levels: FloatArray, power_kw: FloatArray, wanted_kw: FloatArray, paused: BoolArray,
+    within_kw: float, safety: int, grid_limit: int, promise: int, rank: IntArray,
+) -> None:  # fmt: skip
+    """Which rule decided each unit [N], into rank [N], given with the rank of the wish: a promise
+    (or safety) that lifts the wish outranks it, a limit of the grid outranks both, and what the
+    battery cannot do is safety. Differences up to within_kw do not count."""
+    for i in range(len(rank)):
+        wish = levels[i, WISH]
+        if wish > wanted_kw[i] + within_kw:
+            promised = levels[i, PROMISE] > levels[i, 0] + within_kw
+            rank[i] = promise if promised else safety
+        elif wish < wanted_kw[i] - within_kw:
+            rank[i] = safety
+        if abs(power_kw[i] - wish) > within_kw:
+            rank[i] = grid_limit
+        if paused[i]:
+            rank[i] = safety

@@ -30,7 +30,8 @@ def lone_sites(
     pv = np.maximum(outlook.pv_kw.max(axis=1, initial=0.0), knowledge.pv_kw)
     spread = np.abs(outlook.import_eur_kwh - outlook.export_eur_kwh).max(axis=1, initial=0.0)
     even = (spread <= SPREAD_LEAST_EUR_KWH)[knowledge.price_row]
-    bare = (load <= 0.0) & (pv <= 0.0) & ~np.isin(np.arange(count), state.site[~state.is_session])
+    bare = (load <= 0.0) & (pv <= 0.0)
+    bare[state.site[~state.is_session]] = False
     return np.asarray((knowledge.demand_charge_eur_kw <= 0.0) & (even | bare))
 
 

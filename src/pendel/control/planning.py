@@ -38,12 +38,12 @@ from pendel.units import (
 )
 
 HORIZON_STEPS_MAX = 96
-DEVIATION_KWH = 0.25
-DEVIATION_MANY_KWH = 2.0
-"""Off its plan by this much a unit is planned anew: a little where few are planned, more where many
-are (their promises are kept by the floors, not by the plan)."""
 SWEEP_UNITS_MAX = 400
-"""Units planned per tick by the sweep at most, the longest waiting first: a tick stays short."""
+"""Units planned per tick by the sweep at most, the longest waiting first: a tick stays short. Up to
+this many are all planned anew each step."""
+DEVIATION_MANY_KWH = 2.0
+"""Off its plan by this much one of many units is planned anew (its promise is kept by its floors,
+not by the plan)."""
 AGE_STEPS_MAX = 96
 LONE_UNITS_MAX = 160
 """Cars that the stochastic policy steers at most; more are planned by the sweep."""
@@ -110,11 +110,12 @@ class Planning:
         if fresh_step or len(new) or len(off) or self._renewed:
             self._renewed = False
             state = self._as_it_follows(state)
-            outlook = self._expectations.outlook(knowledge, self._steps_ahead(knowledge.now_s))
-            if outlook is not None:
-                self._note_news(knowledge, step)
-                self._plan(state, knowledge, outlook, step)
-        wish, floor = self.slots.at(step)
+            if len(self.network.feeder) > FEW_SITES_MAX:
+                self._plan_fleet(state, knowledge, step)
+            else:
+                self._plan_sites(state, knowledge, step)
+        left_s = max(self.step_s - knowledge.now_s % self.step_s, 1)
+        wish, floor = self.slots.follow(state, step, left_s / SECONDS_PER_HOUR)
         return wish, floor, ~self.slots.aged(step, AGE_STEPS_MAX - 1)
 
     def restate(self, wishes: Mapping[str, Sequence[Needs]]) -> None:
@@ -158,11 +159,27 @@ class Planning:
             self._known_until_s = until_s
             self._news_at = step
 
-    def _plan(self, state: FleetState, knowledge: Knowledge, outlook: Outlook, step: int) -> None:
+    def _outlook(self, knowledge: Knowledge) -> Outlook | None:
+        return self._expectations.outlook(knowledge, self._steps_ahead(knowledge.now_s))
+
+    def _plan_fleet(self, state: FleetState, knowledge: Knowledge, step: int) -> None:
+        """Many sites: whoever is due is swept; without anybody nothing need be expected."""
+        self._note_news(knowledge, step)
+        todo = self._due(state, np.ones(len(state), dtype=np.bool_), step)
+        outlook = self._outlook(knowledge) if len(todo) else None
+        if outlook is not None:
+            self._sweep(state, todo, knowledge, outlook, step)
+
+    def _plan_sites(self, state: FleetState, knowledge: Knowledge, step: int) -> None:
+        """Each unit by the method its site asks for."""
+        outlook = self._outlook(knowledge)
+        if outlook is None:
+            return
+        self._note_news(knowledge, step)
         lone = lone_sites(state, knowledge, outlook, self.network, self.mode)[state.site]
         lone &= state.is_session
         groups, swept = coupled_groups(state, ~lone, self.network)
-        if lone.sum() > LONE_UNITS_MAX or len(self.network.feeder) > FEW_SITES_MAX:
+        if lone.sum() > LONE_UNITS_MAX:
             swept |= lone
         elif lone.any():
             self._plan_lone(state, self._due_lone(state, lone, step), knowledge, outlook, step)
@@ -206,7 +223,7 @@ class Planning:
         slots = self.slots
         planned_at = slots.planned_at[slots.row]
         expected = slots.energy_kwh[slots.row, (step - 1) % slots.ring]
-        off = np.abs(state.energy_kwh - expected) > LONE_DEVIATION_KWH
+        off = ~(np.abs(state.energy_kwh - expected) <= LONE_DEVIATION_KWH)  # also if not known
         age = max(SECONDS_PER_HOUR // self.step_s, 1)
         due = np.flatnonzero(lone & (off | (planned_at < max(self._news_at, step - age + 1))))
         if len(due) <= SWEEP_UNITS_MAX:
@@ -243,18 +260,18 @@ class Planning:
     def _due(self, state: FleetState, swept: BoolArray, step: int) -> IntArray:
         """Positions [M] the sweep plans now, longest waiting first, at most SWEEP_UNITS_MAX."""
         slots = self.slots
-        planned_at = slots.planned_at[slots.row]
-        expected = slots.energy_kwh[slots.row, (step - 1) % slots.ring]
-        many = swept.sum() > SWEEP_UNITS_MAX
-        off = np.abs(state.energy_kwh - expected) > (DEVIATION_MANY_KWH if many else DEVIATION_KWH)
-        stale = planned_at < max(self._news_at, step - AGE_STEPS_MAX + 1)
-        due = np.flatnonzero(swept & (off | stale | ~many))
-        if len(due) <= SWEEP_UNITS_MAX:
-            return due
+        due = swept
+        if int(swept.sum()) > SWEEP_UNITS_MAX:
+            since = max(self._news_at, step - AGE_STEPS_MAX + 1)
+            due = swept & slots.due(state.energy_kwh, DEVIATION_MANY_KWH, since, step)
+        units = np.flatnonzero(due)
+        if len(units) <= SWEEP_UNITS_MAX:
+            return units
         # New units first (never planned), then the oldest plans.
-        order = np.argsort(planned_at[due], kind="stable")
-        never = int((planned_at[due] < 0).sum())
-        return due[order[: max(SWEEP_UNITS_MAX, never)]]
+        planned_at = slots.planned_at[slots.row[units]]
+        order = np.argsort(planned_at, kind="stable")
+        never = int((planned_at < 0).sum())
+        return units[order[: max(SWEEP_UNITS_MAX, never)]]
 
     def _sweep(
         self,
@@ -286,14 +303,14 @@ class Planning:
             self._end_values(state, knowledge, outlook), presence, floor,
             outlook.import_eur_kwh, outlook.export_eur_kwh,
             base, low, high, peak, knowledge.demand_charge_eur_kw / step_h,
-            np.zeros(len(peak), dtype=np.bool_), step_h, step,
-            slots.schedule_kw, slots.energy_kwh, slots.cars_kw,
+            step_h, step, slots.schedule_kw, slots.energy_kwh, slots.cars_kw,
         )  # fmt: skip
         slots.planned_at[slots.row[todo]] = step
         slots.put_floors(todo, floor, step)
-        columns = (step + np.arange(steps)) % slots.ring
-        power = slots.schedule_kw[slots.row[todo]][:, columns]
-        wrong = faulty_schedules(select(state, todo), power, discharge_max[todo], step_h)
+        rows = slots.row[todo]
+        wrong = faulty_schedules(
+            state, todo, rows, slots.schedule_kw, step, steps, discharge_max, step_h
+        )
         if wrong.any():  # never followed: such a unit is blind and charges modestly
             slots.put(todo[wrong], np.zeros((int(wrong.sum()), steps)), step)
             slots.planned_at[slots.row[todo[wrong]]] = NEVER
@@ -313,7 +330,7 @@ class Planning:
 
     def learn(self, sessions: Ended) -> None:
         """Departures and outcomes of ended sessions; cut ones (by the end of a run) teach too."""
-        before = [self.departures.archetype_shares(int(s)) for s in sessions.site]
+        before = self.departures.shares_at(sessions.site)
         self.departures.learn(
             sessions.site,
             sessions.vehicle_id,
@@ -321,9 +338,8 @@ class Planning:
             sessions.stated_depart_s,
             sessions.depart_s,
         )
-        after = [self.departures.archetype_shares(int(s)) for s in sessions.site]
-        moved = [0.5 * np.abs(a - b).sum() for a, b in zip(after, before, strict=True)]
-        self.keeper.doubt(float(np.mean(moved)) if moved else 0.0)
+        moved = 0.5 * np.abs(self.departures.shares_at(sessions.site) - before).sum(axis=1)
+        self.keeper.doubt(float(moved.mean()) if len(moved) else 0.0)
         kept = sessions.counted & (sessions.lacked_kwh <= PROMISE_TOLERANCE_KWH)
         self.keeper.observe(int(sessions.counted.sum()), int(kept.sum()))
         self.keeper.forget(sessions.unit_id.tolist())
@@ -346,19 +362,17 @@ class Planning:
             few.discharge_max_kw = np.where(few.is_session, 0.0, few.discharge_max_kw)
         steps, now_s, step_s = outlook.steps, knowledge.now_s, self.step_s
         presence = self.departures.presence(few, now_s, step_s, steps)
-        if careful:
-            row = knowledge.price_row[few.site]
-            buy, sell = outlook.import_eur_kwh, outlook.export_eur_kwh
+        ends = self._ends_with(outlook)
+        if not careful:
+            return presence, self.keeper.ramp_floors(few, presence, now_s, step_s, ends)
+        row = knowledge.price_row[few.site]
+        buy, sell = outlook.import_eur_kwh, outlook.export_eur_kwh
 
-            def room_below(paths: Paths, risk_eur: float) -> Room | None:
-                return calm_room(few, presence, knowledge, outlook, risk_eur, paths)
+        def room_below(paths: Paths, risk_eur: float) -> Room | None:
+            return calm_room(few, presence, knowledge, outlook, risk_eur, paths)
 
-            floor = self.keeper.floors(
-                few, presence, now_s, step_s, steps, buy, sell, row, room_below
-            )
-        else:
-            floor = self.keeper.floors(few, presence, now_s, step_s, steps)
-        if self._ends_with(outlook):
+        floor = self.keeper.floors(few, presence, now_s, step_s, buy, sell, row, room_below)
+        if ends:
             gain = few.charge_max_kw * few.charge_efficiency * (step_s / SECONDS_PER_HOUR)
             before = gain[:, None] * np.arange(steps - 1, -1, -1)
             at_once = few.energy_kwh[:, None] + gain[:, None] * np.arange(1, steps + 1)

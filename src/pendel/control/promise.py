@@ -174,7 +174,7 @@ class PromiseKeeper:
     ) -> FloatArray:
         """Discharge floor at this moment [N]: least stored energy from which everything promised
         can still be kept at the confidence. Never above what is stored now."""
-        floors = self.floors(state, presence, now_s, step_s, presence.shape[1])
+        floors = self.ramp_floors(state, presence, now_s, step_s)
         gain = state.charge_max_kw * state.charge_efficiency * (step_s / SECONDS_PER_HOUR)
         first = np.nan_to_num(floors[:, 0], nan=-np.inf)
         least = np.maximum(first - gain, state.energy_min_kwh)
@@ -186,41 +186,53 @@ class PromiseKeeper:
         presence: FloatArray,
         now_s: int,
         step_s: int,
-        steps: int,
-        import_eur_kwh: FloatArray | None = None,
-        export_eur_kwh: FloatArray | None = None,
-        price_row: IntArray | None = None,
+        import_eur_kwh: FloatArray,
+        export_eur_kwh: FloatArray,
+        price_row: IntArray,
         room_below: RoomBelow | None = None,
     ) -> FloatArray:
-        """Energy that must be stored at the end of each step [N, steps]; NaN = none.
+        """Energy that must be stored at the end of each step [N, K]; NaN = none.
 
-        With prices: the energy the lone policy would hold at the risk price, at most the
-        trajectory of charging at once, so that a planner that keeps the floors runs no more risk
-        than the policy; room_below chooses the room of the sites (`peak`). Without: the target is
-        due where the probability of having left with a counting promise reaches the risk that the
-        confidence leaves, before that the ramp to it. Reachable from now by construction.
+        The energy the lone policy would hold at the risk price, at most the trajectory of charging
+        at once, so that a planner that keeps the floors runs no more risk than the policy;
+        room_below chooses the room of the sites (`peak`). Reachable from now by construction.
         """
         tight, ready_s = self.with_needs(state)
-        step_h = step_s / SECONDS_PER_HOUR
-        gain = (tight.charge_max_kw * tight.charge_efficiency * step_h)[:, None]
-        ahead = np.arange(1, steps + 1)[None, :]
-        at_once = np.minimum(tight.energy_kwh[:, None] + gain * ahead, tight.target_kwh[:, None])
-        at_once = np.maximum(at_once, np.minimum(tight.energy_kwh, tight.target_kwh)[:, None])
-        weight = presence[:, :steps]
-        needed = self.needed(tight, ready_s, now_s, step_s, steps)
-        if import_eur_kwh is not None and export_eur_kwh is not None:
-            row = tight.site if price_row is None else price_row
-            self._meet(tight, weight, import_eur_kwh, export_eur_kwh, row, now_s, step_s)
-            risk_eur = self.risk_price_eur()
-            prices = (import_eur_kwh, export_eur_kwh, row)
-            paths = partial(lone_paths, tight, weight, needed, risk_eur, *prices, now_s, step_s)
-            below = None if room_below is None else room_below(paths, risk_eur)
-            wanted = np.minimum(paths(below)[0], at_once)
-        else:
-            wanted = np.minimum(self._due(tight, weight, now_s, step_s), at_once)
-        floor = np.fmax(wanted, needed)
-        floor = np.where(tight.paused[:, None], np.nan, floor)
-        return np.where(tight.is_session[:, None], floor, np.nan)
+        gain = tight.charge_max_kw * tight.charge_efficiency * (step_s / SECONDS_PER_HOUR)
+        reach = tight.energy_kwh[:, None] + gain[:, None] * np.arange(1, presence.shape[1] + 1)
+        at_once = np.minimum(reach, tight.target_kwh[:, None])
+        needed = self.needed(tight, ready_s, now_s, step_s, presence.shape[1])
+        prices = (import_eur_kwh, export_eur_kwh, price_row)
+        self._meet(tight, presence, *prices, now_s, step_s)
+        risk_eur = self.risk_price_eur()
+        paths = partial(lone_paths, tight, presence, needed, risk_eur, *prices, now_s, step_s)
+        below = None if room_below is None else room_below(paths, risk_eur)
+        floor = np.fmax(np.minimum(paths(below)[0], at_once), needed)
+        return np.where((tight.is_session & ~tight.paused)[:, None], floor, np.nan)
+
+    def ramp_floors(
+        self, state: FleetState, presence: FloatArray, now_s: int, step_s: int, ends: bool = False
+    ) -> FloatArray:
+        """Energy that must be stored at the end of each step [N, K]; NaN = none.
+
+        Without prices, for many: the target is due where the probability of having left with a
+        counting promise reaches the risk that the confidence leaves, and before that the ramp that
+        still reaches it. ends: every target is due at the last step, the end of the run.
+        """
+        from pendel.control.floor_kernels import NO_TIME, ramp_floors
+        from pendel.control.policy import counts_in_steps
+
+        tight, ready_s = self.with_needs(state)
+        ready = np.maximum(ready_s // step_s - now_s // step_s, 0)
+        out = np.empty_like(presence)
+        ramp_floors(
+            tight.energy_kwh, tight.target_kwh, tight.energy_min_kwh,
+            tight.charge_max_kw * tight.charge_efficiency * (step_s / SECONDS_PER_HOUR),
+            counts_in_steps(tight, now_s, step_s), np.where(ready_s == UNKNOWN_S, NO_TIME, ready),
+            tight.charge_now, tight.is_session & ~tight.paused, presence, self.risk_share(),
+            ends, out,
+        )  # fmt: skip
+        return out
 
     def needed(
         self, state: FleetState, ready_s: IntArray, now_s: int, step_s: int, steps: int
@@ -239,22 +251,6 @@ class PromiseKeeper:
         floor = np.maximum(floor, state.energy_min_kwh[:, None])
         floor = np.minimum(floor, reach)
         return np.where(floor > 0.0, floor, np.nan)
-
-    def _due(self, state: FleetState, presence: FloatArray, now_s: int, step_s: int) -> FloatArray:
-        """Ramp to the target at the quantile of departure that the confidence leaves."""
-        from pendel.control.policy import counts_in_steps
-
-        steps = presence.shape[1]
-        counts_in = counts_in_steps(state, now_s, step_s)
-        ends = np.arange(1, steps + 1)[None, :]
-        leave = presence - np.concatenate([presence[:, 1:], np.zeros((len(state), 1))], axis=1)
-        risk = np.cumsum(np.where(ends >= counts_in[:, None], leave, 0.0), axis=1)
-        step_of = np.sum(risk <= self.risk_share(), axis=1)
-        gain = state.charge_max_kw * state.charge_efficiency * (step_s / SECONDS_PER_HOUR)
-        ramp = state.target_kwh[:, None] - gain[:, None] * np.maximum(
-            step_of[:, None] + 1 - ends, 0
-        )
-        return np.where(ramp > state.energy_min_kwh[:, None], ramp, np.nan)
 
     # ---- the risk --------------------------------------------------------------------------
 

@@ -77,8 +77,9 @@ class Slots:
             staying = set(rows.tolist())
             gone = [name for name, row in known.items() if row not in staying]
             self._release([known.pop(name) for name in gone])
+        self._make_room(len(fresh))
         for position in fresh.tolist():
-            rows[position] = known[str(ids[position])] = self._take()
+            rows[position] = known[str(ids[position])] = self._free.pop()
         self.row = rows
         self._ids = ids
         if len(fresh):
@@ -91,13 +92,15 @@ class Slots:
         A shortcut for large fleets: everything it does not find (new, reordered, ids of unequal
         width) is looked up by name.
         """
+        from pendel.control.slot_kernels import keep_order
+
         last, keys = self._keys, keys_of(ids)
         self._keys = keys
         if self._ids is None or len(last) == 0 or len(keys) == 0:
             return np.zeros(0, dtype=np.int64)
-        stays = np.isin(last, keys)
-        kept, count = self._ids[stays], int(stays.sum())
-        if count > len(ids) or not np.array_equal(kept, ids[:count]):
+        stays = np.zeros(len(last), dtype=np.bool_)
+        count = keep_order(last, keys, stays)
+        if not np.array_equal(self._ids[stays], ids[:count]):
             return np.zeros(0, dtype=np.int64)
         return self.row[stays]
 
@@ -109,17 +112,18 @@ class Slots:
         self.accepted_kw[rows] = np.inf
         self.deviations[rows] = 0
 
-    def _take(self) -> int:
-        if not self._free:
-            self._grow()
-        return self._free.pop()
-
-    def _grow(self) -> None:
+    def _make_room(self, count: int) -> None:
+        """Grow so that at least this many rows are free."""
+        lacking = count - len(self._free)
+        if lacking <= 0:
+            return
         old = len(self.site)
-        more = max(old, 64)
+        more = max(old, 64, lacking)
 
         def grown(array: np.ndarray) -> np.ndarray:
-            return np.concatenate([array, np.zeros((more, *array.shape[1:]), dtype=array.dtype)])
+            bigger = np.zeros((old + more, *array.shape[1:]), dtype=array.dtype)
+            bigger[:old] = array
+            return bigger
 
         self.schedule_kw = grown(self.schedule_kw)
         self.energy_kwh = grown(self.energy_kwh)
@@ -129,12 +133,12 @@ class Slots:
         self.ordered_kw = grown(self.ordered_kw)
         self.accepted_kw = grown(self.accepted_kw)
         self.deviations = grown(self.deviations)
-        self._free.extend(range(old + more - 1, old - 1, -1))
+        self._free = [*range(old + more - 1, old - 1, -1), *self._free]
 
     def _release(self, rows: list[int]) -> None:
-        gone = np.array(rows, dtype=np.int64)
-        np.subtract.at(self.cars_kw, self.site[gone], self.schedule_kw[gone])
-        self.schedule_kw[gone] = 0.0
+        from pendel.control.slot_kernels import clear_rows
+
+        clear_rows(np.array(rows, dtype=np.int64), self.site, self.schedule_kw, self.cars_kw)
         self._free.extend(rows)
 
     def clear_column(self, step: int) -> None:
@@ -144,19 +148,22 @@ class Slots:
         self.cars_kw[:, column] = 0.0
 
     def put(self, positions: IntArray, power_kw: FloatArray, begin: int) -> None:
-        """Schedules [M, K] of units from absolute step `begin` on, replacing what was planned."""
+        """Schedules [M, K] of units from absolute step `begin` on, replacing what was planned;
+        their energies are not known."""
         rows = self.row[positions]
         np.subtract.at(self.cars_kw, self.site[rows], self.schedule_kw[rows])
         self.schedule_kw[rows] = 0.0
         columns = (begin + np.arange(power_kw.shape[1])) % self.ring
         self.schedule_kw[rows[:, None], columns] = power_kw
         np.add.at(self.cars_kw, self.site[rows], self.schedule_kw[rows])
+        self.energy_kwh[rows] = np.nan
         self.planned_at[rows] = begin
 
     def put_floors(self, positions: IntArray, floor_kwh: FloatArray, begin: int) -> None:
         """Floors [M, K] of units from absolute step `begin` on."""
-        columns = (begin + np.arange(floor_kwh.shape[1])) % self.ring
-        self.floor_kwh[self.row[positions][:, None], columns] = floor_kwh
+        from pendel.control.slot_kernels import write_rows
+
+        write_rows(self.row[positions], begin, floor_kwh, self.floor_kwh)
 
     def put_energies(self, positions: IntArray, energy_kwh: FloatArray, begin: int) -> None:
         """Planned energies at the end of each step [M, K] from absolute step `begin` on."""
@@ -172,27 +179,42 @@ class Slots:
         reading that follows.
         deviations [capacity] counts how often in a row it did not follow.
         """
-        rows = self.row
-        ordered = self.ordered_kw[rows]
-        compared = np.isfinite(ordered) & (state.reading_age_s <= 0.0)
-        off = compared & (np.abs(state.power_kw - ordered) > FOLLOWS_KW)
-        before = self.deviations[rows]
-        self.deviations[rows] = np.where(off, before + 1, np.where(compared, 0, before))
+        from pendel.control.slot_kernels import watch_rows
+
+        rows, off = self.row, np.zeros(len(state), dtype=np.bool_)
         room = state.energy_kwh < state.capacity_kwh - FULL_KWH
-        less = off & (state.power_kw < ordered) & (ordered > 0.0) & room
-        taken = np.maximum(state.power_kw, LEAST_TAKEN * state.charge_max_kw)
-        relaxed = np.where(
-            compared & ~off, RELAXED * self.accepted_kw[rows], self.accepted_kw[rows]
-        )
-        self.accepted_kw[rows] = np.where(less, taken, relaxed)
-        fresh = np.flatnonzero(off & (before == 0))
+        watch_rows(
+            rows, state.power_kw, state.reading_age_s, room, state.charge_max_kw, FOLLOWS_KW,
+            LEAST_TAKEN, RELAXED, self.ordered_kw, self.accepted_kw, self.deviations, off,
+        )  # fmt: skip
+        fresh = np.flatnonzero(off)
         self.planned_at[rows[fresh]] = NEVER
         return fresh
 
-    def at(self, step: int) -> tuple[FloatArray, FloatArray]:
-        """(planned power, floor) [N] of the connected units in an absolute step."""
-        column = step % self.ring
-        return self.schedule_kw[self.row, column], self.floor_kwh[self.row, column]
+    def follow(self, state: FleetState, step: int, left_h: float) -> tuple[FloatArray, FloatArray]:
+        """(power, floor) [N] of the connected units in an absolute step: the planned power as far
+        as its planned energy is not yet reached, over what is left of the step [h]."""
+        from pendel.control.slot_kernels import follow_plans
+
+        wish, floor = np.empty(len(self.row)), np.empty(len(self.row))
+        follow_plans(
+            self.row, step % self.ring, left_h, state.energy_kwh, state.charge_efficiency,
+            state.discharge_efficiency, self.schedule_kw, self.energy_kwh, self.floor_kwh,
+            wish, floor,
+        )  # fmt: skip
+        return wish, floor
+
+    def due(self, energy_kwh: FloatArray, deviation_kwh: float, since: int, step: int) -> BoolArray:
+        """Which units [N] have a plan from before absolute step `since`, or are off it by more
+        than deviation_kwh now that `step` begins."""
+        from pendel.control.slot_kernels import find_due
+
+        due = np.empty(len(self.row), dtype=np.bool_)
+        find_due(
+            self.row, energy_kwh, (step - 1) % self.ring, self.energy_kwh, deviation_kwh,
+            self.planned_at, since, due,
+        )  # fmt: skip
+        return due
 
     def forget_plans(self, names: Iterable[str]) -> int:
         """Units whose plan stands no more, by name; unknown ones are passed over. How many."""

@@ -3,27 +3,31 @@
 import numpy as np
 
 from pendel.control.state import FleetState
-from pendel.units import LIMIT_TOLERANCE, BoolArray, FloatArray
+from pendel.units import LIMIT_TOLERANCE, BoolArray, FloatArray, IntArray
 
 
 def faulty_schedules(
-    state: FleetState, power_kw: FloatArray, discharge_max_kw: FloatArray, step_h: float
+    state: FleetState,
+    units: IntArray,
+    rows: IntArray,
+    schedule_kw: FloatArray,
+    begin: int,
+    steps: int,
+    discharge_max_kw: FloatArray,
+    step_h: float,
 ) -> BoolArray:
-    """Which units [M] have a schedule [M, K] that breaks a power limit or an energy bound.
+    """Which units (positions [M] in the state) have a schedule that breaks a power limit or an
+    energy bound: rows [M] of the ring schedule_kw, `steps` steps from absolute step `begin` on.
 
     Shares nothing with the sweep: walks the contract's balance forward from the stored energy.
     Being below the minimum already is no fault as long as it does not discharge further.
     """
-    change = np.where(
-        power_kw > 0.0,
-        power_kw * state.charge_efficiency[:, None],
-        power_kw / state.discharge_efficiency[:, None],
-    )
-    energy = state.energy_kwh[:, None] + step_h * np.cumsum(change, axis=1)
-    least = np.minimum(state.energy_min_kwh, state.energy_kwh)
-    most = np.maximum(state.capacity_kwh, state.energy_kwh)
-    wrong = (power_kw > state.charge_max_kw[:, None] + LIMIT_TOLERANCE).any(axis=1)
-    wrong |= (power_kw < -discharge_max_kw[:, None] - LIMIT_TOLERANCE).any(axis=1)
-    wrong |= energy.min(axis=1) < least - LIMIT_TOLERANCE
-    wrong |= energy.max(axis=1) > most + LIMIT_TOLERANCE
-    return np.asarray(wrong | ~np.isfinite(energy).all(axis=1))
+    from pendel.control.check_kernels import follow_schedules
+
+    wrong = np.zeros(len(units), dtype=np.bool_)
+    follow_schedules(
+        units, rows, state.energy_kwh, state.capacity_kwh, state.energy_min_kwh,
+        state.charge_max_kw, discharge_max_kw, state.charge_efficiency,
+        state.discharge_efficiency, step_h, LIMIT_TOLERANCE, begin, steps, schedule_kw, wrong,
+    )  # fmt: skip
+    return wrong

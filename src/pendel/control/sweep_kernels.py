@@ -19,7 +19,7 @@ Source: dynamic programming on convex piecewise-linear functions; cf. Cruise et 
 import numpy as np
 
 from pendel.kernel import kernel
-from pendel.units import BoolArray, FloatArray, IntArray
+from pendel.units import FloatArray, IntArray
 
 SEGMENTS = 6
 CHARGING = 4
@@ -28,177 +28,189 @@ PRESENCE_LEAST = 1e-3
 
 
 @kernel
-def merge_segments(
-    slope: FloatArray,
-    length: FloatArray,
-    count: int,
-    add_slope: FloatArray,
-    add_length: FloatArray,
-    out_slope: FloatArray,
-    out_length: FloatArray,
-    cut_low: float,
-    keep: float,
-) -> int:
-    """Merge SEGMENTS additions (slopes rising) into a rising list, cutting both ends.
+def segments_ahead(
+    presence: FloatArray, m: int, base_kw: FloatArray, low_kw: FloatArray, high_kw: FloatArray,
+    cars_kw: FloatArray, site: int, column: int, peak_kw: float, peak_eur: float,
+    charge_max_kw: float, discharge_max_kw: float, import_eur: FloatArray, export_eur: FloatArray,
+    row: int, charge_efficiency: float, discharge_efficiency: float, wear_eur: float,
+    step_h: float, slopes: FloatArray, lengths: FloatArray, ends: IntArray,
+) -> int:  # fmt: skip
+    """Segments of the steps ahead in stored kWh, none empty: rising slopes (-cost, -gain).
 
-    cut_low [kWh] is dropped from the low end, then at most keep [kWh] remains. Returns the count
-    of entries written. Empty additions (length 0) vanish.
+    Returns the number of steps K in which the unit will be there with at least PRESENCE_LEAST
+    (row m of presence). slopes, lengths [K, SEGMENTS]: charging ends at column CHARGING - 1, the
+    dearest first, and begins at ends[k, 0]; discharging begins at column CHARGING and ends before
+    ends[k, 1]. The net of the site without the unit is base_kw + cars_kw (a ring, the first step in
+    `column`), its bounds low, high; above peak_kw importing costs peak_eur more per kWh.
     """
-    i, j, n = 0, 0, 0
-    drop, left = cut_low, keep
-    while left > 0.0 and (i < count or j < SEGMENTS):
-        if j >= SEGMENTS or (i < count and slope[i] <= add_slope[j]):
-            s, x = slope[i], length[i]
-            i += 1
-        else:
-            s, x = add_slope[j], add_length[j]
-            j += 1
-        if drop > 0.0:
-            d = min(drop, x)
-            drop -= d
-            x -= d
-        x = min(x, left)
-        if x > 0.0:
-            left -= x
-            if n > 0 and out_slope[n - 1] == s:
-                out_length[n - 1] += x
-            else:
-                out_slope[n] = s
-                out_length[n] = x
-                n += 1
-    return n
-
-
-@kernel
-def levels_of(
-    slope: FloatArray, length: FloatArray, count: int, low: float, at: FloatArray, out: FloatArray
-) -> None:
-    """Stored energy [kWh] up to which each segment acts: low plus the length of the list with
-    slopes below the segment's (charging) or at and below it (discharging). at [SEGMENTS] rises."""
-    total, i = low, 0
-    for j in range(SEGMENTS):
-        while i < count and (slope[i] < at[j] or (j >= CHARGING and slope[i] == at[j])):
-            total += length[i]
-            i += 1
-        out[j] = total
-
-
-@kernel
-def step_segments(
-    rest_kw: float,
-    low_kw: float,
-    high_kw: float,
-    peak_kw: float,
-    charge_max_kw: float,
-    discharge_max_kw: float,
-    import_eur: float,
-    export_eur: float,
-    peak_eur: float,
-    charge_efficiency: float,
-    discharge_efficiency: float,
-    wear_eur: float,
-    weight: float,
-    step_h: float,
-    slopes: FloatArray,
-    lengths: FloatArray,
-) -> None:
-    """Segments of one step in stored kWh, in the order [charge x4 dearest first, discharge x2].
-
-    That order has rising slopes (-cost, -gain). rest_kw: net of the site without the unit;
-    low, high: bounds of net; above peak_kw importing costs peak_eur more per kWh.
-    """
-    charge = min(charge_max_kw, max(high_kw - rest_kw, 0.0))
-    discharge = min(discharge_max_kw, max(rest_kw - low_kw, 0.0))
-    lost = min(charge, max(low_kw - rest_kw, 0.0))
-    surplus = min(charge, max(-rest_kw, 0.0))
-    upto_peak = min(charge, max(peak_kw - rest_kw, surplus))
+    steps, ring = int(presence.shape[1]), cars_kw.shape[1]
+    per_charge = 1.0 / charge_efficiency
     up, down = charge_efficiency * step_h, step_h / discharge_efficiency
-    sold = min(export_eur, import_eur)
-    kept = max(sold, 0.0)  # PV may be held back instead of paying to export it
-    cost_surplus = kept / charge_efficiency + wear_eur
-    cost = import_eur / charge_efficiency + wear_eur
-    cost = max(cost, cost_surplus) if surplus > 0.0 else cost
-    replaced = min(discharge, max(rest_kw, 0.0))
-    gain = import_eur * discharge_efficiency - wear_eur
-    gain_sold = sold * discharge_efficiency - wear_eur
-    least = cost if surplus <= 0.0 else (cost_surplus if lost <= 0.0 else wear_eur)
-    gain = min(gain, least)
-    slopes[0] = -(cost + peak_eur / charge_efficiency)
-    slopes[1] = -cost
-    slopes[2] = -cost_surplus if surplus > 0.0 else -cost
-    slopes[3] = -wear_eur if lost > 0.0 else slopes[2]
-    gain = min(weight * gain, gain)  # a loss is as sure as ever
-    slopes[4] = -gain
-    slopes[5] = -min(min(weight * gain_sold, gain_sold), gain)
-    lengths[0] = (charge - upto_peak) * up
-    lengths[1] = (upto_peak - surplus) * up
-    lengths[2] = (surplus - lost) * up
-    lengths[3] = lost * up
-    lengths[4] = replaced * down
-    lengths[5] = (discharge - replaced) * down
+    for k in range(steps):
+        weight = presence[m, k]
+        if k > 0 and weight < PRESENCE_LEAST:
+            return k
+        rest = base_kw[site, k] + cars_kw[site, column]
+        column = column + 1 if column + 1 < ring else 0
+        low = low_kw[site, k]
+        buy = import_eur[row, k]
+        charge = min(charge_max_kw, max(high_kw[site, k] - rest, 0.0))
+        discharge = min(discharge_max_kw, max(rest - low, 0.0))
+        sold = min(export_eur[row, k], buy)
+        cost = buy * per_charge + wear_eur
+        least, surplus = cost, 0.0
+        begin = CHARGING
+        if rest < 0.0 or low > rest:
+            lost = min(charge, max(low - rest, 0.0))
+            surplus = max(min(charge, max(-rest, 0.0)), lost)
+            cost_surplus = max(sold, 0.0) * per_charge + wear_eur  # PV may be held back
+            if surplus > 0.0:
+                cost = max(cost, cost_surplus)
+                least = cost_surplus if lost <= 0.0 else wear_eur
+            slopes[k, begin - 1] = -wear_eur
+            lengths[k, begin - 1] = lost * up
+            begin -= 1 if lost > 0.0 else 0
+            slopes[k, begin - 1] = -cost_surplus
+            lengths[k, begin - 1] = (surplus - lost) * up
+            begin -= 1 if surplus > lost else 0
+        upto_peak = min(charge, max(peak_kw - rest, surplus))
+        slopes[k, begin - 1] = -cost
+        lengths[k, begin - 1] = (upto_peak - surplus) * up
+        begin -= 1 if upto_peak > surplus else 0
+        if charge > upto_peak:
+            begin -= 1
+            slopes[k, begin] = -(cost + peak_eur * per_charge)
+            lengths[k, begin] = (charge - upto_peak) * up
+        ends[k, 0] = begin
+        replaced = min(discharge, max(rest, 0.0))
+        gain = min(buy * discharge_efficiency - wear_eur, least)
+        gain = min(weight * gain, gain)  # a loss is as sure as ever
+        gain_sold = sold * discharge_efficiency - wear_eur
+        slopes[k, CHARGING] = -gain
+        lengths[k, CHARGING] = replaced * down
+        end = CHARGING + 1 if replaced > 0.0 else CHARGING
+        slopes[k, end] = -min(min(weight * gain_sold, gain_sold), gain)
+        lengths[k, end] = (discharge - replaced) * down
+        ends[k, 1] = end + 1 if discharge > replaced else end
+    return steps
 
 
 @kernel
-def charge_room(lengths: FloatArray) -> float:
-    """Most that can be charged in a step of these segments [kWh]."""
-    return float(lengths[0] + lengths[1] + lengths[2] + lengths[3])
-
-
-@kernel
-def one_unit(
+def least_energies(
     energy_kwh: float,
     capacity_kwh: float,
     energy_min_kwh: float,
     floor_kwh: FloatArray,
-    slopes: FloatArray,
+    m: int,
     lengths: FloatArray,
-    end_value_eur: float,
+    ends: IntArray,
     steps: int,
+    room: FloatArray,
     low: FloatArray,
-    level: FloatArray,
-    buffer: FloatArray,
-    change_kwh: FloatArray,
 ) -> None:
-    """Cheapest change of stored energy per step [K] for the segments [K, SEGMENTS].
-
-    floor_kwh [K] due at the end of each step (NaN = none), lowered to what is reachable.
-    end_value_eur: value of a stored kWh at the end. Scratch: low [K], level [K, SEGMENTS],
-    buffer [4, 5 K + 8].
-    """
+    """Least energy due at the end of each step into low [K]: floor_kwh[m] [K] (NaN = none), lowered
+    to what is reachable, and from which the later ones stay reachable. room [K]: what can be
+    charged in each step [kWh]."""
     reach = energy_kwh
     for k in range(steps):
-        reach = min(reach + charge_room(lengths[k]), capacity_kwh)
-        reach = max(reach, energy_kwh)
-        floor = floor_kwh[k] if floor_kwh[k] > energy_min_kwh else energy_min_kwh
+        most = 0.0
+        for j in range(ends[k, 0], CHARGING):
+            most += lengths[k, j]
+        room[k] = most
+        reach = max(min(reach + most, capacity_kwh), energy_kwh)
+        floor = floor_kwh[m, k] if floor_kwh[m, k] > energy_min_kwh else energy_min_kwh
         low[k] = min(floor, reach)
-    # A floor must stay reachable from the one before it, given what can be charged in between.
     for k in range(steps - 2, -1, -1):
-        low[k] = max(low[k], low[k + 1] - charge_room(lengths[k + 1]))
-    slope, length = buffer[0], buffer[1]
-    next_slope, next_length = buffer[2], buffer[3]
-    top = max(capacity_kwh, energy_kwh)
-    slope[0], length[0] = -end_value_eur, max(top - low[steps - 1], 0.0)
-    count = 1
+        low[k] = max(low[k], low[k + 1] - room[k + 1])
+
+
+@kernel
+def levels_back(
+    top_kwh: float,
+    end_value_eur: float,
+    slopes: FloatArray,
+    lengths: FloatArray,
+    ends: IntArray,
+    steps: int,
+    room: FloatArray,
+    low: FloatArray,
+    slope: FloatArray,
+    length: FloatArray,
+    level: FloatArray,
+) -> None:
+    """Stored energy [kWh] up to which each segment acts, into level [K, SEGMENTS]: low plus the
+    length of the value function with slopes below the segment's (charging) or at and below it
+    (discharging).
+
+    The value function is the list slope, length [6 K + 2] from `begin` to before `end`. Charging
+    goes in from its low end and discharging from its high end, each moving only the entries it
+    passes, one pass for all segments of a step; then as much is cut off at both ends.
+    """
+    begin = CHARGING * steps
+    end = begin + 1
+    slope[begin], length[begin] = -end_value_eur, max(top_kwh - low[steps - 1], 0.0)
     for k in range(steps - 1, -1, -1):
-        levels_of(slope, length, count, low[k], slopes[k], level[k])
+        total, read = low[k], begin
+        begin -= CHARGING - ends[k, 0]
+        write = begin
+        for j in range(ends[k, 0], CHARGING):
+            at = slopes[k, j]
+            while read < end and slope[read] < at:
+                x = length[read]
+                slope[write], length[write] = slope[read], x
+                total += x
+                read += 1
+                write += 1
+            level[k, j] = total
+            slope[write], length[write] = at, lengths[k, j]
+            write += 1
+        total, read, drawn = top_kwh, end - 1, 0.0
+        end += ends[k, 1] - CHARGING
+        write = end - 1
+        for j in range(ends[k, 1] - 1, CHARGING - 1, -1):
+            at = slopes[k, j]
+            while read >= begin and slope[read] > at:
+                x = length[read]
+                slope[write], length[write] = slope[read], x
+                total -= x
+                read -= 1
+                write -= 1
+            level[k, j] = total
+            slope[write], length[write] = at, lengths[k, j]
+            drawn += lengths[k, j]
+            write -= 1
         if k == 0:
             break
-        begin = low[k] - charge_room(lengths[k])
-        count = merge_segments(
-            slope, length, count, slopes[k], lengths[k], next_slope, next_length,
-            max(low[k - 1] - begin, 0.0), max(top - low[k - 1], 0.0),
-        )  # fmt: skip
-        slope, next_slope = next_slope, slope
-        length, next_length = next_length, length
+        cut = low[k - 1] - low[k] + room[k]
+        while begin < end and cut >= length[begin]:
+            cut -= length[begin]
+            begin += 1
+        while begin < end and drawn >= length[end - 1]:
+            drawn -= length[end - 1]
+            end -= 1
+        if begin < end:
+            length[begin] -= max(cut, 0.0)
+            length[end - 1] -= drawn
+
+
+@kernel
+def changes_ahead(
+    energy_kwh: float,
+    lengths: FloatArray,
+    ends: IntArray,
+    level: FloatArray,
+    steps: int,
+    change_kwh: FloatArray,
+) -> None:
+    """Cheapest change of stored energy per step [K], from the levels of its segments."""
     energy = energy_kwh
     for k in range(steps):
         change = 0.0
-        for j in range(CHARGING - 1, -1, -1):
+        for j in range(CHARGING - 1, ends[k, 0] - 1, -1):
             if energy + change < level[k, j]:
                 change += min(level[k, j] - energy - change, lengths[k, j])
         if change <= ROOM_KWH:
-            change = max(change, 0.0)
-            for j in range(CHARGING, SEGMENTS):
+            for j in range(CHARGING, ends[k, 1]):
                 if change <= 0.0 and energy + change > level[k, j]:
                     change -= min(energy + change - level[k, j], lengths[k, j])
         change_kwh[k] = change
@@ -207,22 +219,24 @@ def one_unit(
 
 @kernel
 def write_schedule(
-    change_kwh: FloatArray, steps: int, begin: int, energy_kwh: float, charge_efficiency: float,
-    discharge_efficiency: float, step_h: float, schedule_kw: FloatArray, planned_kwh: FloatArray,
-    cars_kw: FloatArray,
+    change_kwh: FloatArray, steps: int, column: int, energy_kwh: float, charge_efficiency: float,
+    discharge_efficiency: float, step_h: float, row: int, site: int, schedule_kw: FloatArray,
+    planned_kwh: FloatArray, cars_kw: FloatArray,
 ) -> None:  # fmt: skip
-    """Changes of stored energy [K] as powers and energies into the rings [H] of a unit, and onto
-    the sum of its site; step t in column t % H."""
-    energy = energy_kwh
+    """Changes of stored energy [K] as powers and energies into row `row` of the rings [slots, H],
+    from a column on, and onto the sum of the site."""
+    energy, ring = energy_kwh, schedule_kw.shape[1]
+    charging, discharging = 1.0 / (charge_efficiency * step_h), discharge_efficiency / step_h
     for k in range(steps):
-        column = (begin + k) % len(schedule_kw)
-        energy += change_kwh[k]
-        if change_kwh[k] >= 0.0:
-            schedule_kw[column] = change_kwh[k] / (charge_efficiency * step_h)
-        else:
-            schedule_kw[column] = change_kwh[k] * discharge_efficiency / step_h
-        cars_kw[column] += schedule_kw[column]
-        planned_kwh[column] = energy
+        change = change_kwh[k]
+        energy += change
+        power = change * (charging if change >= 0.0 else discharging)
+        schedule_kw[row, column] = power
+        cars_kw[site, column] += power
+        planned_kwh[row, column] = energy
+        column += 1
+        if column == ring:
+            column = 0
 
 
 @kernel
@@ -249,7 +263,6 @@ def sweep(
     high_kw: FloatArray,
     peak_kw: FloatArray,
     peak_eur: FloatArray,
-    alone: BoolArray,
     step_h: float,
     begin: int,
     schedule_kw: FloatArray,
@@ -259,39 +272,39 @@ def sweep(
     """Plan the units of `todo` [M] one after the other; columns are rings over absolute steps.
 
     Unit columns [N]; presence, floor_kwh [M, K]; prices [R, K]; site forecasts base, bounds of net
-    low, high [S, K]; peak_kw, peak_eur [S]. alone [S]: nothing couples, so net is not looked at.
+    low, high [S, K]; peak_kw, peak_eur [S].
     schedule_kw, planned_kwh [slots, H] and cars_kw [S, H] hold step t in column t % H; begin is
     the current absolute step. Writes up to K steps of them, as far as the unit will be there with
     at least PRESENCE_LEAST, and clears the rest of its ring.
     """
     steps, ring = presence.shape[1], schedule_kw.shape[1]
     slopes, lengths = np.zeros((steps, SEGMENTS)), np.zeros((steps, SEGMENTS))
-    low, level = np.zeros(steps), np.zeros((steps, SEGMENTS))
-    buffer, change = np.zeros((4, SEGMENTS * steps + 8)), np.zeros(steps)
+    level, ends = np.zeros((steps, SEGMENTS)), np.zeros((steps, 2), dtype=np.int64)
+    slope, length = np.zeros(SEGMENTS * steps + 2), np.zeros(SEGMENTS * steps + 2)
+    room, low, change = np.zeros(steps), np.zeros(steps), np.zeros(steps)
+    first = begin % ring
     for m in range(len(todo)):
         i = todo[m]
-        s, row, mine = site[i], price_row[site[i]], schedule_kw[slot[i]]
+        s, own = site[i], slot[i]
         for c in range(ring):
-            cars_kw[s, c] -= mine[c]
-            mine[c] = 0.0
-        ahead = 1
-        while ahead < steps and presence[m, ahead] >= PRESENCE_LEAST:
-            ahead += 1
-        for k in range(ahead):
-            column = (begin + k) % ring
-            rest = 0.0 if alone[s] else base_kw[s, k] + cars_kw[s, column]
-            step_segments(
-                rest, -np.inf if alone[s] else low_kw[s, k],
-                np.inf if alone[s] else high_kw[s, k], np.inf if alone[s] else peak_kw[s],
-                charge_max_kw[i], discharge_max_kw[i], import_eur[row, k], export_eur[row, k],
-                peak_eur[s], charge_efficiency[i], discharge_efficiency[i], wear_eur_kwh[i],
-                presence[m, k], step_h, slopes[k], lengths[k],
-            )  # fmt: skip
-        one_unit(
-            energy_kwh[i], capacity_kwh[i], energy_min_kwh[i], floor_kwh[m], slopes, lengths,
-            end_value_eur[i], ahead, low, level, buffer, change,
+            cars_kw[s, c] -= schedule_kw[own, c]
+            schedule_kw[own, c] = 0.0
+        ahead = segments_ahead(
+            presence, m, base_kw, low_kw, high_kw, cars_kw, s, first, peak_kw[s], peak_eur[s],
+            charge_max_kw[i], discharge_max_kw[i], import_eur, export_eur, price_row[s],
+            charge_efficiency[i], discharge_efficiency[i], wear_eur_kwh[i], step_h, slopes,
+            lengths, ends,
         )  # fmt: skip
+        least_energies(
+            energy_kwh[i], capacity_kwh[i], energy_min_kwh[i], floor_kwh, m, lengths, ends, ahead,
+            room, low,
+        )  # fmt: skip
+        levels_back(
+            max(capacity_kwh[i], energy_kwh[i]), end_value_eur[i], slopes, lengths, ends, ahead,
+            room, low, slope, length, level,
+        )  # fmt: skip
+        changes_ahead(energy_kwh[i], lengths, ends, level, ahead, change)
         write_schedule(
-            change, ahead, begin, energy_kwh[i], charge_efficiency[i], discharge_efficiency[i],
-            step_h, mine, planned_kwh[slot[i]], cars_kw[s],
+            change, ahead, first, energy_kwh[i], charge_efficiency[i], discharge_efficiency[i],
+            step_h, own, s, schedule_kw, planned_kwh, cars_kw,
         )  # fmt: skip

@@ -123,11 +123,30 @@ def frequency_response_kw(
     >>> float(frequency_response_kw(code, 50.45, 0.0, 10.0, 10.0).round(6))
     1.0
     """
-    settings = code.frequency_response
+    return droop_response_kw(
+        code.frequency_response,
+        code.nominal_hz,
+        frequency_hz,
+        reference_kw,
+        charge_max_kw,
+        discharge_max_kw,
+    )
+
+
+def droop_response_kw(
+    settings: FrequencyResponse,
+    nominal_hz: float,
+    frequency_hz: float | FloatArray,
+    reference_kw: float | FloatArray,
+    charge_max_kw: float | FloatArray,
+    discharge_max_kw: float | FloatArray,
+) -> FloatArray:
+    """(1) with settings from elsewhere than a grid code (a DER control): see
+    `frequency_response_kw`."""
     rated = np.maximum(charge_max_kw, discharge_max_kw)
     f = np.asarray(frequency_hz, dtype=np.float64)
-    over = np.maximum(f - settings.over_hz, 0.0) / (settings.over_droop * code.nominal_hz)
-    under = np.maximum(settings.under_hz - f, 0.0) / (settings.under_droop * code.nominal_hz)
+    over = np.maximum(f - settings.over_hz, 0.0) / (settings.over_droop * nominal_hz)
+    under = np.maximum(settings.under_hz - f, 0.0) / (settings.under_droop * nominal_hz)
     asked = np.asarray(reference_kw, dtype=np.float64) + rated * (over - under)
     return np.asarray(np.clip(asked, -np.asarray(discharge_max_kw), charge_max_kw))
 

@@ -17,7 +17,7 @@ the step, on the AC side, positive = charging (pendel.units). Oracles: tests/pow
 import math
 
 from pendel.kernel import kernel
-from pendel.units import FloatArray
+from pendel.units import FloatArray, IntArray
 
 TIME_LEFT_MIN_H = 1e-15
 
@@ -37,10 +37,12 @@ def moved_kwh(
     Needs 0 <= end_kw <= plateau_kw and room_kwh, rate_kw, step_h >= 0.
     """
     rate = rate_kw if rate_kw < plateau_kw else plateau_kw
+    wanted = rate * step_h
+    if wanted <= room_kwh - taper_kwh:
+        return wanted
     stop_kwh = 0.0
     if rate > end_kw and taper_kwh > 0.0:
         stop_kwh = taper_kwh * ((rate - end_kw) / (plateau_kw - end_kw))
-    wanted = rate * step_h
     if wanted <= room_kwh - stop_kwh:
         return wanted
     if stop_kwh <= 0.0:
@@ -148,6 +150,32 @@ def advance_batteries(
         )
         power_out_kw[i] = power
         energy_out_kwh[i] = energy
+
+
+@kernel
+def charge_at_once(
+    steps: IntArray,
+    capacity_kwh: FloatArray,
+    charge_max_kw: FloatArray,
+    charge_efficiency: FloatArray,
+    store_kw: FloatArray,
+    full_taper_kwh: FloatArray,
+    full_kw: FloatArray,
+    step_h: float,
+    energy_kwh: FloatArray,
+) -> None:
+    """Charge every battery [N] with all it takes for its own number of steps [N], in place."""
+    for i in range(len(steps)):
+        energy = energy_kwh[i]
+        for _ in range(steps[i]):
+            if energy >= capacity_kwh[i]:
+                break
+            _, energy = advance_one(
+                charge_max_kw[i], energy, capacity_kwh[i], charge_max_kw[i], 0.0,
+                charge_efficiency[i], 1.0, store_kw[i], full_taper_kwh[i], full_kw[i],
+                0.0, 0.0, 0.0, step_h,
+            )  # fmt: skip
+        energy_kwh[i] = energy
 
 
 @kernel

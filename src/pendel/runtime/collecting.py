@@ -260,6 +260,8 @@ class _Reader:
         if all(flow.signed for flow in flows):
             series.signed |= {suffix}
         for quarter in values:
+            ids = [name for flow in flows for name in flow.records.get(quarter, [])]
+            series.causes[quarter] = list(dict.fromkeys([*series.causes.get(quarter, []), *ids]))
             price = self.tables.of_site(site_id, quarter)
             if price is not None:
                 series.prices.setdefault(quarter, price)

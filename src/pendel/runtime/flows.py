@@ -39,6 +39,8 @@ class DeviceFlow:
     signed: bool = True
     first: int = 0
     refused: list[RefusedValue] = field(default_factory=list)
+    records: dict[int, list[str]] = field(default_factory=dict)
+    """Ids of the records whose readings end a quarter hour, by its begin."""
 
     def pair(self, quarter: int) -> tuple[int, int] | None:
         """Import and export of a quarter hour; None where one of them is a gap."""
@@ -74,7 +76,11 @@ def device_flow(device_id: str, marks: Sequence[Mark], fuse_kw: float | None = N
     meter_type = MeterType(DIGITS, round((fuse_kw or POWER_MAX_KW) * W_PER_KW))
     for direction in DIRECTIONS:
         own = _numbered([mark for mark in marks if mark.direction == direction])
-        result = intervals_of(_boundaries(own), meter_type, device_id)
+        readings = _boundaries(own)
+        for reading in readings:
+            ended = _quarter(reading.at_utc) - 1
+            found.records.setdefault(ended, []).append(own[reading.line][1].record_id)
+        result = intervals_of(readings, meter_type, device_id)
         found.values[direction] = {i.begin: i.value_nano for i in result.intervals}
         found.refused += [
             RefusedValue(own[refused.line][1].record_id, device_id, refused.text, refused.reason)

@@ -4,32 +4,34 @@
                                         \\-> bridge (needs, plugs, readings)
 
 Everything of OCPP lives on one event loop in a thread of its own; others look at its state (plain
-dictionaries, copied before they are walked) and give orders through `order_soon` and `command`.
+dictionaries, copied before they are walked) and give orders through `soon` and `command`.
 """
 
 import asyncio
-import contextlib
 import itertools
 import logging
-import resource
 import threading
 from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Protocol
 
 import msgspec
 
 from pendel.adapters.committer import Committer
-from pendel.adapters.ocpp_server import Link, OcppDoor
+from pendel.adapters.ocpp_link import Link
+from pendel.adapters.ocpp_server import OcppDoor
 from pendel.comms.ocpp.backend.csms import Csms, Key, Reply
 from pendel.comms.ocpp.frames import ErrorCode
-from pendel.comms.ocpp.peer import Answered, Deviation, Event, Failed, Request, Streamed
+from pendel.comms.ocpp.peer import Deviation, Event, Request, Streamed
 from pendel.comms.ocpp.release import Version, messages_of
-from pendel.errors import PendelError, StoreError
+from pendel.errors import StoreError
 from pendel.records import StationMessage
 from pendel.runtime.bridges.dialects import Dialect, manner_of
+from pendel.runtime.network_orders import OfflineError, order_record, typed_order
 from pendel.runtime.network_policy import ConfigPolicy
+from pendel.runtime.process import loop_factory, raise_open_files
 
 LOG = logging.getLogger("pendel.ocpp")
 START_TIMEOUT_S = 30.0
@@ -39,14 +41,6 @@ QUESTION_TIMEOUT_S = 5.0
 """For what is asked by the way: an order must not wait long behind it."""
 QUARANTINED_TEXT_MAX = 128 * 1024
 EVENT_ACTIONS = (b"TransactionEvent", b"MeterValues", b"StartTransaction", b"StopTransaction")
-
-
-class OfflineError(PendelError):
-    """The station has no connection."""
-
-
-class InvalidOrderError(PendelError):
-    """An order that the schema of the station's version does not allow."""
 
 
 class Listener(Protocol):
@@ -76,6 +70,8 @@ class Presence:
 class ChargingNetwork:
     """Implements `adapters.ocpp_server.Logic`."""
 
+    door_type = OcppDoor
+
     def __init__(
         self,
         policy: ConfigPolicy,
@@ -100,21 +96,24 @@ class ChargingNetwork:
         self._stopping: asyncio.Event | None = None
         self._door: OcppDoor | None = None
         self._committer: Committer | None = None
-        self._in_flight: dict[tuple[str, Key], asyncio.Future[None]] = {}
+        self._in_flight: dict[tuple[str, Key | None], list[tuple[Link, Request, Reply]]] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
 
-    def start(self, host: str, port: int) -> int:
-        """Serve from now on; returns the port. Raises OSError."""
+    def start(self, host: str, port: int, fast: bool | None = None) -> int:
+        """Serve from now on; returns the port. fast: on uvloop, None = where it is installed.
+
+        Raises OSError."""
         started: threading.Event = threading.Event()
         trouble: list[BaseException] = []
 
-        _raise_open_files()
+        raise_open_files()
         for version in Version:  # imported now, not under the first station's request
             messages_of(version)
 
         def run() -> None:
             try:
-                asyncio.run(self._main(host, port, started))
+                with asyncio.Runner(loop_factory=loop_factory(fast)) as runner:
+                    runner.run(self._main(host, port, started))
             except BaseException as error:
                 trouble.append(error)
                 started.set()
@@ -141,7 +140,9 @@ class ChargingNetwork:
 
     def connected(self, link: Link) -> None:
         """A station is there (again)."""
-        self._seen(link)
+        self._seen(link, self.now_utc())
+        told = link.line.subprotocol.removeprefix("ocpp")
+        self.presence[link.station_id].ocpp_version = told
         self._fit(link)
         self.csms.network.station(link.station_id).ocpp_version = link.version.value
         if self.listener is not None:
@@ -152,7 +153,7 @@ class ChargingNetwork:
         if not replaced and self.listener is not None:
             self.listener.went(link.station_id)
 
-    async def requested(self, link: Link, asked: Request, text: str | bytes) -> None:
+    def requested(self, link: Link, asked: Request, text: bytes) -> None:
         """Decide, make durable, answer."""
         now_utc = self.now_utc()
         self._seen(link, now_utc)
@@ -164,41 +165,26 @@ class ChargingNetwork:
                 asked.action,
                 asked.payload,
                 now_utc,
+                asked.text,
             )
-            await self._durable(link.station_id, reply)
-        except StoreError as error:
-            LOG.error("station %s, %s: %s", link.station_id, asked.action, error)
-            link.peer.refuse(
-                asked.message_id, ErrorCode.INTERNAL_ERROR, "the store does not answer"
-            )
-            return
         except Exception:
             LOG.exception("station %s, %s", link.station_id, asked.action)
-            link.peer.refuse(asked.message_id, ErrorCode.INTERNAL_ERROR, "a fault of the server")
+            link.refuse(asked.message_id, ErrorCode.INTERNAL_ERROR, "a fault of the server")
             return
-        if reply.code is not None:
-            link.peer.refuse(asked.message_id, reply.code, reply.reason)
-        else:
-            link.peer.respond(asked.message_id, reply.response)
-        await link.flush()
-        for order in reply.orders:
-            work = self.order(link.station_id, order.action, order.payload, QUESTION_TIMEOUT_S)
-            self._detach(work)
-        if asked.action == "BootNotification":
-            self._fit(link)
-        if reply.code is None and not reply.repeat and self.listener is not None:
-            self.listener.heard(link.station_id, asked.action, asked.payload)
+        try:
+            if self._is_durable(link, asked, reply):
+                self._answer(link, asked, reply)
+        except StoreError as error:
+            self._not_stored(link, asked, reply, error)
 
-    def happened(self, link: Link, event: Event, text: str | bytes) -> None:
+    def happened(self, link: Link, event: Event, text: bytes) -> None:
         """Streams are kept; broken frames that carry energy are put aside, not dropped."""
-        self._seen(link)
+        self._seen(link, self.now_utc())
         if isinstance(event, Streamed):
             payload = msgspec.json.encode(event.payload).decode()
             self._keep(link, event.action, payload, ())
-        elif isinstance(event, Deviation) and link.deviations <= 100:
-            raw = text.encode("utf-8", "replace") if isinstance(text, str) else bytes(text)
-            if any(name in raw for name in EVENT_ACTIONS) and len(raw) <= QUARANTINED_TEXT_MAX:
-                self._keep(link, "", raw.decode("utf-8", "replace"), (event.reason[:500],))
+        elif isinstance(event, Deviation) and link.deviations <= 100 and _carries_energy(text):
+            self._keep(link, "", text.decode("utf-8", "replace"), (event.reason[:500],))
 
     async def order(
         self,
@@ -211,32 +197,40 @@ class ChargingNetwork:
         """Send a request to a station and keep what came of it; its Answered or Failed.
 
         Raises OfflineError, OverflowError."""
+        future: asyncio.Future[Event] = asyncio.get_running_loop().create_future()
+
+        def done(event: Event) -> None:
+            if not future.done():
+                future.set_result(event)
+
+        self.post(station_id, action, payload, done, timeout_s, causes)
+        return await future
+
+    def post(
+        self,
+        station_id: str,
+        action: str,
+        payload: Any,
+        done: Callable[[Event], None],
+        timeout_s: float = ORDER_TIMEOUT_S,
+        causes: Iterable[str] = (),
+    ) -> None:
+        """`order` for many stations at once: done is called with the Answered or Failed.
+
+        Raises OfflineError, OverflowError."""
         link = None if self._door is None else self._door.links.get(station_id)
         if link is None:
             raise OfflineError(f"station {station_id!r} is offline")
-        event = await link.call(action, payload, timeout_s)
-        response, status = "", ""
-        if isinstance(event, Answered):
-            response = msgspec.json.encode(event.response).decode()
-            status = str(getattr(event.response, "status", "Answered"))
-        elif isinstance(event, Failed):
-            status = f"{event.code}: {event.description}"[:500]
-        self._add(
-            StationMessage(
-                id=self.csms.new_id(),
-                at_utc=self.now_utc(),
-                causes=tuple(causes),
-                station_id=station_id,
-                ocpp_version=link.version.value,
-                action=action,
-                message_id=getattr(event, "message_id", ""),
-                payload=msgspec.json.encode(payload).decode(),
-                outgoing=True,
-                response=response,
-                status=status,
-            )
-        )
-        return event
+        text = msgspec.json.encode(payload)
+        told = tuple(causes)
+
+        def keep(event: Event) -> None:
+            now_utc, version = self.now_utc(), link.version
+            record_id = self.csms.new_id()
+            self._add(order_record(record_id, now_utc, told, station_id, version, text, event))
+            done(event)
+
+        link.ask(action, text, timeout_s, keep)
 
     def command(self, station_id: str, action: str, payload: Any, timeout_s: float) -> Event:
         """`order` for other threads; payload is plain data, checked against the schema.
@@ -265,7 +259,7 @@ class ChargingNetwork:
         self._loop = asyncio.get_running_loop()
         self._stopping = asyncio.Event()
         self._committer = Committer(self._store)
-        self._door = OcppDoor(self.policy.admissions, self, self._lab)
+        self._door = self.door_type(self.policy.admissions, self, self._lab)
         self.port = await self._door.open(host, port)
         started.set()
         await self._stopping.wait()
@@ -275,25 +269,64 @@ class ChargingNetwork:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._committer.close()
 
-    async def _durable(self, station_id: str, reply: Reply) -> None:
-        """Return when the event of a reply is durable. Raises StoreError when it cannot be."""
-        key = None if reply.key is None else (station_id, reply.key)
-        if reply.repeat and key is not None and key in self._in_flight:
-            await asyncio.shield(self._in_flight[key])
-        if reply.record is None or self._committer is None:
-            return
-        future = self._committer.add(reply.record)
-        if key is None or reply.key is None:
-            await future
-            return
-        self._in_flight[key] = future
-        try:
-            await future
-        except StoreError:
-            self.csms.forget(station_id, reply.key)
-            raise
-        finally:
+    def _is_durable(self, link: Link, asked: Request, reply: Reply) -> bool:
+        """Whether the event of a reply needs no commit (any more); otherwise the answer follows
+        the commit. Raises StoreError when it cannot be stored."""
+        record = reply.record
+        if record is None:
+            key = (link.station_id, reply.key)
+            if reply.repeat and key in self._in_flight:
+                self._in_flight[key].append((link, asked, reply))
+                return False
+            return True
+        if self._committer is None or self._committer.stored_at_once(record):
+            return True
+        waiting = [(link, asked, reply)]
+        if reply.key is None:
+            self._committer.add(record, partial(self._stored, None, waiting))
+        else:
+            key = (link.station_id, reply.key)
+            self._in_flight[key] = waiting
+            self._committer.add(record, partial(self._stored, key, waiting))
+        return False
+
+    def _stored(
+        self,
+        key: tuple[str, Key | None] | None,
+        waiting: list[tuple[Link, Request, Reply]],
+        error: StoreError | None,
+    ) -> None:
+        """A commit ended: answer everybody who waits for this event."""
+        if key is not None:
             self._in_flight.pop(key, None)
+        for link, asked, reply in waiting:
+            if error is None:
+                self._answer(link, asked, reply)
+            else:
+                self._not_stored(link, asked, reply, error)
+
+    def _not_stored(self, link: Link, asked: Request, reply: Reply, error: StoreError) -> None:
+        """The station shall come again with what could not be kept."""
+        LOG.error("station %s, %s: %s", link.station_id, asked.action, error)
+        if reply.key is not None:
+            self._in_flight.pop((link.station_id, reply.key), None)
+            if not reply.repeat:
+                self.csms.forget(link.station_id, reply.key)
+        reason = "the store does not answer"
+        link.refuse(asked.message_id, ErrorCode.INTERNAL_ERROR, reason)
+
+    def _answer(self, link: Link, asked: Request, reply: Reply) -> None:
+        if reply.code is not None:
+            link.refuse(asked.message_id, reply.code, reply.reason)
+        else:
+            link.respond(asked.message_id, reply.response)
+        for order in reply.orders:
+            work = self.order(link.station_id, order.action, order.payload, QUESTION_TIMEOUT_S)
+            self._detach(work)
+        if asked.action == "BootNotification":
+            self._fit(link)
+        if reply.code is None and not reply.repeat and self.listener is not None:
+            self.listener.heard(link.station_id, asked.action, asked.payload)
 
     def _fit(self, link: Link) -> None:
         """A hybrid model speaks the messages of 2.1 under the name of 2.0.1 from its boot on."""
@@ -319,14 +352,17 @@ class ChargingNetwork:
 
     def _add(self, record: StationMessage) -> None:
         if self._committer is not None:
-            self._committer.add(record).add_done_callback(_log_failure)
+            try:
+                if not self._committer.stored_at_once(record):
+                    self._committer.add(record, _log_failure)
+            except StoreError as error:
+                _log_failure(error)
 
-    def _seen(self, link: Link, now_utc: datetime | None = None) -> None:
+    def _seen(self, link: Link, now_utc: datetime) -> None:
         presence = self.presence.get(link.station_id)
         if presence is None:
             presence = self.presence[link.station_id] = Presence()
-        presence.ocpp_version = (link.socket.subprotocol or "").removeprefix("ocpp")
-        presence.last_seen_utc = now_utc or self.now_utc()
+        presence.last_seen_utc = now_utc
 
     def _detach(self, work: Coroutine[Any, Any, Any]) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -344,25 +380,11 @@ class ChargingNetwork:
             LOG.error("an order failed", exc_info=error)
 
 
-def _raise_open_files() -> None:
-    """A socket is an open file: use what the system allows (10,000 stations and more)."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
-        with contextlib.suppress(OSError, ValueError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+def _carries_energy(text: bytes) -> bool:
+    """Whether a broken frame may hold what somebody is billed for."""
+    return len(text) <= QUARANTINED_TEXT_MAX and any(name in text for name in EVENT_ACTIONS)
 
 
-def typed_order(version: Version, action: str, payload: Any) -> Any:
-    """Plain data as the typed request of a version. Raises InvalidOrderError with the place."""
-    kind = messages_of(version).REQUESTS.get(action)
-    if kind is None:
-        raise InvalidOrderError(f"OCPP {version.value} has no request {action!r}")
-    try:
-        return msgspec.convert(payload, kind)
-    except msgspec.ValidationError as error:
-        raise InvalidOrderError(f"{action}: {error}") from error
-
-
-def _log_failure(future: "asyncio.Future[None]") -> None:
-    if not future.cancelled() and future.exception() is not None:
-        LOG.error("a record could not be stored: %s", future.exception())
+def _log_failure(error: StoreError | None) -> None:
+    if error is not None:
+        LOG.error("a record could not be stored: %s", error)

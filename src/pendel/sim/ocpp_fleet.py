@@ -26,7 +26,8 @@ from pendel.comms.ocpp.station.core import VirtualStation
 from pendel.comms.ocpp.station.equipment import Car, StationSettings
 from pendel.config.server import ServerConfig
 from pendel.errors import PendelError, require
-from pendel.runtime.network import ChargingNetwork, OfflineError, typed_order
+from pendel.runtime.network import ChargingNetwork
+from pendel.runtime.network_orders import OfflineError, typed_order
 from pendel.runtime.network_policy import ConfigPolicy
 from pendel.units import POWER_MAX_KW
 
@@ -45,6 +46,15 @@ class Measured:
     import_wh: float
     export_wh: float
     power_kw: float
+    soc: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """An open transaction: the car's chargingNeeds (None = it said nothing) and SoC 0..1."""
+
+    transaction_id: str
+    needs: Any
     soc: float | None
 
 
@@ -199,6 +209,20 @@ class OcppFleet:
             transaction.power_w / 1e3,
             transaction.soc,
         )
+
+    def heard(self, station_id: str) -> Heard | None:
+        """The open transaction of a station and what its car said; None while nobody heard."""
+        known = self.network.csms.network.station(station_id)
+        transaction = known.transactions.get(known.evse(1).transaction_id)
+        if transaction is None or not transaction.is_open:
+            return None
+        return Heard(transaction.transaction_id, known.evse(1).needs, transaction.soc)
+
+    def is_over(self, station_id: str, transaction_id: str) -> bool:
+        """Whether the end of a transaction was heard."""
+        known = self.network.csms.network.station(station_id)
+        transaction = known.transactions.get(transaction_id)
+        return transaction is None or not transaction.is_open
 
     async def _send(self, order: Order) -> bool:
         """A profile first, updates afterwards; runs on the network's loop."""

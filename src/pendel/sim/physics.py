@@ -13,8 +13,6 @@ from pendel.scenario.columns import Scenario
 from pendel.sim.fleet import Fleet
 from pendel.units import FloatArray, IntArray
 
-LIMIT_COLUMNS = tuple(BatteryLimits.__slots__)
-
 
 @dataclass(slots=True)
 class Physics:
@@ -23,6 +21,7 @@ class Physics:
     fleet: Fleet
     step_h: float
     limits: BatteryLimits | None
+    _gathered: tuple[IntArray, Batteries, BatteryLimits | None] | None = None
 
     @property
     def is_constant(self) -> bool:
@@ -32,15 +31,15 @@ class Physics:
     def bounds_kw(self) -> tuple[FloatArray, FloatArray]:
         """Highest mean power over the coming step of the connected units: (charging, discharging)
         [N], amounts."""
-        active = self.fleet.active
-        energy = self.fleet.energy_kwh[active]
-        return power_bounds_kw(energy, self._batteries(active), self.step_h, self._of(active))
+        batteries, limits = self._connected()
+        energy = self.fleet.energy_kwh[self.fleet.active]
+        return power_bounds_kw(energy, batteries, self.step_h, limits)
 
     def trial(self, power_kw: FloatArray) -> tuple[FloatArray, FloatArray]:
         """(power, energy after the step) [N] of the connected units if asked for power_kw."""
-        active = self.fleet.active
-        energy = self.fleet.energy_kwh[active]
-        return advance(power_kw, energy, self._batteries(active), self.step_h, self._of(active))
+        batteries, limits = self._connected()
+        energy = self.fleet.energy_kwh[self.fleet.active]
+        return advance(power_kw, energy, batteries, self.step_h, limits)
 
     def commit(self, power_kw: FloatArray, energy_kwh: FloatArray) -> None:
         """Let the step be over for the connected units."""
@@ -56,32 +55,32 @@ class Physics:
         highest = np.minimum(reached, fleet.capacity_kwh[:sessions])
         if self.limits is None:
             return highest
+        from pendel.power.kernels import charge_at_once
+
         units = np.flatnonzero(np.isfinite(self.limits.store_kw[:sessions]))
-        energy = fleet.energy_arrive_kwh[units].copy()
-        for step in range(int(stay[units].max(initial=0))):
-            here = np.flatnonzero(stay[units] > step)
-            rows = units[here]
-            _, energy[here] = advance(
-                fleet.charge_max_kw[rows], energy[here], self._batteries(rows), self.step_h,
-                self._of(rows),
-            )  # fmt: skip
+        energy, limits = fleet.energy_arrive_kwh[units], self.limits.take(units)
+        charge_at_once(
+            stay[units], fleet.capacity_kwh[units], fleet.charge_max_kw[units],
+            fleet.charge_efficiency[units], limits.store_kw, limits.full_taper_kwh, limits.full_kw,
+            self.step_h, energy,
+        )  # fmt: skip
         highest[units] = energy
         return highest
 
-    def _batteries(self, units: IntArray) -> Batteries:
-        fleet = self.fleet
-        return Batteries(
-            fleet.capacity_kwh[units],
-            fleet.charge_max_kw[units],
-            fleet.discharge_max_kw[units],
-            fleet.charge_efficiency[units],
-            fleet.discharge_efficiency[units],
-        )
-
-    def _of(self, units: IntArray) -> BatteryLimits | None:
-        if self.limits is None:
-            return None
-        return BatteryLimits(*(getattr(self.limits, name)[units] for name in LIMIT_COLUMNS))
+    def _connected(self) -> tuple[Batteries, BatteryLimits | None]:
+        """Columns of the connected units, gathered anew only when others are connected."""
+        fleet, units = self.fleet, self.fleet.active
+        if self._gathered is None or self._gathered[0] is not units:
+            batteries = Batteries(
+                fleet.capacity_kwh[units],
+                fleet.charge_max_kw[units],
+                fleet.discharge_max_kw[units],
+                fleet.charge_efficiency[units],
+                fleet.discharge_efficiency[units],
+            )
+            limits = None if self.limits is None else self.limits.take(units)
+            self._gathered = (units, batteries, limits)
+        return self._gathered[1:]
 
 
 def physics_of(scenario: Scenario, fleet: Fleet) -> Physics:

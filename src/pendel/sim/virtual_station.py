@@ -171,7 +171,8 @@ class VirtualWorld:
             if coming:
                 events += self._plug(stay, cycle, when)
             elif stay.device_id in self.cars:
-                events.append(self._unplug(stay, when))
+                left = self._unplug(stay, when)
+                events += [] if left is None else [left]
         self._advance(now_utc)
         return events
 
@@ -294,7 +295,7 @@ class VirtualWorld:
             ),
         ]
 
-    def _unplug(self, stay: Stay, when: datetime) -> SessionEvent:
+    def _unplug(self, stay: Stay, when: datetime) -> SessionEvent | None:
         car = self.cars.pop(stay.device_id)
         return self._event(stay, car.session_id, "unplugged", when, car.energy_kwh, timedelta())
 

@@ -9,9 +9,8 @@
 Sources: OCPP-J 1.6 section 4; OCPP 2.1 part 4 sections 4.1-4.3 (table of error codes).
 """
 
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import msgspec
 
@@ -21,6 +20,7 @@ FRAME_BYTES_MAX = 128 * 1024
 MESSAGE_ID_CHARS_MAX = 36
 DESCRIPTION_CHARS_MAX = 255
 UNREADABLE_ID = "-1"
+CUSTOM_DATA = b'"customData"'
 
 MessageId: TypeAlias = Any
 """A string by the standard; whatever JSON value a broken peer sent, so that it can be echoed."""
@@ -51,25 +51,24 @@ _CODES_16 = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
-    """A request; payload is the typed message of the version."""
+class Call(msgspec.Struct, frozen=True, gc=False):
+    """A request; payload is the typed message of the version, text the one of a request that
+    came, as it came."""
 
     message_id: MessageId
     action: str
     payload: Any
+    text: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class CallResult:
+class CallResult(msgspec.Struct, frozen=True, gc=False):
     """An answer whose payload is still raw: only the pending call knows its type."""
 
     message_id: MessageId
     payload: msgspec.Raw
 
 
-@dataclass(frozen=True, slots=True)
-class CallError:
+class CallError(msgspec.Struct, frozen=True, gc=False):
     """An error answer to a CALL; result_error marks a CALLRESULTERROR (2.1)."""
 
     message_id: MessageId
@@ -79,8 +78,7 @@ class CallError:
     result_error: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Send:
+class Send(msgspec.Struct, frozen=True, gc=False):
     """A message that is never answered (2.1)."""
 
     message_id: MessageId
@@ -88,8 +86,7 @@ class Send:
     payload: Any
 
 
-@dataclass(frozen=True, slots=True)
-class Malformed:
+class Malformed(msgspec.Struct, frozen=True, gc=False):
     """A frame that is none of the above. answer: the CALLERROR to send back, if one is due."""
 
     reason: str
@@ -98,8 +95,12 @@ class Malformed:
 
 Frame: TypeAlias = Call | CallResult | CallError | Send | Malformed
 
+_json = msgspec.json.Encoder()
+_calls = msgspec.json.Decoder(tuple[Literal[2], str, str, msgspec.Raw])
+_results = msgspec.json.Decoder(tuple[Literal[3], str, msgspec.Raw])
 _parts = msgspec.json.Decoder(list[msgspec.Raw])
-_decoders: dict[tuple[Version, str], msgspec.json.Decoder[Any]] = {}
+_answer_decoders: dict[tuple[Version, str], msgspec.json.Decoder[Any]] = {}
+_decoders: dict[tuple[Version, str, bool], msgspec.json.Decoder[Any]] = {}
 
 
 def wire_code(code: ErrorCode, version: Version) -> str:
@@ -114,6 +115,24 @@ def parse(data: bytes | str, version: Version) -> Frame:
     raw = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
     if len(raw) > FRAME_BYTES_MAX:
         return Malformed("frame too large", None)
+    try:
+        # what is right is read in one go; only what is not is looked at piece by piece
+        if raw[:2] == b"[3":
+            _, message_id, payload = _results.decode(raw)
+            return CallResult(message_id, payload)
+        _, message_id, action, payload = _calls.decode(raw)
+        decoder = _decoder(version, action, is_send=False)
+        if decoder is not None and 0 < len(message_id) <= MESSAGE_ID_CHARS_MAX:
+            typed = decoder.decode(payload)
+            if CUSTOM_DATA in raw:
+                check_custom_data(payload)
+            return Call(message_id, action, typed, str(payload, "utf-8"))
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        pass
+    return _parse_pieces(raw, version)
+
+
+def _parse_pieces(raw: bytes, version: Version) -> Frame:
     try:
         parts = _parts.decode(raw)
         kind = msgspec.json.decode(parts[0]) if parts else None
@@ -170,23 +189,27 @@ def _parse_call(
     try:
         payload = decoder.decode(parts[3])
         check_custom_data(parts[3])
+        text = str(parts[3], "utf-8")
     except msgspec.ValidationError as error:
         return refuse(violation_code(str(error)), str(error))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return refuse(ErrorCode.FORMAT_VIOLATION, str(error))
-    return Send(message_id, action, payload) if is_send else Call(message_id, action, payload)
+    if is_send:
+        return Send(message_id, action, payload)
+    return Call(message_id, action, payload, text)
 
 
 def _decoder(version: Version, action: str, is_send: bool) -> msgspec.json.Decoder[Any] | None:
-    decoder = _decoders.get((version, action))
+    """The decoder of a request (is_send: of a message that is never answered), or None."""
+    key = (version, action, is_send)
+    decoder = _decoders.get(key)
     if decoder is None:
         messages = messages_of(version)
         kind = messages.REQUESTS.get(action)
-        if kind is None:
+        if kind is None or (action in messages.RESPONSES) is is_send:
             return None
-        decoder = _decoders[version, action] = msgspec.json.Decoder(kind)
-    answered = action in messages_of(version).RESPONSES
-    return decoder if answered is not is_send else None
+        decoder = _decoders[key] = msgspec.json.Decoder(kind)
+    return decoder
 
 
 def _parse_answer(parts: list[msgspec.Raw], kind: int, message_id: MessageId) -> Frame:
@@ -206,8 +229,11 @@ def _parse_answer(parts: list[msgspec.Raw], kind: int, message_id: MessageId) ->
 
 def decode_response(payload: bytes | msgspec.Raw, action: str, version: Version) -> Any:
     """The typed response of an action. Raises msgspec.ValidationError with its place."""
-    kind = messages_of(version).RESPONSES[action]
-    response = msgspec.json.decode(payload, type=kind)
+    decoder = _answer_decoders.get((version, action))
+    if decoder is None:
+        kind = messages_of(version).RESPONSES[action]
+        decoder = _answer_decoders[version, action] = msgspec.json.Decoder(kind)
+    response = decoder.decode(payload)
     check_custom_data(payload)
     return response
 
@@ -217,7 +243,7 @@ def check_custom_data(payload: bytes | msgspec.Raw) -> None:
 
     Looked for only where the text names it. Raises msgspec.ValidationError.
     """
-    if b'"customData"' not in bytes(payload):
+    if CUSTOM_DATA not in bytes(payload):
         return
     todo: list[Any] = [msgspec.json.decode(payload)]
     while todo:
@@ -261,8 +287,9 @@ def error_frame(
 
 def encode(frame: Call | CallResult | CallError | Send) -> bytes:
     """A frame to the bytes of its text message."""
+    parts: list[Any]
     match frame:
-        case Call(message_id, action, payload):
+        case Call(message_id, action, payload, _):
             parts = [2, message_id, action, payload]
         case CallResult(message_id, payload):
             parts = [3, message_id, payload]
@@ -270,4 +297,17 @@ def encode(frame: Call | CallResult | CallError | Send) -> bytes:
             parts = [5 if result_error else 4, message_id, code, description, details]
         case Send(message_id, action, payload):
             parts = [6, message_id, action, payload]
-    return msgspec.json.encode(parts)
+    return _json.encode(parts)
+
+
+def encode_call(message_id: str, action: str, payload: Any) -> bytes:
+    """A CALL to the bytes of its text message; payload is typed, plain, or its JSON in bytes."""
+    if type(payload) is not bytes:
+        payload = _json.encode(payload)
+    head = b"[2,", _json.encode(message_id), b',"', action.encode(), b'",'
+    return b"".join((*head, payload, b"]"))
+
+
+def encode_result(message_id: MessageId, response: Any) -> bytes:
+    """A CALLRESULT with a typed response to the bytes of its text message."""
+    return b"".join((b"[3,", _json.encode(message_id), b",", _json.encode(response), b"]"))

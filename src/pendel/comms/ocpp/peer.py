@@ -4,7 +4,7 @@ Keeps the rules of OCPP-J 4.1.1: at most one own CALL outstanding, crossing call
 is exempt, an answer that comes after its timeout belongs to nobody and disturbs nobody.
 """
 
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -20,26 +20,20 @@ UNANSWERED_MAX = 64
 CALL_TIMEOUT_S = 30.0
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """The other side asks: answer with `Peer.respond` or `Peer.refuse`."""
-
-    message_id: str
-    action: str
-    payload: Any
+Request: TypeAlias = Call
+"""The other side asks: answer with `Peer.respond` or `Peer.refuse`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answered:
-    """Our call was answered; response is typed."""
+class Answered(msgspec.Struct, frozen=True, gc=False):
+    """Our call was answered; response is typed, text as it came."""
 
     message_id: str
     action: str
     response: Any
+    text: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Failed:
+class Failed(msgspec.Struct, frozen=True, gc=False):
     """Our call failed: an error answer, a timeout, an answer of the wrong shape, or a lost line."""
 
     message_id: str
@@ -48,16 +42,14 @@ class Failed:
     description: str
 
 
-@dataclass(frozen=True, slots=True)
-class Streamed:
+class Streamed(msgspec.Struct, frozen=True, gc=False):
     """A SEND arrived."""
 
     action: str
     payload: Any
 
 
-@dataclass(frozen=True, slots=True)
-class Deviation:
+class Deviation(msgspec.Struct, frozen=True, gc=False):
     """Something came that the standard does not know; recorded, answered where an answer is due."""
 
     reason: str
@@ -80,6 +72,16 @@ class Peer:
     new_id: makes message ids, unique per identity across connections.
     """
 
+    __slots__ = (
+        "_deadline_s",
+        "_new_id",
+        "_pending",
+        "_unanswered",
+        "_waiting",
+        "outbox",
+        "version",
+    )
+
     def __init__(self, version: Version, new_id: Callable[[], str]) -> None:
         self.version = version
         self.outbox: deque[bytes] = deque()
@@ -87,7 +89,7 @@ class Peer:
         self._waiting: deque[_Outgoing] = deque()
         self._pending: _Outgoing | None = None
         self._deadline_s = 0.0
-        self._unanswered: OrderedDict[str, str] = OrderedDict()
+        self._unanswered: dict[str, str] = {}
 
     @property
     def deadline_s(self) -> float | None:
@@ -102,14 +104,15 @@ class Peer:
     def call(
         self, action: str, payload: Any, now_s: float, timeout_s: float = CALL_TIMEOUT_S
     ) -> str:
-        """Send a request, or queue it behind the outstanding one; returns its message id.
+        """Send a request (typed, plain, or its JSON in bytes), or queue it behind the
+        outstanding one; returns its message id.
 
         Raises OverflowError when more than QUEUE_MAX wait.
         """
         if len(self._waiting) >= QUEUE_MAX:
             raise OverflowError(f"more than {QUEUE_MAX} calls wait for this connection")
         message_id = self._new_id()
-        data = frames.encode(Call(message_id, action, payload))
+        data = frames.encode_call(message_id, action, payload)
         self._waiting.append(_Outgoing(message_id, action, data, timeout_s))
         self._send_next(now_s)
         return message_id
@@ -121,8 +124,7 @@ class Peer:
     def respond(self, message_id: str, response: Any) -> None:
         """Answer a request; ignored when the request is not (or no longer) open."""
         if self._unanswered.pop(message_id, None) is not None:
-            raw = msgspec.Raw(msgspec.json.encode(response))
-            self.outbox.append(frames.encode(CallResult(message_id, raw)))
+            self.outbox.append(frames.encode_result(message_id, response))
 
     def refuse(self, message_id: str, code: ErrorCode, description: str) -> None:
         """Answer a request with a CALLERROR."""
@@ -133,9 +135,9 @@ class Peer:
     def feed(self, data: bytes | str, now_s: float) -> list[Event]:
         """Take one text frame. Returns what happened; never raises for what the peer sent."""
         frame = frames.parse(data, self.version)
+        if isinstance(frame, Call):
+            return self._on_call(frame)
         match frame:
-            case Call(message_id, action, payload):
-                return self._on_call(message_id, action, payload)
             case Send(_, action, payload):
                 return [Streamed(action, payload)]
             case CallResult(message_id, payload):
@@ -164,16 +166,16 @@ class Peer:
         self._unanswered.clear()
         return [Failed(o.message_id, o.action, "ConnectionLost", "connection lost") for o in lost]
 
-    def _on_call(self, message_id: str, action: str, payload: Any) -> list[Event]:
+    def _on_call(self, call: Call) -> list[Event]:
         if len(self._unanswered) >= UNANSWERED_MAX:
             # A peer may have one CALL outstanding; dozens mean that it ignores the standard.
             error = frames.error_frame(
-                message_id, ErrorCode.PROTOCOL_ERROR, "too many open requests", self.version
+                call.message_id, ErrorCode.PROTOCOL_ERROR, "too many open requests", self.version
             )
             self.outbox.append(frames.encode(error))
             return [Deviation("too many open requests")]
-        self._unanswered[message_id] = action
-        return [Request(message_id, action, payload)]
+        self._unanswered[call.message_id] = call.action
+        return [call]
 
     def _on_result(self, message_id: Any, payload: msgspec.Raw, now_s: float) -> list[Event]:
         pending = self._pending
@@ -183,7 +185,7 @@ class Peer:
         event: Event
         try:
             response = frames.decode_response(payload, pending.action, self.version)
-            event = Answered(pending.message_id, pending.action, response)
+            event = Answered(pending.message_id, pending.action, response, str(payload, "utf-8"))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             code = frames.violation_code(str(error))
             event = Failed(pending.message_id, pending.action, code.value, str(error))

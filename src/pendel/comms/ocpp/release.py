@@ -15,6 +15,12 @@ class Version(Enum):
     V201 = "2.0.1"
     V21 = "2.1"
 
+    def __init__(self, label: str) -> None:
+        self.label = label
+        """The value, without the detour that `Enum.value` takes."""
+
+    __hash__ = object.__hash__  # members are unique; the hash of Enum hashes the name each time
+
     @property
     def subprotocol(self) -> str:
         """`ocpp1.6`, `ocpp2.0.1` or `ocpp2.1`."""

@@ -26,7 +26,8 @@ from pendel.runtime.bridges.wire_profiles import (
     update,
     v2x_period,
 )
-from pendel.runtime.network import ChargingNetwork, OfflineError, typed_order
+from pendel.runtime.network import ChargingNetwork
+from pendel.runtime.network_orders import OfflineError, typed_order
 
 LOG = logging.getLogger("pendel.ocpp")
 PAUSE_S = 0.5

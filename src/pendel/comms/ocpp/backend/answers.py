@@ -5,16 +5,17 @@ status allows; what only a backend may ask is `NotSupported`.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
+import msgspec
 from msgspec import UNSET
 
 from pendel.comms.ocpp.backend.stations import Station
 from pendel.comms.ocpp.release import Version, messages_of
 
 HEARTBEAT_S = 300
+_V16 = Version.V16
 PLAIN_TRANSFER = ("AC_single_phase", "AC_two_phase", "AC_three_phase", "DC")
 V2X_TRANSFER = ("AC_BPT", "DC_BPT", "AC_BPT_DER", "AC_DER")
 
@@ -35,8 +36,7 @@ class Policy(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(msgspec.Struct, frozen=True, gc=False):
     """One request to be answered; transaction_id: the one given to a 1.6 start."""
 
     station: Station
@@ -53,7 +53,7 @@ Answer = Callable[[Asked], dict[str, Any]]
 
 def answer(asked: Asked) -> Any | None:
     """The typed response, or None where a station may not ask this."""
-    table = _ANSWERS_16 if asked.version is Version.V16 else _ANSWERS_2
+    table = _ANSWERS_16 if asked.version is _V16 else _ANSWERS_2
     maker = table.get(asked.action)
     if maker is None:
         return None

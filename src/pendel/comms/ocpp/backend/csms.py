@@ -23,22 +23,21 @@ from pendel.records import StationMessage
 UNRECORDED = frozenset({"Heartbeat", "PullDynamicScheduleUpdate", "GetCertificateStatus"})
 ASK_AGAIN_S = 60.0
 _JSON = msgspec.json.Encoder()
+_V16 = Version.V16  # looked up once: members of an Enum are slow to reach
 _VERSIONS = {version.value: version for version in Version}
 
 Key = tuple[str, object]
 """What makes an event one and the same: (transaction id, seqNo), or in 1.6 ("", digest)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
+class Order(msgspec.Struct, frozen=True, gc=False):
     """A request that the backend wants to make in consequence of one that came."""
 
     action: str
     payload: Any
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(msgspec.Struct, frozen=True, gc=False):
     """What to do with a request. Either response or code is given. record must be durable before
     the response goes out; key names the event; repeat: it came before, wait for its commit."""
 
@@ -95,10 +94,12 @@ class Csms:
         action: str,
         payload: Any,
         now_utc: datetime,
+        text: str = "",
     ) -> Reply:
-        """Answer one request. Never raises for what a station may send."""
+        """Answer one request; text: the payload as it came, to be kept. Never raises for what a
+        station may send."""
         station = self.network.station(station_id)
-        if not station.booted and action != "BootNotification" and version is not Version.V16:
+        if not station.booted and action != "BootNotification" and version is not _V16:
             return self._not_booted(station, version, now_utc)
         key = event_key(version, action, payload)
         transaction_id, repeat = self._placed(station, key, version, action, payload)
@@ -111,7 +112,7 @@ class Csms:
         heard = Heard(
             self.network,
             station,
-            version.value,
+            version.label,
             action,
             payload,
             record_id,
@@ -124,10 +125,10 @@ class Csms:
             at_utc=now_utc,
             causes=self._causes(station, transaction_id, record_id),
             station_id=station_id,
-            ocpp_version=version.value,
+            ocpp_version=version.label,
             action=action,
             message_id=message_id,
-            payload=_JSON.encode(payload).decode(),
+            payload=text or _JSON.encode(payload).decode(),
             transaction_id=transaction_id,
             refused=tuple(refused),
         )
@@ -216,7 +217,7 @@ class Csms:
 
 def event_key(version: Version, action: str, payload: Any) -> Key | None:
     """What makes a transaction event one and the same whatever its message id; else None."""
-    if version is not Version.V16:
+    if version is not _V16:
         if action != "TransactionEvent":
             return None
         return payload.transactionInfo.transactionId, payload.seqNo

@@ -6,7 +6,6 @@ was known before. Each returns what it put aside (quarantined) and why.
 
 import hashlib
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -20,8 +19,7 @@ from pendel.comms.ocpp.backend.transactions import Transaction
 UNKNOWN_TRANSACTION = "a transaction that was never started here"
 
 
-@dataclass(frozen=True, slots=True)
-class Heard:
+class Heard(msgspec.Struct, frozen=True, gc=False):
     """One message on its way into the state. transaction_id: that of a 1.6 transaction (given by
     this server); record_id and at_utc: of the record that keeps it."""
 
@@ -144,9 +142,11 @@ def _place(heard: Heard, transaction: Transaction) -> None:
         return
     evse = heard.station.evse(transaction.evse_id)
     evse.heard_utc = heard.at_utc
-    if transaction.is_open:
+    if transaction.ended_utc is None:
+        if evse.transaction_id == transaction.transaction_id:
+            return
         other = heard.station.transactions.get(evse.transaction_id)
-        newer = other is not None and other.is_open and other is not transaction
+        newer = other is not None and other.is_open
         if not newer or other is None or other.begun_utc <= transaction.begun_utc:
             evse.transaction_id = transaction.transaction_id
     elif evse.transaction_id == transaction.transaction_id:
@@ -159,7 +159,9 @@ def _take(
 ) -> list[str]:
     refused: list[str] = []
     for index, sample in enumerate(found):
-        refused += transaction.take((order, index), sample)
+        reasons = transaction.take((order, index), sample)
+        if reasons:
+            refused += reasons
         _seen(heard, transaction.evse_id, sample)
     return refused
 
@@ -170,10 +172,10 @@ def _seen(heard: Heard, evse_id: int, sample: Sample) -> None:
     evse.heard_utc = heard.at_utc
     if evse.measured_utc is not None and sample.at_utc < evse.measured_utc:
         return
-    if sample.power_w is not None or sample.soc is not None:
-        evse.measured_utc = sample.at_utc
-    evse.power_w = evse.power_w if sample.power_w is None else sample.power_w
-    evse.soc = evse.soc if sample.soc is None else sample.soc
+    if sample.power_w is not None:
+        evse.power_w, evse.measured_utc = sample.power_w, sample.at_utc
+    if sample.soc is not None:
+        evse.soc, evse.measured_utc = sample.soc, sample.at_utc
 
 
 def _meter_2(heard: Heard) -> list[str]:

@@ -23,6 +23,8 @@ class SequenceSet:
     highs: list[int] = field(default_factory=list)
 
     def __contains__(self, number: int) -> bool:
+        if not self.highs or number > self.highs[-1]:  # the usual one: the next
+            return False
         place = bisect_right(self.lows, number) - 1
         return place >= 0 and number <= self.highs[place]
 
@@ -31,6 +33,9 @@ class SequenceSet:
 
     def add(self, number: int) -> None:
         """Put a number in; one that is there changes nothing."""
+        if self.highs and number == self.highs[-1] + 1:
+            self.highs[-1] = number
+            return
         if number in self:
             return
         place = bisect_left(self.lows, number)
@@ -62,6 +67,8 @@ class SequenceSet:
 
     def gaps(self, first: int) -> list[int]:
         """Numbers missing from first up to the highest one, at most GAPS_TOLD_MAX."""
+        if len(self.lows) == 1 and self.lows[0] <= first:
+            return []
         found: list[int] = []
         expected = first
         for low, high in zip(self.lows, self.highs, strict=True):
@@ -151,13 +158,17 @@ class Transaction:
 
     def take(self, order: Order, sample: Sample) -> list[str]:
         """Take a sample in; returns what was refused."""
-        refused = []
+        refused: list[str] = []
         if sample.import_wh is not None:
-            refused.append(self.imported.take(order, sample.import_wh))
+            reason = self.imported.take(order, sample.import_wh)
+            if reason is not None:
+                refused.append(reason)
         if sample.export_wh is not None:
-            refused.append(self.exported.take(order, sample.export_wh))
+            reason = self.exported.take(order, sample.export_wh)
+            if reason is not None:
+                refused.append(reason)
         if order >= self.latest and (sample.power_w is not None or sample.soc is not None):
             self.latest, self.measured_utc = order, sample.at_utc
             self.power_w = self.power_w if sample.power_w is None else sample.power_w
             self.soc = self.soc if sample.soc is None else sample.soc
-        return [reason for reason in refused if reason is not None]
+        return refused

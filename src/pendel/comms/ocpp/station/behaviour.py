@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from pendel.comms.ocpp.composite import Point, Situation, change_times, curve_power_w, point_at
 from pendel.comms.ocpp.profile import Installed, OperationMode
+from pendel.comms.ocpp.station.der_power import DerPower, Grid
 from pendel.comms.ocpp.station.equipment import Car, Evse, StationSettings
 from pendel.units import SECONDS_PER_HOUR, W_PER_KW
 
@@ -17,9 +18,11 @@ STEP_LEAST_S = 1.0
 @dataclass(slots=True)
 class Surroundings:
     """What the station measures around it: grid frequency, upstream power [kW, import positive],
-    whether the grid voltage is valid, an external energy manager's setpoint or limits [kW]."""
+    voltage as a share of nominal, whether there is a grid, an external energy manager's setpoint
+    or limits [kW]."""
 
     frequency_hz: float = FREQUENCY_NOMINAL_HZ
+    voltage_pu: float = 1.0
     upstream_kw: float = 0.0
     grid_up: bool = True
     external_setpoint_kw: float | None = None
@@ -87,10 +90,10 @@ def settle(
     around: Surroundings,
     now_s: float,
     offline_since_s: float | None,
-    discharge_share: float = 1.0,
+    der: DerPower,
 ) -> float:
     """AC power [kW] of an EVSE from now on; notes mode and setpoint there. 0 without an authorised
-    transaction, in a fault, on a dead grid. discharge_share: what a DER control leaves, 0..1."""
+    transaction, in a fault, on a dead grid. der: the DER controls in force."""
     car, transaction = evse.car, evse.transaction
     evse.setpoint_kw = None
     if car is None or transaction is None or not transaction.authorized:
@@ -98,14 +101,15 @@ def settle(
     where = situation(evse, settings, offline_since_s)
     point = point_at(installed.by_id.values(), where, now_s)
     evse.mode = point.mode.value
+    grid = Grid(around.frequency_hz, around.voltage_pu, around.grid_up)
     if evse.fault is not None or not around.grid_up:
-        return 0.0
+        return der.power_kw(evse.id, 0.0, 0.0, 0.0, grid, now_s)
     wanted, evse.setpoint_kw = wanted_kw(evse, point, around)
     if evse.setpoint_kw is None and wanted > 0.0 and car.is_content:
         return 0.0  # the car itself stops at its target
     may_discharge = settings.v2x and evse.v2x_allowed is not False
-    low = -settings.power_max_kw * discharge_share if may_discharge else 0.0
-    power_kw = min(max(wanted, low), settings.power_max_kw)
+    low = der.lowest_kw(settings.power_max_kw) if may_discharge else 0.0
+    power_kw = der.power_kw(evse.id, wanted, low, settings.power_max_kw, grid, now_s)
     power_kw = car.possible_kw(power_kw, STEP_LEAST_S / SECONDS_PER_HOUR)
     return power_kw if abs(power_kw) >= POWER_LEAST_KW else 0.0
 

@@ -18,6 +18,7 @@ from pendel.comms.ocpp.peer import Answered, Failed, Peer, Request
 from pendel.comms.ocpp.profile import Installed, Supply
 from pendel.comms.ocpp.release import Version
 from pendel.comms.ocpp.station.behaviour import Surroundings, next_change_s, settle, situation
+from pendel.comms.ocpp.station.der_power import DerPower
 from pendel.comms.ocpp.station.dialect import Dialect, Refusal
 from pendel.comms.ocpp.station.equipment import Car, Evse, StationSettings, Transaction
 from pendel.comms.ocpp.station.transaction_queue import Queued, TransactionQueue
@@ -47,7 +48,7 @@ class VirtualStation:
         self.evses = {number: Evse(number) for number in range(1, settings.evses + 1)}
         self.profiles = Installed()
         self.around = Surroundings()
-        self.discharge_share = 1.0
+        self.der_power = DerPower()
         self.clock_error_s = 0.0
         self.offline_since_s: float | None = now_s
         self.peer: Peer | None = None
@@ -194,8 +195,6 @@ class VirtualStation:
             self.dialect.faulted(evse, now_s)
             self._after_change(evse)
 
-    # time
-
     def later(self, delay_s: float, work: Callable[[], None]) -> None:
         """Do work delay_s from now. Raises OverflowError beyond TIMERS_MAX."""
         if len(self._timers) >= TIMERS_MAX:
@@ -233,7 +232,7 @@ class VirtualStation:
                 self.around,
                 self.now_s,
                 self.offline_since_s,
-                self.discharge_share,
+                self.der_power,
             )
             self._note(evse)
 
@@ -251,7 +250,7 @@ class VirtualStation:
         """One piece of time in which nothing changes by itself."""
         begin_s = self.now_s
         self._decide()
-        end_s = min(until_s, begin_s + MOVE_S)
+        end_s = min(until_s, begin_s + self.der_power.piece_s(MOVE_S))
         if self._timers:
             end_s = min(end_s, max(self._timers[0][0], begin_s))
         if self.aligned_s > 0.0:

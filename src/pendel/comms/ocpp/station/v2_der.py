@@ -7,6 +7,7 @@ import msgspec
 
 from pendel.comms.ocpp.station.core import VirtualStation
 from pendel.comms.ocpp.station.der import DerControls
+from pendel.comms.ocpp.station.der_power import KINDS
 from pendel.comms.ocpp.station.v2_charging import Charging2
 from pendel.comms.ocpp.station.v2_dialect import Payload
 
@@ -21,11 +22,12 @@ _TIMED = (
 
 
 class Der2(Charging2):
-    """Set, get, clear, start and stop, alarms. Of the controls LimitMaxDischarge moves power."""
+    """Set, get, clear, start and stop, alarms. What controls do to power is in der_power."""
 
     def __init__(self, station: VirtualStation) -> None:
         super().__init__(station)
         self.der = DerControls()
+        station.der_power.share = station.rng.random()
 
     def tick(self, now_s: float) -> None:
         """Controls begin and end (NotifyDERStartStop, R04)."""
@@ -44,9 +46,10 @@ class Der2(Charging2):
         self._limit(now_s)
 
     def _limit(self, now_s: float) -> None:
-        cap = self.der.active("LimitMaxDischarge", now_s)
-        percent = 100.0 if cap is None else float(cap.body.get("pctMaxDischargePower", 100.0))
-        self.station.discharge_share = min(max(percent, 0.0), 100.0) / 100.0
+        active = ((kind, self.der.active(kind, now_s)) for kind in KINDS)
+        self.station.der_power.controls = {
+            kind: control.body for kind, control in active if control is not None
+        }
 
     def alarm(self, control_type: str, grid_fault: str, ended: bool, now_s: float) -> None:
         """NotifyDERAlarm: a grid event that a control reacts to began or ended."""
