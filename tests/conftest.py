@@ -5,6 +5,7 @@ from importlib.util import find_spec
 from typing import Any
 
 NEEDED = {
+    "adapters/test_dask_engine.py": {"distributed": find_spec("distributed") is not None},
     "adapters/test_postgres_log.py": {
         "pg8000": find_spec("pg8000") is not None,
         "PostgreSQL": shutil.which("initdb") is not None,

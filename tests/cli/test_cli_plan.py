@@ -77,11 +77,15 @@ def test_warm_plan_and_methods_agree(
     assert max(costs) - min(costs) <= 1e-6
 
 
-def test_every_bad_option_at_once(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    options = ["--engine", "dask", "--gap", "-1", "--time-limit", "0"]
+def test_every_bad_option_at_once(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pendel.adapters.dask_engine.is_installed", lambda: False)
+    options = ["--engine", "dask", "--method", "exact", "--gap", "-1", "--time-limit", "0"]
     assert main(["plan", str(folder), *options, "--json"]) == 2
     problems = json.loads(capsys.readouterr().out)["problems"]
-    assert {p["field"] for p in problems} == {"--engine", "--gap", "--time-limit"}
+    assert {p["field"] for p in problems} == {"--engine", "--method", "--gap", "--time-limit"}
+    assert any("pendel[dask]" in p["allowed"] for p in problems)
 
 
 def test_a_folder_that_is_no_result_is_left_alone(

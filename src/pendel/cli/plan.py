@@ -6,6 +6,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,7 +43,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--time-limit", type=float, default=math.inf, metavar="S", help="seconds for planning"
     )
-    parser.add_argument("--engine", choices=ENGINES, default="local", help="where to compute")
+    parser.add_argument(
+        "--engine",
+        choices=ENGINES,
+        default="local",
+        help="where to compute: this process, or a dask cluster (optional extra)",
+    )
     parser.add_argument(
         "--method",
         choices=METHODS,
@@ -82,7 +89,10 @@ def run(args: argparse.Namespace) -> Outcome:
         warm_kw=warm,
         progress=line.show,
     )
-    found = plan(problem, options)
+    with engine_of(args.engine) as make:
+        # What is to be spread is what can be: many machines do not help the general solver.
+        spread = {} if make is None else {"make": make, "method": "decomposed"}
+        found = plan(problem, replace(options, **spread))
     seconds, cpu_seconds = time.perf_counter() - begin_s, time.process_time() - begin_cpu_s
     line.done()
     summary = summary_of(scenario, found) | {"seconds": seconds, "cpu_seconds": cpu_seconds}
@@ -93,13 +103,30 @@ def run(args: argparse.Namespace) -> Outcome:
     )
 
 
+@contextmanager
+def engine_of(name: str) -> Iterator[Any]:
+    """What makes interior points on an engine; None for this process."""
+    if name == "local":
+        yield None
+        return
+    from pendel.adapters.dask_engine import dask_engine
+
+    with dask_engine() as engine:
+        yield engine
+
+
 def check_options(args: argparse.Namespace) -> None:
     """Every option out of range at once. Raises InputError."""
     problems = []
     if args.engine == "dask":
-        problems.append(
-            Problem("plan", 0, "--engine", "dask is an extra this version does not have", "local")
-        )
+        from pendel.adapters.dask_engine import is_installed
+
+        if not is_installed():
+            text = "the optional extra dask is not installed"
+            problems.append(Problem("plan", 0, "--engine", text, "pip install 'pendel[dask]'"))
+        if args.method == "exact":
+            text = "exact plans in one process"
+            problems.append(Problem("plan", 0, "--method", text, "auto or decomposed with dask"))
     if not (math.isfinite(args.gap) and args.gap > 0.0):
         problems.append(Problem("plan", 0, "--gap", f"{args.gap} is out of range", "above 0"))
     if not args.time_limit > 0.0:

@@ -103,6 +103,18 @@ class Interior:
             top.S += other
         return found, np.sum(parts, axis=0)
 
+    def _pulled(self, aim: float) -> FloatArray:
+        """Right-hand sides [F + 2, T] that the sites leave for the step that aims at `aim`."""
+        pulls = [np.zeros((self.nodes.count + 2, self.nodes.steps)) for _ in self.pieces]
+        in_threads(
+            lambda i: centre_sites(*self.pieces[i], *self.shape, aim, pulls[i]),
+            range(len(self.pieces)),
+        )
+        return np.asarray(np.sum(pulls, axis=0))
+
+    def settle(self) -> None:
+        """Have columns and prices of all sites at hand (they may live on other machines)."""
+
     def start(self) -> bool:
         """A first point: even schedules, least-squares multipliers (after Mehrotra)."""
         top = self.nodes
@@ -145,13 +157,9 @@ class Interior:
         by_dual, by_primal, by_both = sums[:, 2:].sum(axis=0)
         after = total + dual * by_dual + primal * by_primal + primal * dual * by_both
         aim = float((max(after, 0.0) / total) ** 3 * total / open_columns)
-        pulls = [np.zeros((top.count + 2, top.steps)) for _ in self.pieces]
-        args: list[list[Any]] = [
-            [*piece, *self.shape, aim, pull] for piece, pull in zip(self.pieces, pulls, strict=True)
-        ]
-        in_threads(lambda one: centre_sites(*one), args)
+        pull = self._pulled(aim)
         top.centre(aim)
-        answer = top.change(np.sum(pulls, axis=0)[:-1])
+        answer = top.change(pull[:-1])
         longest = np.array([*self._over_sites(step_sites, answer, aim), top.step(answer, aim)])
         shortest = STEP_BACK / longest.max(axis=0)
         self.step[:3] = aim, min(shortest[0], 1.0), min(shortest[1], 1.0)
@@ -173,12 +181,13 @@ def solve_interior(
     wanted_gap: float,
     remaining_s: Callable[[], float],
     progress: Callable[[int, float, float], None] | None = None,
+    make: Callable[[Arrow], Interior] = Interior,
 ) -> InteriorResult | None:
     """Iterate until the proven gap is wanted_gap and rows hold; None where it does not converge.
 
-    wanted_gap: (objective - bound) / max(1, |bound|).
+    wanted_gap: (objective - bound) / max(1, |bound|). make: where the sites are worked on.
     """
-    method = Interior(arrow)
+    method = make(arrow)
     if not method.start():
         return None
     open_columns = max(2 * int((arrow.hi > arrow.lo).sum()), 1)
@@ -196,6 +205,7 @@ def solve_interior(
         gap = (objective - bound) / max(1.0, abs(bound))
         if abs(gap) <= wanted_gap and at.residual <= RESIDUAL_ACCEPTED_KW:
             if good is None or at.residual < good.residual_kw:
+                method.settle()
                 proven = max(
                     bound, price_bound_eur(arrow, method.Y[PRICE], method.nodes.price, method.scale)
                 )
@@ -203,6 +213,8 @@ def solve_interior(
             if at.residual <= RESIDUAL_KW or iteration >= good.iterations + 2:
                 break
         if remaining_s() <= 0.0:
+            if good is None:
+                method.settle()
             return good or _result(method, bound, objective, at.residual, iteration, True)
         if not method.iterate(at.complementarity, open_columns):
             break

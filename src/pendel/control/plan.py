@@ -11,10 +11,10 @@ from typing import TypeAlias
 
 import numpy as np
 
-from pendel.control.arrow import applies, arrow_of, effort_s, general_effort_s
+from pendel.control.arrow import Arrow, applies, arrow_of, effort_s, general_effort_s
 from pendel.control.fleet import FleetResult, is_fleet, solve_fleet, unmet_of_fleet
 from pendel.control.greedy import greedy_schedule
-from pendel.control.interior import solve_interior
+from pendel.control.interior import Interior, solve_interior
 from pendel.control.linear_plan import ROUNDS_MAX, solve_linear
 from pendel.control.plan_result import Plan, Unmet
 from pendel.control.problem import PlanProblem
@@ -55,7 +55,8 @@ class PlanOptions:
     progress(round, objective_eur, bound_eur) is called as planning goes on.
     binary_rounds: how often binaries may be added where the relaxation uses both directions at
     once (0: both are merged at the cost of exactness, and the work stays that of a linear
-    programme; live replans do so)."""
+    programme; live replans do so).
+    make: where the structured interior point works on its sites (`shards` for more machines)."""
 
     gap: float = 1e-6
     time_limit_s: float = INF
@@ -64,6 +65,7 @@ class PlanOptions:
     warm_kw: FloatArray | None = None
     progress: Progress | None = None
     binary_rounds: int = ROUNDS_MAX
+    make: Callable[[Arrow], Interior] = Interior
 
 
 def plan(problem: PlanProblem, options: PlanOptions | None = None) -> Plan:
@@ -74,7 +76,8 @@ def plan(problem: PlanProblem, options: PlanOptions | None = None) -> Plan:
     options = options or PlanOptions()
     if options.method not in METHODS:
         raise ValueError(f"method {options.method!r}: one of {', '.join(METHODS)}")
-    if options.method != "exact" and is_fleet(problem) and applies(problem):
+    here = options.make is Interior  # on more machines a large fleet is one interior point, too
+    if here and options.method != "exact" and is_fleet(problem) and applies(problem):
         large = _fleet(problem, options)
         if large is not None:
             return large
@@ -132,7 +135,9 @@ def _structured(problem: PlanProblem, reach: Reach, options: PlanOptions) -> Pla
     arrow = arrow_of(problem, reach)
     if options.method == "auto" and general_effort_s(arrow) < effort_s(arrow):
         return None
-    result = solve_interior(arrow, INNER_GAP_SHARE * wanted, _remaining(options), options.progress)
+    result = solve_interior(
+        arrow, INNER_GAP_SHARE * wanted, _remaining(options), options.progress, options.make
+    )
     if result is None:
         return None
     for keep_net in (False, True):
