@@ -38,6 +38,7 @@ from pendel.units import FloatArray
 COST, LO, HI, V = range(4)
 DUE, PRICE = 0, 1
 FLEET_PAIRS = 700_000
+WHOLE_PAIRS_MAX = 10_000_000
 FLEET_SITES = 100
 SAMPLE_GAP = 3e-3
 STEP_FIRST, STEP_MOST = 0.05, 0.15
@@ -307,9 +308,11 @@ def solve_fleet(
 
 
 def is_fleet(problem: PlanProblem) -> bool:
-    """Whether a problem is so large that its sites are solved by themselves."""
-    length = np.maximum(problem.units.last - problem.units.first, 0)
-    return problem.sites >= FLEET_SITES and int(length.sum()) >= FLEET_PAIRS
+    """Whether a problem is so large that its sites are solved by themselves: with few sites at a
+    feeder only where the interior point as a whole would need too much memory."""
+    pairs = int(np.maximum(problem.units.last - problem.units.first, 0).sum())
+    many = problem.sites >= FLEET_SITES * (len(problem.feeders) + 1)
+    return pairs >= (FLEET_PAIRS if many else WHOLE_PAIRS_MAX)
 
 
 def unmet_of_fleet(
