@@ -106,10 +106,10 @@ class Interior:
     def _pulled(self, aim: float) -> FloatArray:
         """Right-hand sides [F + 2, T] that the sites leave for the step that aims at `aim`."""
         pulls = [np.zeros((self.nodes.count + 2, self.nodes.steps)) for _ in self.pieces]
-        in_threads(
-            lambda i: centre_sites(*self.pieces[i], *self.shape, aim, pulls[i]),
-            range(len(self.pieces)),
-        )
+        args: list[list[Any]] = [
+            [*piece, *self.shape, aim, pull] for piece, pull in zip(self.pieces, pulls, strict=True)
+        ]
+        in_threads(lambda one: centre_sites(*one), args)
         return np.asarray(np.sum(pulls, axis=0))
 
     def settle(self) -> None:
