@@ -94,6 +94,7 @@ def self_signed(folder: Path) -> Path:
     )
     path = folder / "localhost.pem"
     path.write_bytes(private + certificate.public_bytes(encoding))
+    path.with_suffix(".key").write_bytes(private)
     return path
 
 

@@ -18,6 +18,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,7 @@ def percentile(took: list[float], share: float) -> float:
     return sorted(took)[max(int(len(took) * share) - 1, 0)]
 
 
-def serve_pendel(count: int, folder: Path | None, fast: bool, tls: ssl.SSLContext | None) -> None:
+def serve_pendel(count: int, folder: Path | None, fast: bool, certificate: str | None) -> None:
     """Our server; folder: where its log is kept, None = nowhere."""
     import msgspec
     from argon2 import PasswordHasher
@@ -67,6 +68,7 @@ def serve_pendel(count: int, folder: Path | None, fast: bool, tls: ssl.SSLContex
     from pendel.adapters.event_log import SqliteEventLog
     from pendel.adapters.memory_log import MemoryEventLog
     from pendel.adapters.ocpp_server import OcppDoor
+    from pendel.adapters.tls import ServerTls, TlsFiles
     from pendel.config.server import ServerConfig
     from pendel.runtime.network import ChargingNetwork
     from pendel.runtime.network_policy import ConfigPolicy
@@ -92,6 +94,8 @@ def serve_pendel(count: int, folder: Path | None, fast: bool, tls: ssl.SSLContex
 
         async def open(self, host: str, port: int, _: Any = None) -> int:
             """Listen."""
+            files = None if certificate is None else TlsFiles((Path(certificate),))
+            tls = None if files is None else ServerTls(files, lambda: datetime.now(UTC))
             return await super().open(host, port, tls)
 
     class Network(ChargingNetwork):
@@ -289,14 +293,13 @@ def main() -> None:
     parser.add_argument("--fast", action="store_true", help="on uvloop")
     parser.add_argument("--tls", metavar="PEM")
     given = parser.parse_args()
-    tls = tls_context(given.tls)
     if given.name == "ocpp":
-        serve_ocpp(tls)
+        serve_ocpp(tls_context(given.tls))
     elif given.durable:
         with tempfile.TemporaryDirectory() as folder:
-            serve_pendel(given.stations, Path(folder), given.fast, tls)
+            serve_pendel(given.stations, Path(folder), given.fast, given.tls)
     else:
-        serve_pendel(given.stations, None, given.fast, tls)
+        serve_pendel(given.stations, None, given.fast, given.tls)
 
 
 if __name__ == "__main__":
