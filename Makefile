@@ -22,7 +22,7 @@ bench: setup-dev
 	@$(BIN)/pendel bench all $(ARGS)
 
 proof: setup-dev
-	@$(BIN)/python -m pytest -n auto -m proof $(ARGS)
+	@$(BIN)/python -m pytest -n auto -m proof --timeout 3600 $(ARGS)
 
 setup: $(VENV)/run.stamp
 setup-dev: $(VENV)/dev.stamp
