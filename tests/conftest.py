@@ -2,16 +2,22 @@
 
 import shutil
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
+DASK, PG8000 = "pip install 'pendel[dask]'", "pip install 'pendel[postgresql]'"
+POSTGRESQL = "apt-get install postgresql"
+HAS_POSTGRESQL = bool(
+    shutil.which("initdb") or list(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+)
 NEEDED = {
-    "adapters/test_dask_engine.py": {"distributed": find_spec("distributed") is not None},
+    "adapters/test_dask_engine.py": {DASK: find_spec("distributed") is not None},
     "adapters/test_postgres_log.py": {
-        "pg8000": find_spec("pg8000") is not None,
-        "PostgreSQL": shutil.which("initdb") is not None,
+        PG8000: find_spec("pg8000") is not None,
+        POSTGRESQL: HAS_POSTGRESQL,
     },
 }
-"""What each group of tests needs, and whether it is there."""
+"""What each group of tests needs, by the command that installs it, and whether it is there."""
 
 missing = {
     file: [name for name, there in needs.items() if not there]
@@ -24,4 +30,4 @@ collect_ignore = list(missing)
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     """Say what was not run."""
     for file, names in missing.items():
-        terminalreporter.write_line(f"not run: tests/{file} ({', '.join(names)} not installed)")
+        terminalreporter.write_line(f"not run: tests/{file} (needs: {'; '.join(names)})")

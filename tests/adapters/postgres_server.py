@@ -14,7 +14,11 @@ NOBODY = "nobody"
 def programs() -> Path | None:
     """The folder of initdb and pg_ctl, where they are installed."""
     found = shutil.which("initdb")
-    return None if found is None else Path(os.path.realpath(found)).parent
+    if found is not None:
+        return Path(os.path.realpath(found)).parent
+    # Debian and its kin keep them off the path, one folder per version.
+    kept = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    return kept[-1].parent if kept else None
 
 
 @contextmanager
