@@ -1,6 +1,8 @@
 """Sessions from before the start teach departures; nothing else of them counts."""
 
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
@@ -39,3 +41,15 @@ def test_histories_are_put_together_in_order() -> None:
     assert np.all(np.diff(both.depart_s) >= 0)
     of_depot = both.site == len(street.sites)
     assert both.vehicle_id[of_depot].tolist() == depot.history.vehicle_id.tolist()
+
+
+def test_a_history_from_the_ends_of_the_calendar_is_no_fault(tmp_path: Path) -> None:
+    folder = tmp_path / "home"
+    shutil.copytree(example_folder("home"), folder)
+    (folder / "history.csv").write_text(
+        "site_id,arrive_utc,depart_utc,stated_depart_utc,vehicle_id\n"
+        "home,0001-01-01T00:00:00+14:00,2025-03-26T00:00:00Z,9999-12-31T23:59:59-14:00,car\n"
+        "home,2025-03-20T00:00:00Z,2025-03-20T00:00:00Z,0001-01-01T00:00:00+14:00,car\n"
+    )
+    run = simulate(first_steps(read_scenario(folder), 8), Mode.V1G)
+    assert run.power_kw.shape[1] == 8

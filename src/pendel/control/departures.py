@@ -35,6 +35,8 @@ HALF_LIFE_SESSIONS = 400.0
 WEIGHT_LEAST = 1e-3
 LIKELIHOOD_TEMPER = 0.5
 DRIVERS_MAX = 1_000_000
+CALENDAR_H = (-17_259_000, 70_389_000)
+"""Hours from 1970 to just inside the years 1 and 9999, which calendars know."""
 
 
 class Prior(msgspec.Struct, frozen=True):
@@ -209,7 +211,8 @@ class DepartureModel:
         """Local wall clock times [M] as seconds since 1970-01-01 00:00 (one offset per hour)."""
         zone = ZoneInfo(self.timezone)
         hours, place = np.unique(at_s // SECONDS_PER_HOUR, return_inverse=True)
-        moments = [datetime.fromtimestamp(h * SECONDS_PER_HOUR, zone) for h in hours.tolist()]
+        known = np.clip(hours, *CALENDAR_H)  # calendars end; what lies beyond keeps their offset
+        moments = [datetime.fromtimestamp(h * SECONDS_PER_HOUR, zone) for h in known.tolist()]
         offsets = [int((m.utcoffset() or m - m).total_seconds()) for m in moments]
         return np.asarray(at_s + np.array(offsets, dtype=np.int64)[place], dtype=np.int64)
 

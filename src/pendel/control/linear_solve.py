@@ -148,7 +148,9 @@ class Engine:
         ):
             priced = np.flatnonzero(np.abs(np.asarray(dual)) > PRICED)
             at, low, high = (np.asarray(x)[priced] for x in (value, lower, upper))
-            change(priced.astype(np.int32), np.where(at - low <= high - at, low, high))
+            held = np.where(at - low <= high - at, low, high)
+            finite = np.isfinite(held)
+            change(priced[finite].astype(np.int32), held[finite])
 
     def _hold_columns(self, columns: IntArray, at: FloatArray) -> None:
         self._highs.changeColsBounds(len(columns), columns, at, at)

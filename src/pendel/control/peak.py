@@ -6,6 +6,8 @@ first: at each of a few levels the cars are planned one after the other below it
 broken promises (at the price of risk) and the demand charge cost together decides.
 """
 
+from dataclasses import replace
+
 import numpy as np
 
 from pendel.control.lone import room_of
@@ -15,7 +17,8 @@ from pendel.control.state import FleetState, Knowledge
 from pendel.units import SECONDS_PER_HOUR, FloatArray
 
 SHARES = (0.0, 0.1, 0.2, 0.35, 0.5, 0.7, 1.0)
-"""Levels that are tried, as shares of the way from what the site cannot avoid to its limit."""
+"""Levels that are tried, as shares of the way from what the site cannot avoid to what all its cars
+at once would take, within its limit."""
 
 
 def calm_room(
@@ -32,13 +35,16 @@ def calm_room(
     sites = np.unique(state.site[state.is_session])
     charge = knowledge.demand_charge_eur_kw
     limit = knowledge.import_limit_kw
-    lowest = np.minimum(np.maximum(knowledge.peak_so_far_kw, base.max(axis=1, initial=0.0)), limit)
-    if not (charge[sites] * (limit - lowest)[sites] > 0.0).any():
+    load = base.max(axis=1, initial=0.0)
+    lowest = np.minimum(np.maximum(knowledge.peak_so_far_kw, load), limit)
+    cars = np.bincount(state.site, state.charge_max_kw, minlength=len(base))
+    highest = np.clip(load + cars, lowest, limit)  # what all at once would need, within the limit
+    if not (charge[sites] * (highest - lowest)[sites] > 0.0).any():
         return None
     best_eur = np.full(len(base), np.inf)
     best_kw = limit.copy()
     for share in SHARES:
-        level = np.where(charge > 0.0, lowest + share * (limit - lowest), limit)
+        level = np.where(charge > 0.0, lowest + share * (highest - lowest), limit)
         energy, missed = paths(_room(knowledge, outlook, level))
         eur, peak = _costs(state, presence, knowledge, outlook, energy, missed, risk_price_eur)
         eur += charge * np.maximum(peak, lowest)
@@ -48,9 +54,8 @@ def calm_room(
 
 
 def _room(knowledge: Knowledge, outlook: Outlook, level_kw: FloatArray) -> Room:
-    room = room_of(knowledge, outlook, np.zeros_like(outlook.load_kw))
-    lower = level_kw[:, None] - (outlook.load_kw - outlook.pv_kw)
-    return Room(np.minimum(room.import_kw, lower), room.export_kw)
+    lower = replace(knowledge, import_limit_kw=level_kw)
+    return room_of(lower, outlook, np.zeros_like(outlook.load_kw))
 
 
 def _costs(
