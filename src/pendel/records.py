@@ -176,7 +176,8 @@ class SessionEvent(Record, frozen=True, tag="session"):
 
     phase: "plugged" or "unplugged"; energies stored [kWh]; the static data of the car rides along
     so that replaying the log alone rebuilds the state. device_id: where it is plugged in, as
-    "station_id/evse_id" ("" = a device of its own, named like the session).
+    "station_id/evse_id" ("" = a device of its own, named like the session). charge_least_kw,
+    discharge_least_kw: less than this the car cannot do other than nothing (0: it can).
     """
 
     session_id: str
@@ -194,6 +195,8 @@ class SessionEvent(Record, frozen=True, tag="session"):
     device_id: str = ""
     terminal_eur_kwh: float = 0.0
     simulated: bool = False
+    charge_least_kw: float = 0.0
+    discharge_least_kw: float = 0.0
 
 
 class Tick(Record, frozen=True, tag="tick"):

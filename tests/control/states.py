@@ -32,6 +32,8 @@ def fleet(count: int = 1, **columns: object) -> FleetState:
         "reading_age_s": 0.0,
         "charge_now": False,
         "paused": False,
+        "charge_least_kw": 0.0,
+        "discharge_least_kw": 0.0,
     }
     whole = {"site", "arrive_s", "stated_depart_s"}
     full = {}

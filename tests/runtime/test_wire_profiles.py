@@ -3,6 +3,7 @@
 import json
 import math
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -181,7 +182,6 @@ def test_amperes_and_updates_are_cut_and_der_that_feeds_is_refused() -> None:
 
 
 def needs(**fields: Any) -> Any:
-    from datetime import UTC, datetime
 
     kind = messages_of(Version.V21).REQUESTS["NotifyEVChargingNeeds"]
     told = msgspec.convert({"evseId": 1, "chargingNeeds": fields}, kind).chargingNeeds
@@ -212,5 +212,29 @@ def test_needs_of_cars() -> None:
         },
         departureTime="1970-01-01T00:00:00Z",
     )(v2x_allowed=True)  # fmt: skip
+    assert (one_way.charge_least_kw, one_way.discharge_least_kw) == (0.0, 0.0)
     assert (one_way.capacity_kwh, one_way.energy_kwh, one_way.charge_max_kw) == (60.0, 24.0, 50.0)
     assert (one_way.target_kwh, one_way.discharge_max_kw, one_way.ready_by_utc) == (36.0, 0.0, None)
+
+
+def test_the_least_a_car_can_do() -> None:
+    """6 A per phase of the mode on AC, what a bidirectional car states, nothing on DC; of a car
+    that says nothing, what its station's power makes likely."""
+    ac = {"energyAmount": 9_000, "evMinCurrent": 6, "evMaxCurrent": 16, "evMaxVoltage": 230}
+    three = needs(requestedEnergyTransfer="AC_three_phase", acChargingParameters=ac)()
+    one = needs(requestedEnergyTransfer="AC_single_phase", acChargingParameters=ac)()
+    assert (three.charge_least_kw, one.charge_least_kw) == (pytest.approx(4.14), 1.38)
+    both = needs(
+        requestedEnergyTransfer="AC_BPT",
+        v2xChargingParameters={
+            "minChargePower": 1_400, "maxChargePower": 11_000, "minDischargePower": 900,
+            "maxDischargePower": 11_000,
+        },
+    )(v2x_allowed=True)  # fmt: skip
+    assert (both.charge_least_kw, both.discharge_least_kw) == (1.4, 0.9)
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    silent = lambda **known: car_of(None, Known(**known), at)  # noqa: E731
+    assert silent().charge_least_kw == pytest.approx(4.14)
+    assert silent(station_max_kw=3.7).charge_least_kw == pytest.approx(1.38)
+    assert silent(station_max_kw=50.0).charge_least_kw == 0.0
+    assert silent(v2x_allowed=True, discharges_unasked=True, soc=0.5).charge_least_kw == 0.0

@@ -21,11 +21,12 @@ from pendel.control.dispatch import (
     smoothed,
 )
 from pendel.control.fallback import charge_at_once, fallback_power
+from pendel.control.least_power import LeastPowers
 from pendel.control.planning import Ended, Planning
 from pendel.control.state import Decision, FleetState, Knowledge
 from pendel.records import Mode, Needs
 from pendel.scenario.columns import History
-from pendel.units import SECONDS_PER_HOUR, FloatArray, IntArray
+from pendel.units import SECONDS_PER_HOUR, BoolArray, FloatArray, IntArray
 
 __all__ = ["Controller", "Ended"]
 
@@ -66,6 +67,8 @@ class Controller:
         self._wish_kw: FloatArray = np.zeros(0)
         self._floor_kwh: FloatArray = np.zeros(0)
         self._base: IntArray = np.zeros(0, dtype=np.int64)
+        self._least = LeastPowers()
+        self._held: BoolArray = np.zeros(0, dtype=np.bool_)
 
     def decide(self, state: FleetState, knowledge: Knowledge) -> Decision:
         """One tick: plan where due, then setpoints inside every limit, each with its rank."""
@@ -75,6 +78,7 @@ class Controller:
     def refresh(self, state: FleetState, knowledge: Knowledge) -> None:
         """Bring wishes and floors of the connected units up to date; plans where that is due."""
         count = len(state)
+        self._held = np.zeros(count, dtype=np.bool_)
         if self.mode == Mode.UNCONTROLLED:
             self._wish_kw = charge_at_once(state, self.step_s)
             self._floor_kwh = np.full(count, np.nan)
@@ -107,13 +111,18 @@ class Controller:
             wanted, self._floor_kwh, state, knowledge, self.network, left_s / SECONDS_PER_HOUR,
             np.full(count_s, home), self.may_discharge,
         )  # fmt: skip
+        rank = ranks(result, wanted, state, base)
+        in_pulses = None
+        if state.charge_least_kw.any() or state.discharge_least_kw.any():
+            in_pulses = self._least.apply(result, state, knowledge, self.network, self._held)
         self.last = result
         self.planning.ordered(result.power_kw, wanted, state)
         return Decision(
             power_kw=result.power_kw,
             requested_kw=self._wish_kw,
-            rank=ranks(result, wanted, state, base),
+            rank=rank,
             curtail_kw=result.curtail_kw,
+            in_pulses=in_pulses,
         )
 
     def restate(self, wishes: Mapping[str, Sequence[Needs]]) -> None:
@@ -150,6 +159,7 @@ class Controller:
         plan's own, more careful floor is higher, it takes its place. None = that of the plan."""
         self._wish_kw[unit] = power_kw
         self._base[unit] = rank
+        self._held[unit] = True
         if floor_kwh is not None and floor_kwh < self._floor_kwh[unit]:  # NaN: there is none
             self._floor_kwh[unit] = floor_kwh
 

@@ -96,9 +96,19 @@ class Dispatched:
     levels: FloatArray
 
     @property
+    def lowest_kw(self) -> FloatArray:
+        """The least each unit could do [N], kW: what it may discharge at the most, negative."""
+        return self.levels[:, 0]
+
+    @property
+    def promise_kw(self) -> FloatArray:
+        """The least power that keeps each promise [N], kW."""
+        return self.levels[:, 2]
+
+    @property
     def lacking_kw(self) -> FloatArray:
         """Power missing to each promise [N], kW."""
-        return np.maximum(self.levels[:, 2] - self.power_kw, 0.0)
+        return np.maximum(self.promise_kw - self.power_kw, 0.0)
 
 
 def missed_kw(result: Dispatched, knowledge: Knowledge, target_kw: float) -> float:

@@ -17,7 +17,8 @@ class FleetState:
     unit_id names the session or storage; vehicle_id "" where unknown; arrive_s, stated_depart_s:
     epoch seconds (UNKNOWN_S where not stated). energy_* [kWh]: energy_kwh is the last reading.
     power_kw is the last reading too, reading_age_s how old both are. paused: the driver stopped
-    charging; charge_now: the driver wants full power at once.
+    charging; charge_now: the driver wants full power at once. charge_least_kw, discharge_least_kw:
+    least power other than zero (0: any).
     """
 
     unit_id: StrArray
@@ -41,6 +42,8 @@ class FleetState:
     reading_age_s: FloatArray
     charge_now: BoolArray
     paused: BoolArray
+    charge_least_kw: FloatArray
+    discharge_least_kw: FloatArray
 
     def __len__(self) -> int:
         return len(self.capacity_kwh)
@@ -87,13 +90,15 @@ class Decision:
     """Setpoints of one tick [N] and why.
 
     power_kw: AC power ordered; requested_kw: what the plan alone would have said; rank: index
-    into RANKS of the rule that decided; curtail_kw [S]: PV to hold back.
+    into RANKS of the rule that decided; curtail_kw [S]: PV to hold back; in_pulses [N]: runs at its
+    least power or rests because less is not possible (None: nobody).
     """
 
     power_kw: FloatArray
     requested_kw: FloatArray
     rank: IntArray
     curtail_kw: FloatArray
+    in_pulses: BoolArray | None = None
 
 
 RANKS: tuple[Rank, ...] = tuple(Rank)

@@ -164,6 +164,8 @@ def fleet_state(spec: AreaSpec, views: Sequence[SessionView], meters: Meters) ->
         reading_age_s=floats([meters.age_s(view.device_id) for view in views]),
         charge_now=np.zeros(len(views), dtype=np.bool_),
         paused=np.zeros(len(views), dtype=np.bool_),
+        charge_least_kw=floats([e.charge_least_kw for e in events]),
+        discharge_least_kw=floats([e.discharge_least_kw for e in events]),
     )
 
 

@@ -380,4 +380,5 @@ def _order(columns: FleetState, decision: Decision, floors: FloatArray, unit: in
         energy_kwh=float(columns.energy_kwh[unit]),
         age_s=float(columns.reading_age_s[unit]),
         floor_kwh=float(floors[unit]),
+        in_pulses=decision.in_pulses is not None and bool(decision.in_pulses[unit]),
     )

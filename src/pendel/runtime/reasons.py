@@ -46,7 +46,8 @@ class Moment:
 class Order:
     """One unit's part of a decision; powers in kW, energy from the reading in kWh.
 
-    floor_kwh: what the promise needs at the end of this step (NaN = nothing)."""
+    floor_kwh: what the promise needs at the end of this step (NaN = nothing); in_pulses: it gets
+    less than its least power, in pulses."""
 
     site: int
     power_kw: float
@@ -55,6 +56,7 @@ class Order:
     energy_kwh: float
     age_s: float
     floor_kwh: float = float("nan")
+    in_pulses: bool = False
 
     @property
     def promise_presses(self) -> bool:
@@ -68,6 +70,8 @@ def reason(order: Order, view: SessionView, moment: Moment, hand: Signal | None)
     waits = abs(order.power_kw) <= IDLE_KW and not view.paused
     if budget is not None and budget.spent and waits and order.rank not in ELSEWHERE:
         return budget.words
+    if order.in_pulses:
+        return _pulse(order, view)
     match order.rank:
         case Rank.SAFETY:
             return _safety(order, view, moment)
@@ -118,6 +122,15 @@ def _safety(order: Order, view: SessionView, moment: Moment) -> str:
     if order.energy_kwh >= view.event.capacity_kwh - FULL_KWH:
         return "the battery is full"
     return "the battery and the charger allow no more"
+
+
+def _pulse(order: Order, view: SessionView) -> str:
+    least_kw = view.event.charge_least_kw
+    if order.power_kw > 0.0:
+        return f"charges in pulses, less than {least_kw:.1f} kW is not possible"
+    if order.power_kw < 0.0:
+        return "discharges at its least power to keep the import limit"
+    return "rests between pulses, less than its least power is not possible"
 
 
 def _limit(order: Order, moment: Moment) -> str:

@@ -112,4 +112,6 @@ def _pretended_car(now_s: int, until_s: int) -> FleetState:
         reading_age_s=one(0.0),
         charge_now=np.zeros(1, dtype=np.bool_),
         paused=np.zeros(1, dtype=np.bool_),
+        charge_least_kw=one(0.0),
+        discharge_least_kw=one(0.0),
     )

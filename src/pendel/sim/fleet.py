@@ -139,4 +139,6 @@ def state_of(fleet: Fleet, previous: FleetState | None) -> FleetState:
         reading_age_s=np.zeros(count),
         charge_now=np.zeros(count, dtype=np.bool_),
         paused=np.zeros(count, dtype=np.bool_),
+        charge_least_kw=np.zeros(count),
+        discharge_least_kw=np.zeros(count),
     )

@@ -12,6 +12,7 @@ from typing import Any
 from msgspec import UNSET
 
 from pendel.comms.ocpp.backend.metering import in_utc
+from pendel.power.charger import CURRENT_MIN_A, PHASE_VOLTAGE_V, phase_kw
 from pendel.units import CAPACITY_MAX_KWH, POWER_MAX_KW
 
 CAPACITY_DEFAULT_KWH = 60.0
@@ -19,6 +20,9 @@ SOC_DEFAULT = 0.5
 """What a battery is taken to hold of which nobody says anything: a usual evening."""
 CHARGE_DEFAULT_KW = 11.0
 READY_WITHIN = timedelta(days=14)
+ONE_PHASE_MAX_KW, AC_MAX_KW = 7.4, 22.1
+"""What is charged on one phase (32 A) and on three at the most; more is DC."""
+PHASES_OF_MODE = {"AC_single_phase": 1, "AC_two_phase": 2, "AC_three_phase": 3}
 EFFICIENCY = 0.95
 """Each way, where nobody says better."""
 
@@ -28,6 +32,7 @@ class Car:
     """A car at an EVSE at the moment of its needs. kW and kWh, amounts; None = not said.
 
     floor_kwh: the lower end of the band in which the car may be cycled (V2X), as stored energy.
+    charge_least_kw, discharge_least_kw: less than this the car does not do, other than nothing.
     """
 
     capacity_kwh: float
@@ -39,6 +44,8 @@ class Car:
     floor_kwh: float | None = None
     ready_by_utc: datetime | None = None
     bidirectional: bool = False
+    charge_least_kw: float = 0.0
+    discharge_least_kw: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +87,8 @@ def car_of(needs: Any, known: Known, now_utc: datetime) -> Car:
         floor_kwh=floor,
         ready_by_utc=_departure(needs, now_utc),
         bidirectional=bidirectional and known.v2x_allowed,
+        charge_least_kw=min(_charge_least_kw(needs, v2x, ac), charge_kw),
+        discharge_least_kw=min(_v2x_least_kw(v2x, "Discharge"), discharge_kw),
     )
 
 
@@ -93,7 +102,34 @@ def _silent_car(known: Known) -> Car:
         charge_max_kw=charge_kw,
         discharge_max_kw=charge_kw if gives else 0.0,
         bidirectional=gives,
+        charge_least_kw=0.0 if gives else _usual_least_kw(charge_kw),
     )
+
+
+def _charge_least_kw(needs: Any, v2x: Any, ac: Any) -> float:
+    """What the car says, else what AC charging begins with; DC is taken to go down to nothing."""
+    if v2x is not UNSET:
+        return _v2x_least_kw(v2x, "Charge")
+    mode = str(needs.requestedEnergyTransfer)
+    if ac is UNSET or mode.startswith("DC"):
+        return 0.0
+    phases = PHASES_OF_MODE.get(mode, 3)
+    return phases * max(float(ac.evMinCurrent), 0.0) * PHASE_VOLTAGE_V / 1e3
+
+
+def _v2x_least_kw(v2x: Any, way: str) -> float:
+    if v2x is UNSET:
+        return 0.0
+    told = _phases(v2x, f"min{way}Power") / 1e3
+    return told or _times(getattr(v2x, f"min{way}Current"), v2x.minVoltage) / 1e3
+
+
+def _usual_least_kw(charge_max_kw: float) -> float:
+    """6 A on one phase, or on three where one could not carry the most; above AC powers: any."""
+    if charge_max_kw > AC_MAX_KW:
+        return 0.0
+    phases = 1 if charge_max_kw <= ONE_PHASE_MAX_KW else 3
+    return min(phase_kw(CURRENT_MIN_A, phases), charge_max_kw)
 
 
 def _battery(v2x: Any, dc: Any, ac: Any, known: Known) -> tuple[float, float]:

@@ -334,6 +334,8 @@ class OcppSite:
                 energy_kwh=each.energy_kwh if before is None else before.event.energy_kwh,
                 charge_max_kw=car.charge_max_kw,
                 discharge_max_kw=car.discharge_max_kw,
+                charge_least_kw=car.charge_least_kw,
+                discharge_least_kw=car.discharge_least_kw,
                 charge_efficiency=EFFICIENCY,
                 discharge_efficiency=EFFICIENCY,
                 vehicle_id=each.vehicle_id,
