@@ -7,7 +7,7 @@ import msgspec
 
 _Name = Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
 _Port = Annotated[int, msgspec.Meta(ge=0, le=65_535)]
-_Group = Annotated[str, msgspec.Meta(max_length=36)]
+Group = Annotated[str, msgspec.Meta(max_length=36)]
 
 BootName = Literal["accepted", "pending", "rejected"]
 TokenType = Literal[
@@ -61,7 +61,7 @@ class OcppConfig(msgspec.Struct, frozen=True):
     lab: bool = False
     plain: bool = True
     tls: OcppTlsConfig | None = None
-    master_pass_group: _Group = ""
+    master_pass_group: Group = ""
     metering: MeteringConfig = MeteringConfig()
 
 
@@ -71,7 +71,7 @@ class IdTokenConfig(msgspec.Struct, frozen=True):
 
     token: Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
     type: TokenType = "ISO14443"
-    group: _Group = ""
+    group: Group = ""
     status: Literal["Accepted", "Blocked", "Invalid"] = "Accepted"
     valid_until: datetime | None = None
     concurrent: bool = True

@@ -21,7 +21,7 @@ import msgspec
 from pendel.adapters.committer import Committer
 from pendel.adapters.ocpp_link import Link
 from pendel.adapters.ocpp_server import OcppDoor
-from pendel.comms.ocpp.backend.csms import Csms, Key, Reply
+from pendel.comms.ocpp.backend.csms import Costs, Csms, Key, Reply
 from pendel.comms.ocpp.frames import ErrorCode
 from pendel.comms.ocpp.peer import Deviation, Event, Request, Streamed
 from pendel.comms.ocpp.release import Version, messages_of
@@ -56,8 +56,11 @@ class ChargingNetwork(StationOrders):
         lab: bool = False,
         security: Security | None = None,
         now_utc: Callable[[], datetime] = lambda: datetime.now(UTC),
+        costs: Costs | None = None,
     ) -> None:
-        """Replay the store; now_utc: the clock. Raises StoreError, ChainError."""
+        """Replay the store; now_utc: the clock; costs: what transactions cost, where it is told.
+
+        Raises StoreError, ChainError."""
         self.policy = policy
         self.now_utc = now_utc
         self.presence: dict[str, Presence] = {}
@@ -65,7 +68,7 @@ class ChargingNetwork(StationOrders):
         self.duties: Duties | None = None
         counter = itertools.count(1)
         begin = store.last_sequence
-        self.csms = Csms(policy, lambda: f"ocpp-{begin}.{next(counter)}")
+        self.csms = Csms(policy, lambda: f"ocpp-{begin}.{next(counter)}", costs=costs)
         self.settings = NetworkSettings(self)
         self.csms.replay(self.settings.recalled(record for _, record in store.replay()))
         self.port = self.tls_port = 0
@@ -180,6 +183,10 @@ class ChargingNetwork(StationOrders):
     def online(self, station_id: str) -> bool:
         """Whether a station is connected now."""
         return self._door is not None and station_id in self._door.links
+
+    def links(self) -> list[str]:
+        """Ids of the stations that are connected now."""
+        return [] if self._door is None else list(self._door.links)
 
     @property
     def door(self) -> OcppDoor | None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pendel.adapters.ocpp_server import OcppDoor
     from pendel.comms.ocpp.backend.csms import Csms
     from pendel.records import NetworkSetting, StationSecurity
+    from pendel.runtime.network_presence import Duties
     from pendel.runtime.network_settings import NetworkSettings
 
 ORDER_TIMEOUT_S = 30.0
@@ -42,6 +43,7 @@ class StationOrders:
 
     csms: "Csms"
     settings: "NetworkSettings"
+    duties: "Duties | None"
     now_utc: Callable[[], datetime]
     _door: "OcppDoor | None"
     _loop: asyncio.AbstractEventLoop | None
@@ -162,6 +164,8 @@ class StationOrders:
         take_answer(station, version, event.action, payload, event.response)
         if str(getattr(event.response, "status", "")) == "Accepted":
             self.csms.permit(station_id, version, event.action, payload, self.now_utc())
+        if self.duties is not None:
+            self.duties.answered(station_id, event.action)
 
 
 def typed_order(version: Version, action: str, payload: Any) -> Any:

@@ -34,6 +34,10 @@ class Duties(Protocol):
         """A request was stored and answered."""
         ...
 
+    def answered(self, station_id: str, action: str) -> None:
+        """A station answered an order."""
+        ...
+
     def tokens_changed(self) -> None:
         """An operator set or deleted a token."""
         ...

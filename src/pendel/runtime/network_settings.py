@@ -74,15 +74,10 @@ class NetworkSettings:
         if self._network.duties is not None:
             self._network.duties.tokens_changed()
 
-    async def new_password(self, station_id: str, timeout_s: float) -> tuple[str, Event]:
-        """Give a station a password that was made for it; the password and what came of it.
-
-        Raises OfflineError, OverflowError, StoreError."""
-        version = self._network.version_of(station_id)
-        # 1.6 carries at most 20 bytes; 2.x wants 16 to 40 characters (A00.FR.205)
-        password = secrets.token_urlsafe(15 if version is Version.V16 else 24)
-        action, request = password_order(version, password)
-        return password, await self.change_password(station_id, action, request, timeout_s)
+    def made_password(self, version: Version) -> tuple[str, Any]:
+        """The order that gives a station a password nobody knows: 1.6 carries at most 20 bytes;
+        2.x wants 16 to 40 characters (A00.FR.205)."""
+        return password_order(version, secrets.token_urlsafe(15 if version is Version.V16 else 24))
 
     async def change_password(
         self, station_id: str, action: str, request: Any, timeout_s: float

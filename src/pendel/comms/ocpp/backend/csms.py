@@ -9,7 +9,7 @@ before it is given, out.
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -54,14 +54,34 @@ class Reply(msgspec.Struct, frozen=True, gc=False):
     orders: tuple[Order, ...] = ()
 
 
+class Costs(Protocol):
+    """Whoever knows what transactions cost."""
+
+    def heard(self, record: StationMessage, transaction_id: str) -> None:
+        """A message of a transaction came."""
+        ...
+
+    def over(self, station_id: str, transaction_id: str) -> None:
+        """By the log a transaction ended."""
+        ...
+
+    def told(
+        self, station_id: str, transaction_id: str, ended: bool, now_utc: datetime
+    ) -> float | None:
+        """The running or final cost to tell, None = nothing."""
+        ...
+
+
 @dataclass(slots=True)
 class Csms:
-    """State and rules of a backend. new_id: makes ids of records; desk: signs certificates."""
+    """State and rules of a backend. new_id: makes ids of records; desk: signs certificates;
+    costs: knows what transactions cost, None = nothing is told."""
 
     policy: Policy
     new_id: Callable[[], str]
     network: Network = field(default_factory=Network)
     desk: CertificateDesk | None = None
+    costs: Costs | None = None
     _asked: dict[tuple[str, str], datetime] = field(default_factory=dict)
 
     def replay(self, records: Iterable[Any]) -> None:
@@ -98,6 +118,8 @@ class Csms:
                     record.status,
                 )
                 learn(heard)
+                if self.costs is not None and record.action == "TransactionEvent":
+                    self._recall_cost(self.costs, record, payload)
 
     def handle(
         self,
@@ -130,7 +152,7 @@ class Csms:
             self.network,
         )
         if repeat:
-            return Reply(answer(asked), key=key, repeat=True)
+            return Reply(answer(self._with_cost(asked, None)), key=key, repeat=True)
         if action in UNRECORDED:
             return self._answered(asked, None, None)
         record_id = self.new_id()
@@ -178,7 +200,24 @@ class Csms:
             for each in station.transactions.values():
                 each.digests.discard(mark)
 
+    def _recall_cost(self, costs: Costs, record: StationMessage, event: Any) -> None:
+        transaction_id = event.transactionInfo.transactionId
+        costs.heard(record, transaction_id)
+        if event.eventType == "Ended":
+            costs.over(record.station_id, transaction_id)
+
+    def _with_cost(self, asked: Asked, record: StationMessage | None) -> Asked:
+        """What a TransactionEvent is told of its cost (I02, I03); 1.6 has no place for it."""
+        if self.costs is None or asked.action != "TransactionEvent":
+            return asked
+        if record is not None:
+            self.costs.heard(record, asked.transaction_id)
+        station_id, ended = asked.station.station_id, asked.payload.eventType == "Ended"
+        cost = self.costs.told(station_id, asked.transaction_id, ended, asked.now_utc)
+        return msgspec.structs.replace(asked, cost=cost)
+
     def _answered(self, asked: Asked, record: StationMessage | None, key: Key | None) -> Reply:
+        asked = self._with_cost(asked, record)
         response = answer(asked)
         if response is None:
             return Reply(
