@@ -117,6 +117,9 @@ class StationOrders:
         link = None if self._door is None else self._door.links.get(station_id)
         if link is None:
             raise OfflineError(f"station {station_id!r} is offline")
+        if self.csms.network.station(station_id).boot == "Rejected":
+            reason = f"station {station_id!r} was rejected: nothing is sent to it (B03.FR.03)"
+            raise OfflineError(reason)
         text = msgspec.json.encode(payload)
         told = tuple(causes)
 
@@ -138,9 +141,6 @@ class StationOrders:
         version = self.version_of(station_id)
         typed = typed_order(version, action, payload)
         station = self.csms.network.station(station_id)
-        if station.boot == "Rejected":
-            text = f"station {station_id!r} was rejected: nothing is sent to it (B03.FR.03)"
-            raise OfflineError(text)
         if is_secret(action, typed):
             work = self.settings.change_password(station_id, action, typed, timeout_s)
         else:

@@ -240,7 +240,7 @@ class Csms:
         another one now. One that was Rejected is sent nothing (B03.FR.03): it asks by itself."""
         station = self.network.station(station_id)
         told, wanted = station.boot, self.policy.boot_status(station_id)
-        if told in ("Rejected", wanted) or (not told and wanted == "Accepted"):
+        if told in ("", "Rejected", wanted):
             return None
         return self._boot_order(station, version, now_utc)
 
@@ -261,8 +261,9 @@ class Csms:
         if station.boot == "Pending" and until_utc is not None and now_utc <= until_utc:
             return None
         orders: tuple[Order, ...] = ()
-        unknown = not station.boot or (station.boot == "Pending" and wanted != "Pending")
-        if unknown and self._ask_now(station.station_id, "boot", now_utc):
+        unknown = not station.boot and wanted != "Rejected"
+        changed = station.boot == "Pending" and wanted != "Pending"
+        if (unknown or changed) and self._ask_now(station.station_id, "boot", now_utc):
             orders = (self._boot_order(station, version, now_utc),)
         reason = "not before an accepted BootNotification"
         return Reply(code=ErrorCode.SECURITY_ERROR, reason=reason, orders=orders)

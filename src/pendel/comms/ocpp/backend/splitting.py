@@ -14,8 +14,8 @@ from pendel.comms.ocpp.backend.local_list import numbered
 from pendel.comms.ocpp.backend.stations import Station
 from pendel.comms.ocpp.release import Version
 
-FRAME_BYTES = 64
-"""Of the array around a payload: type, id and action."""
+FRAME_BYTES = 48
+"""Of the array around a payload, without the action: type, an id of 36 characters, brackets."""
 
 _LISTS_2 = {
     "GetVariables": ("DeviceDataCtrlr", "GetVariables", "getVariableData"),
@@ -36,7 +36,9 @@ def parts_of(station: Station, version: Version, action: str, request: Any) -> l
     items = getattr(request, field, UNSET) if field else UNSET
     if items is UNSET or (items_max is None and bytes_max is None):
         return [request]
-    pieces = _pieces(request, field, items, items_max or len(items), bytes_max)
+    frame = FRAME_BYTES + len(action)
+    room = None if bytes_max is None else bytes_max - frame
+    pieces = _pieces(request, field, items, items_max or len(items), room)
     parts = [msgspec.structs.replace(request, **{field: piece}) for piece in pieces]
     if action != "SendLocalList" or len(parts) < 2:
         return parts or [request]
@@ -80,7 +82,7 @@ def _pieces(
 ) -> list[list[Any]]:
     """items in runs within both bounds; one that is too long by itself goes alone."""
     empty = msgspec.structs.replace(request, **{field: []})
-    base = len(msgspec.json.encode(empty)) + FRAME_BYTES
+    base = len(msgspec.json.encode(empty))
     pieces: list[list[Any]] = []
     size = 0
     for item in items:
