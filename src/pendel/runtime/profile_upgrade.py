@@ -9,14 +9,13 @@ higher profile the door takes no lower one (`network_security`).
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pendel.comms.ocpp.backend.metering_setup import PRIORITY, question
 from pendel.comms.ocpp.peer import Answered, Event
 from pendel.comms.ocpp.release import Version, messages_of
 from pendel.errors import PendelError
 
 if TYPE_CHECKING:
     from pendel.runtime.network import ChargingNetwork
-
-PRIORITY = ("OCPPCommCtrlr", "NetworkConfigurationPriority")
 
 
 class ProfileError(PendelError):
@@ -56,6 +55,9 @@ async def raise_profile(
         raise ProfileError("no port with TLS is open: [ocpp.tls]")
     if version is not Version.V16 and not wish.csms_url:
         raise ProfileError("csms_url is needed: where the station shall connect to")
+    station = network.csms.network.station(station_id)
+    if version is not Version.V16 and station.variable(*PRIORITY) is None:
+        await network.order(station_id, *question(version, [PRIORITY]), timeout_s)
     steps: list[Step] = []
     orders = _orders_16(wish) if version is Version.V16 else _orders_2(network, station_id, wish)
     reboots = version is not Version.V16

@@ -21,6 +21,8 @@ LIMITS_FIRST = (
     ("DeviceDataCtrlr", "ItemsPerMessage[GetVariables]"),
     ("DeviceDataCtrlr", "BytesPerMessage[GetVariables]"),
 )
+PRIORITY = ("OCPPCommCtrlr", "NetworkConfigurationPriority")
+"""The order of a station's network profiles; asked once, for when a profile is raised."""
 LIMITS = (
     ("DeviceDataCtrlr", "ItemsPerMessage[SetVariables]"),
     ("DeviceDataCtrlr", "BytesPerMessage[SetVariables]"),
@@ -30,6 +32,7 @@ LIMITS = (
     ("MonitoringCtrlr", "BytesPerMessage[ClearVariableMonitoring]"),
     ("LocalAuthListCtrlr", "ItemsPerMessage"),
     ("LocalAuthListCtrlr", "BytesPerMessage"),
+    PRIORITY,
 )
 LIMITS_16 = ("GetConfigurationMaxKeys", "SendLocalListMaxLength")
 
