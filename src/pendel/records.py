@@ -250,6 +250,16 @@ class StationSecurity(Record, frozen=True, tag="station_security"):
     certificate: str = ""
 
 
+class NetworkSetting(Record, frozen=True, tag="network_setting"):
+    """What an operator decided about a station or a token while the network runs; the newest of a
+    topic and name holds, before what the configuration says. topic: boot, password or id_token;
+    name: a station_id or a token; detail: JSON text, read by `runtime.network_settings`."""
+
+    topic: str
+    name: str
+    detail: str
+
+
 AnyRecord = (
     Signal
     | Limit
@@ -265,4 +275,5 @@ AnyRecord = (
     | Deviation
     | StationMessage
     | StationSecurity
+    | NetworkSetting
 )

@@ -15,11 +15,13 @@ TOKEN = {"idToken": "TAG1", "type": "ISO14443"}
 
 @dataclass(frozen=True, slots=True)
 class Sends:
-    """The backend sends action with payload; the station answers."""
+    """The backend sends action with payload; the station answers, with an error where one is
+    named."""
 
     action: str
     payload: dict[str, Any]
     answer: dict[str, Any] = field(default_factory=lambda: ACCEPTED)
+    error: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,3 +99,10 @@ def stages(action: str, *names: str, request_id: int = 7) -> Card:
 COMPONENT = {"name": "OCPPCommCtrlr"}
 VARIABLE = {"name": "HeartbeatInterval"}
 PLACE = {"component": COMPONENT, "variable": VARIABLE}
+
+GROUP = {"groupIdToken": {"idToken": "FAMILY", "type": "Central"}}
+IN_GROUP = {"idTokenInfo": {"status": "Accepted", **GROUP}}
+OTHER_OF_GROUP = {"idToken": "TAG2", "type": "ISO14443"}
+MASTER = {"idToken": "POLICE", "type": "ISO14443"}
+MASTERS = {"groupIdToken": {"idToken": "MASTERS", "type": "Central"}}
+AS_MASTER = {"idTokenInfo": {"status": "Accepted", **MASTERS}}

@@ -165,6 +165,34 @@ CARDS: dict[str, Card] = {
     ],
     "TC_K_08_CSMS": [clears("Unknown", chargingProfileId=9)],
     "TC_K_10_CSMS": [limits(0, profile("TxDefaultProfile"))],
+    "TC_K_15_CSMS": [
+        Sends(
+            "SetChargingProfile",
+            {
+                "evseId": 1,
+                "chargingProfile": {
+                    "id": 15,
+                    "stackLevel": 0,
+                    "chargingProfilePurpose": "TxDefaultProfile",
+                    "chargingProfileKind": "Absolute",
+                    "validFrom": "2026-03-01T12:00:00Z",
+                    "validTo": "2026-03-02T12:00:00Z",
+                    "chargingSchedule": [
+                        {
+                            "id": 1,
+                            "startSchedule": "2026-03-01T12:00:00Z",
+                            "duration": 600,
+                            "chargingRateUnit": "A",
+                            "chargingSchedulePeriod": [
+                                {"startPeriod": 0, "limit": 6.0, "numberPhases": 3}
+                            ],
+                        }
+                    ],
+                },
+            },
+            error="NotSupported",
+        )
+    ],
     "TC_K_19_CSMS": [limits(1, profile("TxDefaultProfile", "Recurring", recurrencyKind="Daily"))],
     "TC_K_29_CSMS": gets(0, chargingProfilePurpose="TxDefaultProfile"),
     "TC_K_30_CSMS": gets(1, chargingProfilePurpose="TxDefaultProfile"),

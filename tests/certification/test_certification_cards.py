@@ -16,21 +16,33 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "runtime"))
 import cards_control
 import cards_monitoring
 import cards_stations
+import cards_tokens
 from card_steps import Card, Sends
 from ocpp_network_bench import RawStation, config, network_of, station_at
 
 from pendel.adapters.memory_log import MemoryEventLog
-from pendel.comms.ocpp.peer import Answered
+from pendel.comms.ocpp.peer import Answered, Failed
 from pendel.records import StationMessage
 from pendel.runtime.network import ChargingNetwork
 
-CARDS: dict[str, Card] = cards_stations.CARDS | cards_control.CARDS | cards_monitoring.CARDS
+CARDS: dict[str, Card] = (
+    cards_stations.CARDS | cards_control.CARDS | cards_monitoring.CARDS | cards_tokens.CARDS
+)
 CARS = [{"vehicle_id": "car", "id_tokens": ["TAG1"]}]
+TOKENS = [
+    {"token": "TAG1", "group": "FAMILY"},
+    {"token": "TAG2", "group": "FAMILY"},
+    {"token": "BLOCKED", "status": "Blocked"},
+    {"token": "EXPIRED", "valid_until": "2020-01-01T00:00:00Z"},
+    {"token": "POLICE", "group": "MASTERS"},
+]
 
 
 @pytest.fixture(scope="module")
 def network() -> Iterator[ChargingNetwork]:
-    with network_of(config(vehicle=CARS), MemoryEventLog()) as found:
+    ocpp = {"master_pass_group": "MASTERS"}
+    settings = config(vehicle=CARS, id_token=TOKENS, ocpp=ocpp)
+    with network_of(settings, MemoryEventLog()) as found:
         yield found
 
 
@@ -76,10 +88,13 @@ async def send(
 ) -> None:
     """The order is on the wire as it was given, and its answer comes back to whoever gave it."""
     station.asked.clear()
-    station.answers[step.action] = step.answer
+    station.answers[step.action] = step.error or step.answer
     event = await asyncio.to_thread(network.command, "CP1", step.action, payload, 5.0)
     (asked,) = [each for each in station.asked if each[0] == step.action]
     assert alike(asked[1], payload)
+    if step.error:
+        assert isinstance(event, Failed) and event.code == step.error
+        return
     assert isinstance(event, Answered)
     status = step.answer.get("status")
     assert status is None or event.response.status == status

@@ -56,7 +56,8 @@ def basic(user: str, password: str = PASSWORD) -> dict[str, str]:
 
 
 class RawStation:
-    """A station on a bare socket; answers what it is asked with `answers` (default Accepted)."""
+    """A station on a bare socket; answers what it is asked with `answers` (default Accepted; a
+    text is the code of an error, None no answer, a function is asked with the payload)."""
 
     def __init__(self, socket: ClientConnection) -> None:
         self.socket = socket
@@ -96,7 +97,11 @@ class RawStation:
                 if frame[0] == 2:
                     self.asked.append(frame[2:])
                     answer = self.answers.get(frame[2], {"status": "Accepted"})
-                    if answer is not None:
+                    if callable(answer):
+                        answer = answer(frame[3])
+                    if isinstance(answer, str):
+                        await self.socket.send(json.dumps([4, frame[1], answer, "", {}]))
+                    elif answer is not None:
                         await self.socket.send(json.dumps([3, frame[1], answer]))
                 elif frame[1] in self._open:
                     self._open.pop(frame[1]).set_result(frame)

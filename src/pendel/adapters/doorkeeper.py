@@ -27,11 +27,13 @@ CHALLENGE = {"WWW-Authenticate": 'Basic realm="ocpp", charset="UTF-8"'}
 @dataclass(frozen=True, slots=True)
 class Admission:
     """A station that may connect; password_hash None = with a certificate, or in the lab.
-    lenient: messages that break the schema are mended where that can be done."""
+    lenient: messages that break the schema are mended where that can be done; also: hashes of
+    other passwords it may come by, while it is being given a new one."""
 
     station_id: str
     password_hash: str | None = None
     lenient: bool = False
+    also: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +68,14 @@ class Rules(Protocol):
 
 
 class Doorkeeper:
-    """stations: who may connect, by id (looked at for each attempt). tls: set with the TLS port."""
+    """stations: who may connect, by id (looked at for each attempt). tls: set with the TLS port;
+    proved: by which hash each station came last."""
 
     def __init__(self, stations: Mapping[str, Admission], rules: Rules, lab: bool) -> None:
         self.stations = stations
         self.lab = lab
         self.tls: ServerTls | None = None
+        self.proved: dict[str, str] = {}
         self._rules = rules
         self._passwords = PasswordChecker()
 
@@ -120,9 +124,15 @@ class Doorkeeper:
             return Verdict.WRONG, "no password is set for it"
         if credentials is None:
             return Verdict.WRONG, "no password came"
-        verdict = await self._passwords.check(
-            caller.host, admission.station_id, credentials[1], admission.password_hash
-        )
+        station_id, password = admission.station_id, credentials[1]
+        for known in admission.also:
+            if await self._passwords.proves(station_id, password, known):
+                self.proved[station_id] = known
+                return Verdict.RIGHT, ""
+        known = admission.password_hash
+        verdict = await self._passwords.check(caller.host, station_id, password, known)
+        if verdict is Verdict.RIGHT:
+            self.proved[station_id] = known
         return verdict, "wrong password"
 
 

@@ -36,7 +36,7 @@ class Verdict(Enum):
     BUSY = "busy"
 
 
-def hash_password(password: str) -> str:
+def hash_password(password: str | bytes) -> str:
     """An argon2id PHC string (m = 19 MiB, t = 2, p = 1)."""
     return _hasher().hash(password)
 
@@ -98,6 +98,17 @@ class PasswordChecker:
         if await asyncio.shield(running):
             return Verdict.RIGHT
         return await self._failed(address, station_id)
+
+    async def proves(self, station_id: str, password: bytes, password_hash: str) -> bool:
+        """Whether a password is the right one for one of several hashes; a wrong one is no failed
+        attempt yet."""
+        mark = self._mark(station_id, password, password_hash)
+        if mark in self._right or mark in self._wrong or len(password) > PASSWORD_BYTES_MAX:
+            return mark in self._right
+        if mark not in self._running and len(self._running) >= QUEUE_MAX:
+            return False
+        running = self._running.get(mark) or self._start(mark, password, password_hash)
+        return await asyncio.shield(running)
 
     def close(self) -> None:
         """End the threads."""

@@ -19,6 +19,7 @@ from pendel.api.network_views import completed
 from pendel.api.openapi import openapi_document
 from pendel.api.problems import HttpError, as_problem, problem_response
 from pendel.api.service import Service, caller_of, json_response, listed, service_of
+from pendel.api.station_settings import settings_routes
 from pendel.errors import PendelError
 from pendel.runtime.causes import Node, as_data, chain
 
@@ -80,6 +81,7 @@ def api_routes() -> list[Route]:
         ),
         Route(f"{base}/explain/{{record_id:path}}", get_explain),
         *network_routes(),
+        *settings_routes(),
     ]
 
 

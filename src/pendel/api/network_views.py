@@ -6,6 +6,7 @@ from pendel.api.views import utc_or_none
 from pendel.comms.ocpp.backend.stations import Evse
 from pendel.comms.ocpp.backend.transactions import Transaction
 from pendel.runtime.network import ChargingNetwork
+from pendel.runtime.network_duties import StationDuties
 
 KWH_DIGITS = 6
 
@@ -27,6 +28,7 @@ def _completed(item: dict[str, Any], network: ChargingNetwork) -> dict[str, Any]
         item["deviations"] = presence.deviations
         item["last_deviation"] = presence.last_deviation or None
     item.update(_security(station_id, network))
+    item.update(_settings(station_id, network))
     if station is None:
         return item
     line = "" if presence is None else presence.ocpp_version
@@ -55,6 +57,21 @@ def _security(station_id: str, network: ChargingNetwork) -> dict[str, Any]:
         "lenient": configured is not None and configured.lenient,
         "rejections": 0 if rejected is None else rejected.count,
         "last_rejection": None if rejected is None else rejected.reason,
+    }
+
+
+def _settings(station_id: str, network: ChargingNetwork) -> dict[str, Any]:
+    """What the station was told at its boot and shall be told, how it meters, its list."""
+    station = network.csms.network.stations.get(station_id)
+    duties = network.duties
+    found = duties.set_up.get(station_id) if isinstance(duties, StationDuties) else None
+    return {
+        "boot": network.policy.boot_status(station_id).lower(),
+        "boot_told": (station.boot.lower() or None) if station is not None else None,
+        "metering": None if found is None else found.metering,
+        "metering_refused": {} if found is None else found.refused,
+        "local_list_version": 0 if station is None else station.local_list.version,
+        "local_list": (found.local_list or None) if found is not None else None,
     }
 
 

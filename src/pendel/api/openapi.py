@@ -8,11 +8,34 @@ from pendel import __version__
 from pendel.api.bodies import LimitBody, PromiseBody, SetpointBody
 from pendel.api.network_commands import CommandBody
 from pendel.api.operation_modes import OperationModeBody
+from pendel.api.station_settings import (
+    BootBody,
+    IdTokenBody,
+    LocalListBody,
+    PasswordBody,
+    SecurityProfileBody,
+)
 
 BASE = "/api/v1"
-BODIES = (PromiseBody, LimitBody, SetpointBody, OperationModeBody, CommandBody)
+BODIES = (
+    PromiseBody,
+    LimitBody,
+    SetpointBody,
+    OperationModeBody,
+    CommandBody,
+    BootBody,
+    PasswordBody,
+    SecurityProfileBody,
+    LocalListBody,
+    IdTokenBody,
+)
 
-
+STATION_SETTINGS: tuple[tuple[str, str, str, type], ...] = (
+    ("boot", "put", "What a station is told when it boots.", BootBody),
+    ("password", "post", "A new password for a station.", PasswordBody),
+    ("security_profile", "post", "A higher security profile.", SecurityProfileBody),
+    ("local_list", "post", "Bring the station's list of tokens up to date.", LocalListBody),
+)
 STATION = [{"name": "station_id", "in": "query", "schema": {"type": "string"}}]
 
 
@@ -84,6 +107,17 @@ def _paths() -> dict[str, Any]:
         },
         f"{BASE}/stations/{{station_id}}/commands": {
             "post": _call("Any OCPP request to a station.", of("station_id"), CommandBody)
+        },
+        **{
+            f"{BASE}/stations/{{station_id}}/{name}": {
+                method: _call(summary, of("station_id"), body)
+            }
+            for name, method, summary, body in STATION_SETTINGS
+        },
+        f"{BASE}/id_tokens": {"get": _call("Tokens of drivers.", listing)},
+        f"{BASE}/id_tokens/{{token}}": {
+            "put": _call("Set a token.", of("token"), IdTokenBody),
+            "delete": _call("Delete a token.", of("token"), status="204"),
         },
         f"{BASE}/transactions": {"get": _call("Metered transactions.", [*STATION, *listing])},
         f"{BASE}/explain/{{record_id}}": {"get": _call("The chain of causes.", of("record_id"))},

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pendel.runtime.loop import Stop
     from pendel.runtime.network import ChargingNetwork
     from pendel.runtime.tariff_prices import TariffPrices
+    from pendel.runtime.transaction_costs import TransactionCosts
     from pendel.runtime.warm_up import WarmUp
     from pendel.tariff.model import Tariff
 
@@ -37,12 +38,13 @@ def run(args: argparse.Namespace) -> Outcome:
     """Serve until a signal. Raises InputError (every problem of the file), StoreError."""
     from pendel.adapters.store_url import open_store
     from pendel.config.server import load_server_config
-    from pendel.runtime.contracts import contracts_of
+    from pendel.runtime.contracts import contracts_of, site_meters
     from pendel.runtime.engine import Runtime
     from pendel.runtime.loop import Stop, stop_on_signals
     from pendel.runtime.markets import open_market
     from pendel.runtime.reward import Reward
     from pendel.runtime.tariff_prices import TariffPrices
+    from pendel.runtime.transaction_costs import TransactionCosts
 
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(message)s")
     config = load_server_config(args.config)
@@ -56,9 +58,10 @@ def run(args: argparse.Namespace) -> Outcome:
             tariffs = contracts.tariffs_on(datetime.now(UTC).date())
             runtime.areas += areas_of(config, datetime.now(UTC), tariffs)
             reward = Reward(dict(contracts.mispel_case), runtime.state.months)
-            return _serve(
-                config, runtime, stop, TariffPrices(contracts, market, reward), args.config.parent
-            )
+            prices = TariffPrices(contracts, market, reward)
+            meters = site_meters(config)
+            costs = TransactionCosts(meters.station_site, contracts, market, meters.keys)
+            return _serve(config, runtime, stop, (prices, costs), args.config.parent)
         finally:
             runtime.close()
             if market is not None:
@@ -66,7 +69,11 @@ def run(args: argparse.Namespace) -> Outcome:
 
 
 def _serve(
-    config: "ServerConfig", runtime: "Runtime", stop: "Stop", prices: "TariffPrices", base: Path
+    config: "ServerConfig",
+    runtime: "Runtime",
+    stop: "Stop",
+    money: "tuple[TariffPrices, TransactionCosts]",
+    base: Path,
 ) -> Outcome:
     from pendel.api.auth import Gate, Role, Token
     from pendel.api.service import Service
@@ -89,7 +96,7 @@ def _serve(
     warm = _warm_up(runtime, clock.now_utc())
     ready = {"store": lambda: not runtime.store_trouble}
     ready["control"] = lambda: loop.ticks > 0 and (warm is None or warm.done)
-    network, bridged = open_network(config, runtime, prices, base)
+    network, bridged = open_network(config, runtime, money[0], base, money[1])
     runtime.start(clock.now_utc())
     ready["ocpp"] = lambda: network.accepting
     service = Service(runtime, Gate(tokens), ready=ready, network=network, bridge=bridged)
@@ -133,19 +140,25 @@ def open_network(
     runtime: "Runtime",
     prices: "PriceSource | None" = None,
     base: Path = Path(),
+    costs: "TransactionCosts | None" = None,
 ) -> "tuple[ChargingNetwork, OcppBridge]":
-    """The OCPP side, listening. base: folder of the configuration. Raises InputError: a port is
-    taken, a TLS file is bad."""
+    """The OCPP side, listening. base: folder of the configuration; costs: of transactions.
+
+    Raises InputError: a port is taken, a TLS file is bad."""
     from pendel.errors import InputError, Problem
     from pendel.runtime.bridges.ocpp_bridge import bridge
     from pendel.runtime.network import ChargingNetwork
+    from pendel.runtime.network_duties import StationDuties
     from pendel.runtime.network_policy import ConfigPolicy
     from pendel.runtime.network_security import security_of
     from pendel.runtime.process import calm_collector
 
     security = security_of(config.ocpp, base, lambda: datetime.now(UTC))
-    network = ChargingNetwork(ConfigPolicy(config), runtime.store, config.ocpp.lab, security)
+    network = ChargingNetwork(
+        ConfigPolicy(config), runtime.store, config.ocpp.lab, security, costs=costs
+    )
     bridged = bridge(runtime, network, prices)
+    network.duties = StationDuties(network, config.ocpp.metering)
     calm_collector()
     try:
         network.start(config.ocpp.host, config.ocpp.port)

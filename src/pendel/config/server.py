@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from pendel.config.lines import KeyPath
+from pendel.config.ocpp import BootName, IdTokenConfig, OcppConfig, OcppTlsConfig
 from pendel.config.toml import SECRET, TomlDocument, decode, load_toml
 from pendel.config.zones import zone_exists
 from pendel.errors import InputError, Problem
@@ -48,36 +49,6 @@ class HttpConfig(msgspec.Struct, frozen=True):
     port: _Port = 8080
 
 
-class OcppTlsConfig(msgspec.Struct, frozen=True):
-    """TLS for stations (security profiles 2 and 3). Paths are relative to the file's folder.
-
-    folder: made by `pendel ca`: gives everything else, and signs what stations ask for. Without
-    it: certificates: PEM of the server with chain and key (or the key beside it as .key), one RSA
-    and one ECDSA at best; station_ca: who signs station certificates; revoked: their lists;
-    organization: O that station certificates must name. renew_days: a station whose certificate
-    ends within is asked to renew it.
-    """
-
-    port: _Port = 9443
-    folder: _Name | None = None
-    certificates: Annotated[list[_Name], msgspec.Meta(max_length=16)] = []
-    station_ca: Annotated[list[_Name], msgspec.Meta(max_length=1_000)] = []
-    revoked: Annotated[list[_Name], msgspec.Meta(max_length=1_000)] = []
-    organization: str = ""
-    renew_days: Annotated[int, msgspec.Meta(ge=0, le=3_650)] = 30
-
-
-class OcppConfig(msgspec.Struct, frozen=True):
-    """Where stations connect; lab = stations without password_hash are let in; plain = the port
-    without TLS is open."""
-
-    host: _Name = "127.0.0.1"
-    port: _Port = 9000
-    lab: bool = False
-    plain: bool = True
-    tls: OcppTlsConfig | None = None
-
-
 class ExportPermit(msgspec.Struct, frozen=True):
     """Leave to export to the grid, from valid_from until before valid_until (local dates)."""
 
@@ -104,7 +75,9 @@ class StationConfig(msgspec.Struct, frozen=True):
     """One charging station; without password_hash it can only connect with a certificate, or in
     the lab. security_profile: the lowest one it may use (None: the highest it ever used); lenient:
     messages that break the schema are mended where that can be done, and what was done is kept;
-    meter_key: public key of its meters (hex or base64), by which signed values are verified.
+    meter_key: public key of its meters (hex or base64), by which signed values are verified;
+    boot: what it is told when it boots (an operator may tell it otherwise later); local_list: it
+    is given the list of tokens for when it is offline.
     """
 
     station_id: _Station
@@ -125,6 +98,8 @@ class StationConfig(msgspec.Struct, frozen=True):
     security_profile: Annotated[int, msgspec.Meta(ge=0, le=3)] | None = None
     lenient: bool = False
     meter_key: _Name | None = None
+    boot: BootName = "accepted"
+    local_list: bool = False
 
 
 class WarrantyConfig(msgspec.Struct, frozen=True):
@@ -216,6 +191,7 @@ class ServerConfig(msgspec.Struct, frozen=True):
     http: HttpConfig = HttpConfig()
     ocpp: OcppConfig = OcppConfig()
     station: Annotated[list[StationConfig], msgspec.Meta(max_length=LIST_MAX)] = []
+    id_token: Annotated[list[IdTokenConfig], msgspec.Meta(max_length=LIST_MAX)] = []
     vehicle: Annotated[list[VehicleConfig], msgspec.Meta(max_length=LIST_MAX)] = []
     meter: Annotated[list[MeterConfig], msgspec.Meta(max_length=LIST_MAX)] = []
     device: Annotated[list[DeviceConfig], msgspec.Meta(max_length=LIST_MAX)] = []
@@ -262,13 +238,15 @@ def _unique(document: TomlDocument) -> list[Problem]:
     """Ids and names that come twice."""
     problems = []
     keys = {"site": "site_id", "station": "station_id", "vehicle": "vehicle_id", "token": "name"}
-    keys |= {"meter": "meter_id", "device": "device_id"}
+    keys |= {"meter": "meter_id", "device": "device_id", "id_token": "token"}
     for table, key in keys.items():
         seen: set[str] = set()
         for index, entry in _entries(document, table):
             name = entry.get(key)
             if not isinstance(name, str) or not name:
                 continue
+            if table == "id_token":
+                name = name.casefold()
             if name in seen:
                 path = (table, index, key)
                 problems.append(document.problem(path, f'"{name}" is there twice', "once"))

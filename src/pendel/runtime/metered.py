@@ -88,6 +88,10 @@ class Metered:
                 text = f"{record.action}: {type(error).__name__}"
                 self._refuse(record, record.station_id, record.payload[:200], text)
 
+    def forget(self, station_id: str, transaction_id: str) -> None:
+        """A transaction is over: nothing more of it comes."""
+        self._evse_of.pop((station_id, transaction_id), None)
+
     def _read(self, record: StationMessage, payload: Mapping[str, Any]) -> None:
         station, transaction = record.station_id, record.transaction_id
         evse: Any = payload.get("evseId", payload.get("connectorId"))

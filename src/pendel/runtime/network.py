@@ -11,7 +11,7 @@ import asyncio
 import itertools
 import logging
 import threading
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -21,30 +21,30 @@ import msgspec
 from pendel.adapters.committer import Committer
 from pendel.adapters.ocpp_link import Link
 from pendel.adapters.ocpp_server import OcppDoor
-from pendel.comms.ocpp.backend.csms import Csms, Key, Reply
+from pendel.comms.ocpp.backend.csms import Costs, Csms, Key, Reply
 from pendel.comms.ocpp.frames import ErrorCode
 from pendel.comms.ocpp.peer import Deviation, Event, Request, Streamed
 from pendel.comms.ocpp.release import Version, messages_of
 from pendel.errors import StoreError
-from pendel.records import StationMessage, StationSecurity
+from pendel.records import NetworkSetting, StationMessage, StationSecurity
 from pendel.runtime.bridges.dialects import Dialect, manner_of
-from pendel.runtime.network_orders import OfflineError, order_record, typed_order
+from pendel.runtime.network_orders import OfflineError, StationOrders
 from pendel.runtime.network_policy import ConfigPolicy
-from pendel.runtime.network_presence import Listener, Presence
+from pendel.runtime.network_presence import Duties, Listener, Presence
 from pendel.runtime.network_security import Security, SecurityWatch
+from pendel.runtime.network_settings import NetworkSettings
 from pendel.runtime.process import loop_factory, raise_open_files
 
 LOG = logging.getLogger("pendel.ocpp")
 START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 20.0
-ORDER_TIMEOUT_S = 30.0
 QUESTION_TIMEOUT_S = 5.0
 """For what is asked by the way: an order must not wait long behind it."""
 QUARANTINED_TEXT_MAX = 128 * 1024
 EVENT_ACTIONS = (b"TransactionEvent", b"MeterValues", b"StartTransaction", b"StopTransaction")
 
 
-class ChargingNetwork:
+class ChargingNetwork(StationOrders):
     """Implements `adapters.ocpp_server.Logic`."""
 
     door_type = OcppDoor
@@ -56,16 +56,21 @@ class ChargingNetwork:
         lab: bool = False,
         security: Security | None = None,
         now_utc: Callable[[], datetime] = lambda: datetime.now(UTC),
+        costs: Costs | None = None,
     ) -> None:
-        """Replay the store; now_utc: the clock. Raises StoreError, ChainError."""
+        """Replay the store; now_utc: the clock; costs: what transactions cost, where it is told.
+
+        Raises StoreError, ChainError."""
         self.policy = policy
         self.now_utc = now_utc
         self.presence: dict[str, Presence] = {}
         self.listener: Listener | None = None
+        self.duties: Duties | None = None
         counter = itertools.count(1)
         begin = store.last_sequence
-        self.csms = Csms(policy, lambda: f"ocpp-{begin}.{next(counter)}")
-        self.csms.replay(record for _, record in store.replay())
+        self.csms = Csms(policy, lambda: f"ocpp-{begin}.{next(counter)}", costs=costs)
+        self.settings = NetworkSettings(self)
+        self.csms.replay(self.settings.recalled(record for _, record in store.replay()))
         self.port = self.tls_port = 0
         self.watch = SecurityWatch(self, security or Security())
         self.csms.desk = self.watch.security.desk
@@ -125,11 +130,15 @@ class ChargingNetwork:
         self.presence[link.station_id].ocpp_version = told
         self._fit(link)
         self.csms.network.station(link.station_id).ocpp_version = link.version.value
+        self.settings.proven(link)
         remembered = self.watch.came(link)
         if remembered is not None:
-            self._add(remembered)
+            self.keep(remembered)
         if self.listener is not None:
             self.listener.came(link.station_id, link.version)
+        self.boot_anew(link.station_id)
+        if self.duties is not None:
+            self.duties.came(link.station_id)
 
     def disconnected(self, link: Link, replaced: bool) -> None:
         """A connection ended."""
@@ -171,66 +180,13 @@ class ChargingNetwork:
             if _must_be_kept(event, text):
                 self._keep(link, "", text.decode("utf-8", "replace"), (event.reason[:500],))
 
-    async def order(
-        self,
-        station_id: str,
-        action: str,
-        payload: Any,
-        timeout_s: float = ORDER_TIMEOUT_S,
-        causes: Iterable[str] = (),
-    ) -> Event:
-        """Send a request to a station and keep what came of it; its Answered or Failed.
-
-        Raises OfflineError, OverflowError."""
-        future: asyncio.Future[Event] = asyncio.get_running_loop().create_future()
-
-        def done(event: Event) -> None:
-            if not future.done():
-                future.set_result(event)
-
-        self.post(station_id, action, payload, done, timeout_s, causes)
-        return await future
-
-    def post(
-        self,
-        station_id: str,
-        action: str,
-        payload: Any,
-        done: Callable[[Event], None],
-        timeout_s: float = ORDER_TIMEOUT_S,
-        causes: Iterable[str] = (),
-    ) -> None:
-        """`order` for many stations at once: done is called with the Answered or Failed.
-
-        Raises OfflineError, OverflowError."""
-        link = None if self._door is None else self._door.links.get(station_id)
-        if link is None:
-            raise OfflineError(f"station {station_id!r} is offline")
-        text = msgspec.json.encode(payload)
-        told = tuple(causes)
-
-        def keep(event: Event) -> None:
-            now_utc, version = self.now_utc(), link.version
-            record_id = self.csms.new_id()
-            self._add(order_record(record_id, now_utc, told, station_id, version, text, event))
-            done(event)
-
-        link.ask(action, text, timeout_s, keep)
-
-    def command(self, station_id: str, action: str, payload: Any, timeout_s: float) -> Event:
-        """`order` for other threads; payload is plain data, checked against the schema.
-
-        Raises OfflineError, InvalidOrderError, OverflowError."""
-        if not self.online(station_id) or self._loop is None:
-            raise OfflineError(f"station {station_id!r} is offline")
-        version = Version(self.csms.network.station(station_id).ocpp_version)
-        typed = typed_order(version, action, payload)
-        work = self.order(station_id, action, typed, timeout_s)
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout_s + 5.0)
-
     def online(self, station_id: str) -> bool:
         """Whether a station is connected now."""
         return self._door is not None and station_id in self._door.links
+
+    def links(self) -> list[str]:
+        """Ids of the stations that are connected now."""
+        return [] if self._door is None else list(self._door.links)
 
     @property
     def door(self) -> OcppDoor | None:
@@ -327,6 +283,8 @@ class ChargingNetwork:
             self._fit(link)
         if reply.code is None and not reply.repeat and self.listener is not None:
             self.listener.heard(link.station_id, asked.action, asked.payload)
+        if reply.code is None and not reply.repeat and self.duties is not None:
+            self.duties.heard(link.station_id, asked.action, asked.payload)
 
     def _fit(self, link: Link) -> None:
         """A hybrid model speaks the messages of 2.1 under the name of 2.0.1 from its boot on."""
@@ -337,7 +295,7 @@ class ChargingNetwork:
             station.ocpp_version = link.version.value
 
     def _keep(self, link: Link, action: str, payload: str, refused: tuple[str, ...]) -> None:
-        self._add(
+        self.keep(
             StationMessage(
                 id=self.csms.new_id(),
                 at_utc=self.now_utc(),
@@ -350,13 +308,34 @@ class ChargingNetwork:
             )
         )
 
-    def _add(self, record: StationMessage | StationSecurity) -> None:
+    def keep(self, record: StationMessage | StationSecurity | NetworkSetting) -> None:
+        """Store a record nobody waits for."""
         if self._committer is not None:
             try:
                 if not self._committer.stored_at_once(record):
                     self._committer.add(record, _log_failure)
             except StoreError as error:
                 _log_failure(error)
+
+    async def kept(self, record: NetworkSetting) -> None:
+        """Store a record; returns when it is durable. Raises StoreError."""
+        if self._committer is None or self._committer.stored_at_once(record):
+            return
+        future: asyncio.Future[StoreError | None] = asyncio.get_running_loop().create_future()
+        self._committer.add(record, future.set_result)
+        error = await future
+        if error is not None:
+            raise error
+
+    def boot_anew(self, station_id: str) -> None:
+        """Ask a station to boot where it would now be told something else."""
+        link = None if self._door is None else self._door.links.get(station_id)
+        if link is not None:
+            order = self.csms.boots_anew(station_id, link.version, self.now_utc())
+            if order is not None:
+                self._detach(
+                    self.order(station_id, order.action, order.payload, QUESTION_TIMEOUT_S)
+                )
 
     def _seen(self, link: Link, now_utc: datetime) -> None:
         presence = self.presence.get(link.station_id)

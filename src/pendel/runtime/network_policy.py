@@ -1,6 +1,11 @@
 """What the configuration decides about stations, tokens and cars."""
 
+from datetime import datetime
+
+import msgspec
+
 from pendel.adapters.doorkeeper import Admission
+from pendel.comms.ocpp.backend.tokens import IdToken, TokenBook, TokenInfo
 from pendel.config.server import ServerConfig, StationConfig, VehicleConfig
 
 V2X_MODES = ("v2h", "v2b", "v2g")
@@ -9,8 +14,9 @@ V2X_MODES = ("v2h", "v2b", "v2g")
 class ConfigPolicy:
     """Implements `comms.ocpp.backend.answers.Policy` from a ServerConfig.
 
-    A token is Accepted when it is that of a [[vehicle]]; where no vehicle names any token, the
-    network is open and every token is (docs/decisions/0091).
+    A token is Accepted when it is that of a [[vehicle]] or an [[id_token]] that says so; where
+    nobody names any token, the network is open and every token is (docs/decisions/0091). What an
+    operator decided since (`runtime.network_settings`) is in tokens, boots and admissions.
     """
 
     def __init__(self, config: ServerConfig) -> None:
@@ -28,11 +34,22 @@ class ConfigPolicy:
         self._by_token: dict[str, VehicleConfig] = {
             token.casefold(): vehicle for vehicle in config.vehicle for token in vehicle.id_tokens
         }
+        self.boots: dict[str, str] = {}
+        self.tokens = TokenBook.of(
+            (IdToken(**msgspec.structs.asdict(entry)) for entry in config.id_token),
+            (token for vehicle in config.vehicle for token in vehicle.id_tokens),
+            config.ocpp.master_pass_group,
+        )
 
-    def token_status(self, station_id: str, token: str) -> str:
-        """Accepted or Invalid. Tokens do not tell upper from lower case (CiString)."""
-        known = not self._by_token or token.casefold() in self._by_token
-        return "Accepted" if known else "Invalid"
+    def token(self, token: str, now_utc: datetime) -> TokenInfo:
+        """What is known of a token now."""
+        return self.tokens.info(token, now_utc)
+
+    def boot_status(self, station_id: str) -> str:
+        """Accepted, Pending or Rejected: what an operator said, else the configuration."""
+        told = self.boots.get(station_id)
+        station = self.stations.get(station_id)
+        return (told or ("accepted" if station is None else station.boot)).capitalize()
 
     def has_tariff(self, site_id: str) -> bool:
         """Whether a site has a tariff, of its own or by a contract."""

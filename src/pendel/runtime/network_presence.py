@@ -23,6 +23,26 @@ class Listener(Protocol):
         ...
 
 
+class Duties(Protocol):
+    """What a backend does of itself with a station; called on the network's thread."""
+
+    def came(self, station_id: str) -> None:
+        """A station connected."""
+        ...
+
+    def heard(self, station_id: str, action: str, payload: Any) -> None:
+        """A request was stored and answered."""
+        ...
+
+    def answered(self, station_id: str, action: str) -> None:
+        """A station answered an order."""
+        ...
+
+    def tokens_changed(self) -> None:
+        """An operator set or deleted a token."""
+        ...
+
+
 @dataclass(slots=True)
 class Presence:
     """What is known of a station's line. last_seen_utc: of the last frame; deviations: breaches

@@ -16,7 +16,7 @@ from pendel.adapters.certificate_authority import CertificateAuthority, problem
 from pendel.adapters.certificate_desk import AuthorityDesk
 from pendel.adapters.tls import ServerTls, TlsFiles
 from pendel.comms.ocpp.release import Version, messages_of
-from pendel.config.server import OcppConfig, OcppTlsConfig
+from pendel.config.ocpp import OcppConfig, OcppTlsConfig
 from pendel.records import StationSecurity
 
 if TYPE_CHECKING:

@@ -10,6 +10,7 @@ from pendel.records import (
     Flexibility,
     Limit,
     Needs,
+    NetworkSetting,
     PlanRecord,
     Promise,
     Rank,
@@ -92,6 +93,8 @@ def words(record: AnyRecord) -> str:
                 f"{record.station_id} came by security profile {record.security_profile}; "
                 "no lower one is taken from now on"
             )
+        case NetworkSetting():
+            return f"an operator set {record.topic.replace('_', ' ')} of {record.name}"
 
 
 def _message(record: StationMessage) -> str:

@@ -21,6 +21,7 @@ from schema_examples import example
 
 import generate_ocpp
 from pendel.comms.ocpp.backend.csms import Csms, Reply
+from pendel.comms.ocpp.backend.tokens import TokenInfo
 from pendel.comms.ocpp.backend.transactions import SequenceSet
 from pendel.comms.ocpp.frames import ErrorCode
 from pendel.comms.ocpp.release import Version, messages_of
@@ -30,8 +31,11 @@ FOLDERS = {Version.V16: "v16", Version.V201: "v201", Version.V21: "v21"}
 
 
 class OpenPolicy:
-    def token_status(self, station_id: str, token: str) -> str:
-        return "Invalid" if token == "stolen" else "Accepted"
+    def token(self, token: str, now_utc: datetime) -> TokenInfo:
+        return TokenInfo("Invalid" if token == "stolen" else "Accepted")
+
+    def boot_status(self, station_id: str) -> str:
+        return {"WAITING": "Pending", "UNWANTED": "Rejected"}.get(station_id, "Accepted")
 
     def v2x_allowed(self, station_id: str, token: str) -> bool:
         return token != "one-way"

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 import msgspec
 from msgspec import UNSET
+from msgspec.structs import replace
 
 from pendel.comms.ocpp.backend.certificates import (
     CertificateDesk,
@@ -18,10 +19,13 @@ from pendel.comms.ocpp.backend.certificates import (
     signing_answer,
     status_answer,
 )
-from pendel.comms.ocpp.backend.stations import Station
+from pendel.comms.ocpp.backend.stations import Network, Station
+from pendel.comms.ocpp.backend.tokens import UNGUARDED, TokenInfo, asked_of_2, fields_16, info_2
 from pendel.comms.ocpp.release import Version, messages_of
 
 HEARTBEAT_S = 300
+BOOT_AGAIN_S = 60
+"""After this a station that is not accepted asks again."""
 _V16 = Version.V16
 PLAIN_TRANSFER = ("AC_single_phase", "AC_two_phase", "AC_three_phase", "DC")
 V2X_TRANSFER = ("AC_BPT", "DC_BPT", "AC_BPT_DER", "AC_DER")
@@ -30,8 +34,12 @@ V2X_TRANSFER = ("AC_BPT", "DC_BPT", "AC_BPT_DER", "AC_DER")
 class Policy(Protocol):
     """What the owner of the stations decided; plain look-ups."""
 
-    def token_status(self, station_id: str, token: str) -> str:
-        """Accepted, Invalid or another AuthorizationStatus."""
+    def token(self, token: str, now_utc: datetime) -> TokenInfo:
+        """What is known of a token now."""
+        ...
+
+    def boot_status(self, station_id: str) -> str:
+        """Accepted, Pending or Rejected: the answer to a BootNotification."""
         ...
 
     def v2x_allowed(self, station_id: str, token: str) -> bool:
@@ -44,8 +52,9 @@ class Policy(Protocol):
 
 
 class Asked(msgspec.Struct, frozen=True, gc=False):
-    """One request to be answered; transaction_id: the one given to a 1.6 start; desk: whoever
-    signs certificates here."""
+    """One request to be answered; transaction_id: the one it belongs to (2.x), or was given (1.6
+    start); desk: whoever signs certificates here; network: all stations, where a token may be in
+    use elsewhere; cost: what its transaction costs so far, None where that is not known."""
 
     station: Station
     version: Version
@@ -55,6 +64,8 @@ class Asked(msgspec.Struct, frozen=True, gc=False):
     policy: Policy
     transaction_id: str = ""
     desk: CertificateDesk | None = None
+    network: Network | None = None
+    cost: float | None = None
 
 
 Answer = Callable[[Asked], dict[str, Any]]
@@ -78,24 +89,40 @@ def _fixed(**fields: Any) -> Answer:
 
 
 def _boot(asked: Asked) -> dict[str, Any]:
-    return {"status": "Accepted", "currentTime": asked.now_utc, "interval": HEARTBEAT_S}
+    status = asked.policy.boot_status(asked.station.station_id)
+    interval = HEARTBEAT_S if status == "Accepted" else BOOT_AGAIN_S
+    return {"status": status, "currentTime": asked.now_utc, "interval": interval}
 
 
 def _heartbeat(asked: Asked) -> dict[str, Any]:
     return {"currentTime": asked.now_utc}
 
 
-def _token_2(asked: Asked, token: Any) -> Any:
-    messages: Any = messages_of(asked.version)
-    status = "Accepted"  # NoAuthorization and Central tokens were let in elsewhere
-    if token.type not in ("NoAuthorization", "Central"):
-        status = asked.policy.token_status(asked.station.station_id, token.idToken)
-    return messages.IdTokenInfoType(status=status)
+def _token_2(asked: Asked, token: Any, begins: bool) -> Any:
+    """IdTokenInfo of a token of 2.x. begins: it shall let a transaction begin or go on."""
+    if token.type in UNGUARDED:
+        return info_2(asked.version, TokenInfo("Accepted"))
+    return info_2(asked.version, _info(asked, token.idToken, begins))
+
+
+def _info(asked: Asked, token: str, begins: bool) -> TokenInfo:
+    """What is said about a token: a master pass begins nothing (C16.FR.03), and one that may run
+    one transaction at a time is ConcurrentTx while it runs another."""
+    info = asked.policy.token(token, asked.now_utc)
+    if not begins or info.status != "Accepted":
+        return info
+    if info.master:
+        return replace(info, status="Invalid")
+    network = asked.network
+    own = (asked.station.station_id, asked.transaction_id)
+    if not info.concurrent and network is not None and network.runs_another(token, own):
+        return replace(info, status="ConcurrentTx")
+    return info
 
 
 def _authorize_2(asked: Asked) -> dict[str, Any]:
     token = asked.payload.idToken
-    fields: dict[str, Any] = {"idTokenInfo": _token_2(asked, token)}
+    fields: dict[str, Any] = {"idTokenInfo": _token_2(asked, token, False)}
     if asked.version is Version.V21 and fields["idTokenInfo"].status == "Accepted":
         v2x = asked.policy.v2x_allowed(asked.station.station_id, token.idToken)
         fields["allowedEnergyTransfer"] = [*PLAIN_TRANSFER, *(V2X_TRANSFER if v2x else ())]
@@ -110,8 +137,12 @@ def _authorize_2(asked: Asked) -> dict[str, Any]:
 
 
 def _transaction_event(asked: Asked) -> dict[str, Any]:
-    token = asked.payload.idToken
-    return {} if token is UNSET else {"idTokenInfo": _token_2(asked, token)}
+    token, fields = asked.payload.idToken, dict[str, Any]()
+    if token is not UNSET:
+        fields["idTokenInfo"] = _token_2(asked, token, asked_of_2(asked.payload))
+    if asked.cost is not None:
+        fields["totalCost"] = asked.cost
+    return fields
 
 
 def _needs(asked: Asked) -> dict[str, Any]:
@@ -150,12 +181,9 @@ def _contract(asked: Asked) -> dict[str, Any]:
     return contract_answer(asked.version)
 
 
-def _tag_info(asked: Asked, name: str, tag: str) -> Any:
+def _tag_info(asked: Asked, name: str, tag: str, begins: bool = False) -> Any:
     messages: Any = messages_of(asked.version)
-    status = asked.policy.token_status(asked.station.station_id, tag)
-    if status not in ("Accepted", "Blocked", "Expired", "Invalid", "ConcurrentTx"):
-        status = "Invalid"
-    return getattr(messages, name)(status=status)
+    return getattr(messages, name)(**fields_16(_info(asked, tag, begins)))
 
 
 def _authorize_16(asked: Asked) -> dict[str, Any]:
@@ -163,7 +191,7 @@ def _authorize_16(asked: Asked) -> dict[str, Any]:
 
 
 def _start_16(asked: Asked) -> dict[str, Any]:
-    info = _tag_info(asked, "StartTransactionResponseIdTagInfo", asked.payload.idTag)
+    info = _tag_info(asked, "StartTransactionResponseIdTagInfo", asked.payload.idTag, True)
     return {"idTagInfo": info, "transactionId": int(asked.transaction_id)}
 
 

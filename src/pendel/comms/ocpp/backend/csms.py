@@ -9,10 +9,11 @@ before it is given, out.
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
+from pendel.comms.ocpp.backend.answered import recall
 from pendel.comms.ocpp.backend.answers import Asked, Policy, answer
 from pendel.comms.ocpp.backend.certificates import CertificateDesk, signed_request
 from pendel.comms.ocpp.backend.learning import Heard, digest, learn
@@ -23,6 +24,8 @@ from pendel.records import StationMessage, StationSecurity
 
 UNRECORDED = frozenset({"Heartbeat", "PullDynamicScheduleUpdate", "GetCertificateStatus"})
 ASK_AGAIN_S = 60.0
+PERMITTED_S = 300.0
+"""How long a Pending station may say what it was asked for."""
 _JSON = msgspec.json.Encoder()
 _V16 = Version.V16  # looked up once: members of an Enum are slow to reach
 _VERSIONS = {version.value: version for version in Version}
@@ -51,14 +54,34 @@ class Reply(msgspec.Struct, frozen=True, gc=False):
     orders: tuple[Order, ...] = ()
 
 
+class Costs(Protocol):
+    """Whoever knows what transactions cost."""
+
+    def heard(self, record: StationMessage, transaction_id: str) -> None:
+        """A message of a transaction came."""
+        ...
+
+    def over(self, station_id: str, transaction_id: str) -> None:
+        """By the log a transaction ended."""
+        ...
+
+    def told(
+        self, station_id: str, transaction_id: str, ended: bool, now_utc: datetime
+    ) -> float | None:
+        """The running or final cost to tell, None = nothing."""
+        ...
+
+
 @dataclass(slots=True)
 class Csms:
-    """State and rules of a backend. new_id: makes ids of records; desk: signs certificates."""
+    """State and rules of a backend. new_id: makes ids of records; desk: signs certificates;
+    costs: knows what transactions cost, None = nothing is told."""
 
     policy: Policy
     new_id: Callable[[], str]
     network: Network = field(default_factory=Network)
     desk: CertificateDesk | None = None
+    costs: Costs | None = None
     _asked: dict[tuple[str, str], datetime] = field(default_factory=dict)
 
     def replay(self, records: Iterable[Any]) -> None:
@@ -67,8 +90,12 @@ class Csms:
             if isinstance(record, StationSecurity):
                 station = self.network.station(record.station_id)
                 station.security_profile = record.security_profile
-            if isinstance(record, StationMessage) and not record.outgoing and record.action:
+            if isinstance(record, StationMessage) and record.action:
                 version = _VERSIONS.get(record.ocpp_version)
+                if record.outgoing and version is not None:
+                    recall(self.network.station(record.station_id), version, record)
+                if record.outgoing:
+                    continue
                 kind = None
                 if version is not None:
                     kind = messages_of(version).REQUESTS.get(record.action)
@@ -88,8 +115,11 @@ class Csms:
                     record.id,
                     record.at_utc,
                     record.transaction_id,
+                    record.status,
                 )
                 learn(heard)
+                if self.costs is not None and record.action == "TransactionEvent":
+                    self._recall_cost(self.costs, record, payload)
 
     def handle(
         self,
@@ -104,18 +134,29 @@ class Csms:
         """Answer one request; text: the payload as it came, to be kept. Never raises for what a
         station may send."""
         station = self.network.station(station_id)
-        if not station.booted and action != "BootNotification" and version is not _V16:
-            return self._not_booted(station, version, now_utc)
+        if not station.booted and action != "BootNotification":
+            refusal = self._not_accepted(station, version, action, now_utc)
+            if refusal is not None:
+                return refusal
         key = event_key(version, action, payload)
         transaction_id, repeat = self._placed(station, key, version, action, payload)
         asked = Asked(
-            station, version, action, payload, now_utc, self.policy, transaction_id, self.desk
+            station,
+            version,
+            action,
+            payload,
+            now_utc,
+            self.policy,
+            transaction_id,
+            self.desk,
+            self.network,
         )
         if repeat:
-            return Reply(answer(asked), key=key, repeat=True)
+            return Reply(answer(self._with_cost(asked, None)), key=key, repeat=True)
         if action in UNRECORDED:
             return self._answered(asked, None, None)
         record_id = self.new_id()
+        status = self.policy.boot_status(station_id) if action == "BootNotification" else ""
         heard = Heard(
             self.network,
             station,
@@ -125,6 +166,7 @@ class Csms:
             record_id,
             now_utc,
             transaction_id,
+            status,
         )
         refused = learn(heard)
         record = StationMessage(
@@ -138,6 +180,7 @@ class Csms:
             payload=text or _JSON.encode(payload).decode(),
             transaction_id=transaction_id,
             refused=tuple(refused),
+            status=status,
         )
         return self._answered(asked, record, key)
 
@@ -157,7 +200,24 @@ class Csms:
             for each in station.transactions.values():
                 each.digests.discard(mark)
 
+    def _recall_cost(self, costs: Costs, record: StationMessage, event: Any) -> None:
+        transaction_id = event.transactionInfo.transactionId
+        costs.heard(record, transaction_id)
+        if event.eventType == "Ended":
+            costs.over(record.station_id, transaction_id)
+
+    def _with_cost(self, asked: Asked, record: StationMessage | None) -> Asked:
+        """What a TransactionEvent is told of its cost (I02, I03); 1.6 has no place for it."""
+        if self.costs is None or asked.action != "TransactionEvent":
+            return asked
+        if record is not None:
+            self.costs.heard(record, asked.transaction_id)
+        station_id, ended = asked.station.station_id, asked.payload.eventType == "Ended"
+        cost = self.costs.told(station_id, asked.transaction_id, ended, asked.now_utc)
+        return msgspec.structs.replace(asked, cost=cost)
+
     def _answered(self, asked: Asked, record: StationMessage | None, key: Key | None) -> Reply:
+        asked = self._with_cost(asked, record)
         response = answer(asked)
         if response is None:
             return Reply(
@@ -165,12 +225,46 @@ class Csms:
             )
         return Reply(response, record=record, key=key, orders=self._orders(asked, response))
 
-    def _not_booted(self, station: Station, version: Version, now_utc: datetime) -> Reply:
-        """B01.FR.10: nothing before an accepted BootNotification; ask for one."""
+    def permit(
+        self, station_id: str, version: Version, action: str, payload: Any, now_utc: datetime
+    ) -> None:
+        """A station took an order by which it may say something although it is Pending."""
+        station = self.network.station(station_id)
+        if not station.booted:
+            until_utc = now_utc + timedelta(seconds=PERMITTED_S)
+            for name in asked_for(action, payload):
+                station.permitted[name] = until_utc
+
+    def boots_anew(self, station_id: str, version: Version, now_utc: datetime) -> Order | None:
+        """The order that makes a station send a BootNotification where the answer would be
+        another one now. One that was Rejected is sent nothing (B03.FR.03): it asks by itself."""
+        station = self.network.station(station_id)
+        told, wanted = station.boot, self.policy.boot_status(station_id)
+        if told in ("", "Rejected", wanted):
+            return None
+        return self._boot_order(station, version, now_utc)
+
+    def _boot_order(self, station: Station, version: Version, now_utc: datetime) -> Order:
+        self._ask_now(station.station_id, "boot", now_utc)
+        kind = messages_of(version).REQUESTS["TriggerMessage"]
+        return Order("TriggerMessage", kind(requestedMessage="BootNotification"))
+
+    def _not_accepted(
+        self, station: Station, version: Version, action: str, now_utc: datetime
+    ) -> Reply | None:
+        """B01.FR.10, B02.FR.09, B03.FR.07 (1.6: 4.2): nothing before an accepted BootNotification
+        but what a Pending station was asked for. 1.6 does not say so of one that never booted."""
+        wanted = self.policy.boot_status(station.station_id)
+        if not station.boot and version is _V16 and wanted == "Accepted":
+            return None
+        until_utc = station.permitted.get(action)
+        if station.boot == "Pending" and until_utc is not None and now_utc <= until_utc:
+            return None
         orders: tuple[Order, ...] = ()
-        if self._ask_now(station.station_id, "boot", now_utc):
-            kind = messages_of(version).REQUESTS["TriggerMessage"]
-            orders = (Order("TriggerMessage", kind(requestedMessage="BootNotification")),)
+        unknown = not station.boot and wanted != "Rejected"
+        changed = station.boot == "Pending" and wanted != "Pending"
+        if (unknown or changed) and self._ask_now(station.station_id, "boot", now_utc):
+            orders = (self._boot_order(station, version, now_utc),)
         reason = "not before an accepted BootNotification"
         return Reply(code=ErrorCode.SECURITY_ERROR, reason=reason, orders=orders)
 
@@ -231,6 +325,16 @@ class Csms:
         if transaction is None or transaction.record_id == record_id:
             return ()
         return (transaction.record_id,)
+
+
+def asked_for(action: str, payload: Any) -> tuple[str, ...]:
+    """The requests an order makes a station send (B02.FR.09); payload: typed, of any version."""
+    if action in ("GetBaseReport", "GetReport"):
+        return ("NotifyReport",)
+    if action not in ("TriggerMessage", "ExtendedTriggerMessage"):
+        return ()
+    wanted = str(payload.requestedMessage)
+    return ("SignCertificate",) if wanted.startswith("Sign") else (wanted,)
 
 
 def event_key(version: Version, action: str, payload: Any) -> Key | None:

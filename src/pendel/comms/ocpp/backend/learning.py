@@ -13,7 +13,7 @@ import msgspec
 from msgspec import UNSET
 
 from pendel.comms.ocpp.backend.metering import Sample, in_utc, register_problem, samples
-from pendel.comms.ocpp.backend.stations import ENDED_KEPT, VARIABLES_MAX, Network, Station
+from pendel.comms.ocpp.backend.stations import ENDED_KEPT, Network, Station, variable_name
 from pendel.comms.ocpp.backend.transactions import Transaction
 
 UNKNOWN_TRANSACTION = "a transaction that was never started here"
@@ -21,7 +21,8 @@ UNKNOWN_TRANSACTION = "a transaction that was never started here"
 
 class Heard(msgspec.Struct, frozen=True, gc=False):
     """One message on its way into the state. transaction_id: that of a 1.6 transaction (given by
-    this server); record_id and at_utc: of the record that keeps it."""
+    this server); record_id and at_utc: of the record that keeps it; status: what was answered
+    where that matters later (BootNotification)."""
 
     network: Network
     station: Station
@@ -31,6 +32,7 @@ class Heard(msgspec.Struct, frozen=True, gc=False):
     record_id: str
     at_utc: datetime
     transaction_id: str = ""
+    status: str = ""
 
 
 Learn = Callable[[Heard], list[str]]
@@ -70,14 +72,14 @@ def transaction_of(
 
 def _boot_2(heard: Heard) -> list[str]:
     told = heard.payload.chargingStation
-    _identity(heard.station, told.vendorName, told.model, told.serialNumber, told.firmwareVersion)
+    _identity(heard, told.vendorName, told.model, told.serialNumber, told.firmwareVersion)
     return []
 
 
 def _boot_16(heard: Heard) -> list[str]:
     told = heard.payload
     _identity(
-        heard.station,
+        heard,
         told.chargePointVendor,
         told.chargePointModel,
         told.chargePointSerialNumber,
@@ -86,8 +88,11 @@ def _boot_16(heard: Heard) -> list[str]:
     return []
 
 
-def _identity(station: Station, vendor: str, model: str, serial: Any, firmware: Any) -> None:
-    station.booted = True
+def _identity(heard: Heard, vendor: str, model: str, serial: Any, firmware: Any) -> None:
+    station = heard.station
+    station.boot = heard.status or "Accepted"
+    station.booted = station.boot == "Accepted"
+    station.permitted.clear()
     station.vendor, station.model = vendor, model
     station.serial_number = "" if serial is UNSET else serial
     station.firmware = "" if firmware is UNSET else firmware
@@ -283,16 +288,15 @@ def _needs(heard: Heard) -> list[str]:
 
 def _report(heard: Heard) -> list[str]:
     told = heard.payload.reportData
-    variables = heard.station.variables
     for entry in [] if told is UNSET else told:
         place = entry.component.evse
         evse_id = 0 if place is UNSET else place.id
         for attribute in entry.variableAttribute:
             kind = attribute.type
             if (kind is UNSET or kind == "Actual") and attribute.value is not UNSET:
-                key = (entry.component.name, evse_id, entry.variable.name)
-                if key in variables or len(variables) < VARIABLES_MAX:
-                    variables[key] = attribute.value
+                heard.station.know(
+                    entry.component.name, evse_id, variable_name(entry.variable), attribute.value
+                )
     return []
 
 

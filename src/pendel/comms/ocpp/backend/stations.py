@@ -5,6 +5,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from msgspec import UNSET
+
+from pendel.comms.ocpp.backend.local_list import LocalList
 from pendel.comms.ocpp.backend.transactions import Transaction
 
 VARIABLES_MAX = 10_000
@@ -43,14 +46,19 @@ class Evse:
 
 @dataclass(slots=True)
 class Station:
-    """One station. dynamic: per profile id the update it may pull (2.1, K28); tasks: newest
-    notices by topic (security events, firmware, logs, DER alarms, limits); security_profile: the
-    highest it ever came by (0 = 1 at most)."""
+    """One station. dynamic: per profile id the update it may pull (2.1, K28); notices: newest by
+    topic (security events, firmware, logs, DER alarms, limits); security_profile: the highest it
+    ever came by (0 = 1 at most); booted: it was accepted; boot: what it was told at its last
+    BootNotification (Accepted, Pending, Rejected; "" = it never booted here); permitted: until
+    when it may say what it was asked for while it is Pending, by action; variables: by component,
+    EVSE and name[instance] (1.6: configuration keys, of component ""); local_list: what it holds.
+    """
 
     station_id: str
     ocpp_version: str = ""
     security_profile: int = 0
     booted: bool = False
+    boot: str = ""
     vendor: str = ""
     model: str = ""
     serial_number: str = ""
@@ -65,6 +73,8 @@ class Station:
     der_controls: dict[str, Any] = field(default_factory=dict)
     dynamic: dict[int, dict[str, float]] = field(default_factory=dict)
     streams: dict[int, Any] = field(default_factory=dict)
+    permitted: dict[str, datetime] = field(default_factory=dict)
+    local_list: LocalList = field(default_factory=LocalList)
 
     def evse(self, evse_id: int) -> Evse:
         """The EVSE of an id, made when it is first heard of."""
@@ -81,6 +91,12 @@ class Station:
         """Value of a variable as reported: that of the EVSE, else that of the station."""
         found = self.variables.get((component, evse_id, name))
         return self.variables.get((component, 0, name)) if found is None else found
+
+    def know(self, component: str, evse_id: int, name: str, value: str) -> None:
+        """Take in what a variable was told to be; at most VARIABLES_MAX are kept."""
+        key = (component, evse_id, name)
+        if key in self.variables or len(self.variables) < VARIABLES_MAX:
+            self.variables[key] = value
 
     def open_transactions(self) -> list[Transaction]:
         """Transactions without an end."""
@@ -100,3 +116,23 @@ class Network:
         if found is None:
             found = self.stations[station_id] = Station(station_id)
         return found
+
+    def runs_another(self, token: str, own: tuple[str, str]) -> bool:
+        """Whether a token runs a transaction other than own (station_id, transaction_id), on an
+        EVSE that is still said to carry it."""
+        name = token.casefold()
+        for station in list(self.stations.values()):
+            for evse in list(station.evses.values()):
+                found = station.transactions.get(evse.transaction_id)
+                if found is None or not found.is_open or found.id_token.casefold() != name:
+                    continue
+                if (found.station_id, found.transaction_id) != own:
+                    return True
+        return False
+
+
+def variable_name(variable: Any) -> str:
+    """`name`, or `name[instance]` (VariableType of 2.x)."""
+    if variable.instance is UNSET:
+        return str(variable.name)
+    return f"{variable.name}[{variable.instance}]"

@@ -1,0 +1,309 @@
+"""What the backend does of itself with an accepted station, against stations of each kind."""
+
+import asyncio
+import json
+import re
+from typing import Any
+
+import pytest
+from ocpp_network_bench import HASH, RawStation, config, event, station_at
+from station_model import dutiful, factory, settled, there
+
+from pendel.comms.ocpp.backend.tokens import IdToken
+from pendel.config.server import ServerConfig
+from pendel.runtime.network import ChargingNetwork
+
+REGISTERS = {"Energy.Active.Import.Register", "Energy.Active.Export.Register"}
+TOKENS = [{"token": name} for name in ("A", "B", "C")]
+VERSIONS = ["1.6", "2.0.1", "2.1"]
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_station_is_made_to_meter_what_settlement_counts(version: str) -> None:
+    model = factory(version)
+
+    async def act(network: ChargingNetwork) -> None:
+        async with there(network, model, version) as station:
+            found = await settled(network)
+            assert (found.metering, found.refused) == ("set", {})
+            for name, value in model.values.items():
+                if re.search("Measurands$|AlignedData$|SampledData$", name):
+                    assert set(value.split(",")) >= REGISTERS, name
+            if version == "1.6":
+                assert model.values["ClockAlignedDataInterval"] == "900"
+                assert model.values["MeterValueSampleInterval"] == "60"
+            else:
+                assert model.values["AlignedDataCtrlr.Interval"] == "900"
+                assert model.values["AlignedDataCtrlr.TxEndedInterval"] == "900"
+                assert model.values["AlignedDataCtrlr.SendDuringIdle"] == "false"
+                assert model.values["SampledDataCtrlr.TxUpdatedInterval"] == "60"
+                assert model.asked_most <= 4, "as it said it can take"
+                sent = [p["setVariableData"] for a, p in station.asked if a == "SetVariables"]
+                assert max(map(len, sent)) <= 2
+            station.asked.clear()
+            await station.boot(version)
+            found.metering = "asked"
+            await settled(network)
+            changed = [a for a, _ in station.asked if a in ("SetVariables", "ChangeConfiguration")]
+            assert not changed, "what is as it shall be is left alone"
+
+    with dutiful() as network:
+        asyncio.run(act(network))
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_finer_values_than_asked_for_stay(version: str) -> None:
+    model = factory(version)
+    finer = {"ClockAlignedDataInterval": "300", "MeterValueSampleInterval": "10"}
+    if version != "1.6":
+        finer = {"AlignedDataCtrlr.Interval": "300", "SampledDataCtrlr.TxUpdatedInterval": "10"}
+    model.values |= finer
+
+    async def act(network: ChargingNetwork) -> None:
+        async with there(network, model, version):
+            await settled(network)
+            assert {name: model.values[name] for name in finer} == finer
+
+    with dutiful() as network:
+        asyncio.run(act(network))
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_what_a_station_refuses_is_told_and_it_is_left_as_it_is(version: str) -> None:
+    model = factory(version)
+    aligned = "ClockAlignedDataInterval" if version == "1.6" else "AlignedDataCtrlr.Interval"
+    model.fixed = {aligned}
+    model.no_export = True
+    del model.values["MeterValueSampleInterval" if model.old else "AlignedDataCtrlr.SendDuringIdle"]
+
+    async def act(network: ChargingNetwork) -> None:
+        async with there(network, model, version) as station:
+            found = await settled(network)
+            assert found.metering == "refused" and found.refused[aligned] == "Rejected"
+            lists = [name for name in found.refused if name != aligned]
+            assert lists
+            if version == "1.6":
+                assert found.refused["MeterValueSampleInterval"] == "NotSupported"
+            else:
+                ended = "AlignedDataCtrlr.TxEndedMeasurands"
+                assert found.refused[ended] == "no export register"
+                assert model.values[ended] == "Energy.Active.Import.Register"
+            assert (await station.call("Heartbeat", {}))[0] == 3
+
+    with dutiful() as network:
+        asyncio.run(act(network))
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_errors_and_silence_stop_nothing(version: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pendel.runtime.network_duties.QUESTION_TIMEOUT_S", 0.2)
+
+    async def act(network: ChargingNetwork) -> None:
+        async with station_at(network.port, version=version) as station:
+            for action in ("GetConfiguration", "ChangeConfiguration"):
+                station.answers[action] = "NotImplemented"
+            for action in ("GetVariables", "SetVariables"):
+                station.answers[action] = "InternalError"
+            await station.boot(version)
+            found = await settled(network)
+            assert found.metering == "refused"
+            assert set(found.refused.values()) <= {"NotImplemented", "InternalError"}
+            for action in ("GetConfiguration", "GetVariables"):
+                station.answers[action] = None
+            station.asked.clear()
+            found.metering = "asked"
+            await station.boot(version)
+            assert (await settled(network)).metering == "silent"
+            assert len(station.asked) == 1, "asked once, then left alone"
+
+    with dutiful() as network:
+        asyncio.run(act(network))
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_reboot_that_is_needed_waits_until_nobody_charges(version: str) -> None:
+    model = factory(version)
+    model.reboot = {"ClockAlignedDataInterval", "AlignedDataCtrlr.Interval"}
+
+    def resets(station: RawStation) -> list[Any]:
+        return [payload for action, payload in station.asked if action == "Reset"]
+
+    async def act(network: ChargingNetwork) -> None:
+        async with station_at(network.port, version=version) as station:
+            model.answer(station)
+            if version != "1.6":
+                await station.boot(version)
+                assert (await settled(network)).metering == "reboot"
+                await station.until_asked(1)
+                async with asyncio.timeout(5.0):
+                    while not resets(station):
+                        await asyncio.sleep(0.01)
+                assert resets(station) == [{"type": "OnIdle"}], "it waits by itself"
+            else:
+                await begun_16(station)
+                await station.boot(version)
+                assert (await settled(network)).metering == "reboot"
+                assert not resets(station)
+                stop = {"transactionId": 1, "meterStop": 9, "timestamp": "2026-03-01T13:00:00Z"}
+                await station.call("StopTransaction", stop)
+                async with asyncio.timeout(5.0):
+                    while not resets(station):
+                        await asyncio.sleep(0.01)
+                assert resets(station) == [{"type": "Soft"}]
+            model.values[next(iter(model.reboot & model.values.keys()))] = "0"  # lost it again
+            network.duties.set_up["CP1"].metering = "asked"  # type: ignore[union-attr]
+            await station.boot(version)
+            await settled(network)
+            assert len(resets(station)) == 1, "no endless reboots"
+
+    with dutiful() as network:
+        asyncio.run(act(network))
+
+
+async def begun_16(station: RawStation) -> None:
+    start = {"connectorId": 1, "idTag": "A", "meterStart": 0, "timestamp": "2026-03-01T12:00:00Z"}
+    await station.call("StartTransaction", start)
+
+
+def test_the_owner_may_leave_stations_as_they_are() -> None:
+    model = factory("2.1")
+    settings = config(ocpp={"metering": {"set_at_stations": False}})
+
+    async def act(network: ChargingNetwork) -> None:
+        async with there(network, model, "2.1") as station:
+            await station.call("TransactionEvent", event(0, "Started"))
+            assert not station.asked
+
+    with dutiful(settings) as network:
+        asyncio.run(act(network))
+
+
+def quiet(**more: Any) -> ServerConfig:
+    """No metering is set; CP1 is given the list."""
+    station = {"station_id": "CP1", "site_id": "home", "password_hash": HASH, "local_list": True}
+    ocpp = {"metering": {"set_at_stations": False}}
+    return config(station=[station], id_token=TOKENS, ocpp=ocpp, **more)
+
+
+def lists(station: RawStation) -> list[Any]:
+    return [payload for action, payload in station.asked if action == "SendLocalList"]
+
+
+async def listed(station: RawStation, count: int) -> list[Any]:
+    async with asyncio.timeout(5.0):
+        while len(lists(station)) < count:
+            await asyncio.sleep(0.01)
+    return lists(station)
+
+
+def tokens_in(payload: Any) -> list[str]:
+    entries = payload.get("localAuthorizationList", [])
+    return [e["idTag"] if "idTag" in e else e["idToken"]["idToken"] for e in entries]
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_token_that_is_deleted_leaves_the_lists_by_itself(version: str) -> None:
+    model = factory(version)
+
+    async def act(network: ChargingNetwork) -> None:
+        async with there(network, model, version) as station:
+            (first,) = await listed(station, 1)
+            assert first["updateType"] == "Full" and tokens_in(first) == ["A", "B", "C"]
+            delete = network.settings.set_token("b", None)
+            await asyncio.to_thread(network.wait_for, delete, 5.0)
+            _, second = await listed(station, 2)
+            assert second["updateType"] == "Differential" and tokens_in(second) == ["B"]
+            assert "idTokenInfo" not in json.dumps(second) and "idTagInfo" not in json.dumps(second)
+            add = network.settings.set_token("D", IdToken("D", group="G"))
+            await asyncio.to_thread(network.wait_for, add, 5.0)
+            third = (await listed(station, 3))[2]
+            assert tokens_in(third) == ["D"] and '"G"' in json.dumps(third)
+
+    with dutiful(quiet()) as network:
+        asyncio.run(act(network))
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_station_with_another_list_than_we_know_gets_all_of_it(version: str) -> None:
+    model = factory(version)
+
+    async def act(network: ChargingNetwork) -> None:
+        async with there(network, model, version) as station:
+            await listed(station, 1)
+            model.list_number = 40
+            delete = network.settings.set_token("A", None)
+            await asyncio.to_thread(network.wait_for, delete, 5.0)
+            third = (await listed(station, 3))[2]
+            assert third["updateType"] == "Full" and tokens_in(third) == ["B", "C"]
+            assert model.list_number == 41
+
+    with dutiful(quiet()) as network:
+        asyncio.run(act(network))
+
+
+@pytest.mark.proves("TC_N_46_CSMS")
+def test_a_customer_whose_data_are_cleared_leaves_the_list_of_that_station() -> None:
+    model = factory("2.0.1")
+    token = {"idToken": "B", "type": "ISO14443"}
+
+    async def act(network: ChargingNetwork) -> None:
+        async with there(network, model, "2.0.1") as station:
+            await listed(station, 1)
+            order = {"requestId": 1, "report": True, "clear": True, "idToken": token}
+            await asyncio.to_thread(network.command, "CP1", "CustomerInformation", order, 5.0)
+            told = {"data": "B", "seqNo": 0, "generatedAt": "2026-03-01T12:00:00Z", "requestId": 1}
+            assert (await station.call("NotifyCustomerInformation", told))[0] == 3
+            first, second = await listed(station, 2)
+            assert second["updateType"] == "Differential"
+            assert second["versionNumber"] > first["versionNumber"]
+            assert second["localAuthorizationList"] == [{"idToken": token}]
+            other = network.settings.set_token("E", IdToken("E"))
+            await asyncio.to_thread(network.wait_for, other, 5.0)
+            assert tokens_in((await listed(station, 3))[2]) == ["E"], "B does not come back"
+
+    with dutiful(quiet()) as network:
+        asyncio.run(act(network))
+
+
+@pytest.mark.proves("TC_B_08_CSMS", "TC_N_18_CSMS")
+def test_commands_go_in_as_many_messages_as_the_station_asks_for() -> None:
+    model = factory("2.0.1")
+    limit = "MonitoringCtrlr.ItemsPerMessage[ClearVariableMonitoring]"
+    model.values |= {limit: "2", "AuthCtrlr.AuthorizeRemoteStart": "true"}
+
+    async def act(network: ChargingNetwork) -> None:
+        async with there(network, model, "2.0.1") as station:
+            await settled(network)
+            station.asked.clear()
+            five = [
+                {
+                    "component": {"name": "DeviceDataCtrlr"},
+                    "variable": {"name": name, "instance": instance},
+                }
+                for name in ("ItemsPerMessage", "BytesPerMessage")
+                for instance in ("GetReport", "GetVariables")
+            ]
+            five.append(
+                {
+                    "component": {"name": "AuthCtrlr"},
+                    "variable": {"name": "AuthorizeRemoteStart"},
+                }
+            )
+            order = {"getVariableData": five}
+            told = await asyncio.to_thread(network.command, "CP1", "GetVariables", order, 5.0)
+            sent = [p["getVariableData"] for a, p in station.asked if a == "GetVariables"]
+            assert [len(part) for part in sent] == [4, 1] and sent[0] + sent[1] == five
+            assert len(told.response.getVariableResult) == 5, "one answer to whoever asked"
+            station.answers["ClearVariableMonitoring"] = lambda payload: {
+                "clearMonitoringResult": [{"id": i, "status": "NotFound"} for i in payload["id"]]
+            }
+            clear = {"id": [1, 2, 3, 4, 5]}
+            told = await asyncio.to_thread(
+                network.command, "CP1", "ClearVariableMonitoring", clear, 5.0
+            )
+            sent = [p["id"] for a, p in station.asked if a == "ClearVariableMonitoring"]
+            assert sent == [[1, 2], [3, 4], [5]]
+            assert [each.id for each in told.response.clearMonitoringResult] == [1, 2, 3, 4, 5]
+
+    with dutiful() as network:
+        asyncio.run(act(network))
