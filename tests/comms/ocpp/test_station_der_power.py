@@ -268,7 +268,7 @@ def test_what_is_wrong_with_a_record_is_named_with_its_place() -> None:
 
     with pytest.raises(InputError) as caught:
         grid_record(["time_s,frequency_hz,power", "0,50,1"], "g.csv")
-    assert [str(p) for p in caught.value.problems][0].startswith("g.csv:1: power: unknown")
+    assert str(caught.value.problems[0]).startswith("g.csv:1: power: unknown")
     with pytest.raises(InputError) as caught:
         grid_record(["time_s,frequency_hz", "5,50", "5,x", "6,-1"], "g.csv")
     places = [(p.line, p.field) for p in caught.value.problems]

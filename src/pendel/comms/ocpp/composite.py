@@ -32,14 +32,6 @@ from pendel.comms.ocpp.profile import (
 )
 
 POINTS_MAX = 10_000
-_OWN_SETPOINT = (
-    OperationMode.CENTRAL_SETPOINT,
-    OperationMode.EXTERNAL_SETPOINT,
-    OperationMode.CENTRAL_FREQUENCY,
-    OperationMode.LOCAL_FREQUENCY,
-    OperationMode.LOCAL_LOAD_BALANCING,
-)
-"""Modes in which a TxProfile or TxDefaultProfile makes a setpoint of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +39,7 @@ class Situation:
     """What a profile's validity depends on, for one EVSE.
 
     transaction_id, transaction_start_s: None outside a transaction; offline_since_s: None while
-    connected; priority: PriorityCharging is activated; soc in 0..1 or None; external_first: an
-    external system's setpoint goes before the backend's (SetpointPriority, Q06).
+    connected; priority: PriorityCharging is activated; soc in 0..1 or None.
     """
 
     evse_id: int
@@ -58,15 +49,14 @@ class Situation:
     priority: bool = False
     soc: float | None = None
     timezone: str = "UTC"
-    external_first: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
     """What holds at one moment [W]: charge up to high, discharge down to low, setpoint within.
 
-    sources: ids of the profiles that had a say, the leading one first; overruled: the setpoint is
-    an external system's (Q06); reactive_var: absorbing positive, None = nobody asks.
+    sources: ids of the profiles that had a say, the leading one first; reactive_var: absorbing
+    positive, None = nobody asks; sleep, precondition: what Idle asks for (Q10).
     """
 
     mode: OperationMode
@@ -78,7 +68,6 @@ class Point:
     signal_curve: tuple[tuple[float, float], ...]
     sources: tuple[int, ...]
     reactive_var: float | None = None
-    overruled: bool = False
     sleep: bool = False
     precondition: bool = False
 
@@ -196,22 +185,18 @@ def point_at(profiles: Iterable[Profile], where: Situation, at_s: float) -> Poin
         mode = period.mode
         high, low = _own_band(profile, period, where)
         sources.append(profile.id)
-    outside = None
     for purpose in (Purpose.EXTERNAL, Purpose.STATION_MAX):
         capping = leading(known, purpose, where, at_s)
         if capping is not None:
             top, bottom = _cap(capping[0], capping[1], where)
             high, low = _lower(high, top), _higher(low, bottom)
             sources.append(capping[0].id)
-            if purpose is Purpose.EXTERNAL:
-                outside = capping[1]
     extra = leading(known, Purpose.LOCAL_GENERATION, where, at_s)
     if extra is not None and math.isfinite(extra[1].limit_w[0]):
         high = (high[0] + max(extra[1].limit_w[0], 0.0), *high[1:])
         sources.append(extra[0].id)
     chosen = None if first is None else first[1]
-    leader = _setter(chosen, outside, where)
-    return _finish(mode, high, low, chosen, leader, tuple(sources))
+    return _finish(mode, high, low, chosen, tuple(sources))
 
 
 def _own_band(profile: Profile, period: Period, where: Situation) -> tuple[Quad, Quad]:
@@ -236,32 +221,18 @@ def _cap(profile: Profile, period: Period, where: Situation) -> tuple[Quad, Quad
     return _own_band(profile, period, where)
 
 
-def _setter(chosen: Period | None, outside: Period | None, where: Situation) -> Period | None:
-    """Whose setpoint counts: the external system's in ExternalSetpoint, unless the backend's own
-    profile also makes one and goes first (Q06.FR.20 to FR.22); Idle takes none."""
-    if outside is None or outside.mode is not OperationMode.EXTERNAL_SETPOINT:
-        return chosen
-    if outside.setpoint_w is None and outside.reactive_var is None:
-        return chosen
-    mode = OperationMode.CHARGING_ONLY if chosen is None else chosen.mode
-    if mode is OperationMode.IDLE:
-        return chosen
-    return outside if where.external_first or mode not in _OWN_SETPOINT else chosen
-
-
 def _finish(
     mode: OperationMode,
     high: Quad,
     low: Quad,
     chosen: Period | None,
-    leader: Period | None,
     sources: tuple[int, ...],
 ) -> Point:
     if mode is OperationMode.IDLE:
         high, low = (0.0,) * 4, NO_DISCHARGE
     elif (mode is OperationMode.CHARGING_ONLY and high[0] >= 0.0) or high[0] == 0.0:
         low = NO_DISCHARGE
-    setpoint = None if leader is None or leader.setpoint_w is None else leader.setpoint_w
+    setpoint = None if chosen is None or chosen.setpoint_w is None else chosen.setpoint_w
     if setpoint is not None:
         capped = [
             value if math.isnan(value) else min(max(value, low[i]), max(high[i], low[i]))
@@ -277,8 +248,7 @@ def _finish(
         frequency_curve=() if chosen is None else chosen.frequency_curve,
         signal_curve=() if chosen is None else chosen.signal_curve,
         sources=sources,
-        reactive_var=None if leader is None else leader.reactive_var,
-        overruled=leader is not chosen,
+        reactive_var=None if chosen is None else chosen.reactive_var,
         sleep=chosen is not None and chosen.sleep and mode is OperationMode.IDLE,
         precondition=chosen is not None and chosen.precondition and mode is OperationMode.IDLE,
     )

@@ -9,7 +9,7 @@ from pendel.comms.ocpp.station.der_power import DerPower
 from pendel.comms.ocpp.station.equipment import Car, Evse, StationSettings
 from pendel.comms.ocpp.station.grid import Grid, GridRecord
 from pendel.comms.ocpp.station.inverter import inverter_of
-from pendel.comms.ocpp.station.load_balancing import READ_EVERY_S
+from pendel.comms.ocpp.station.load_balancing import READ_EVERY_S, Balance
 from pendel.units import SECONDS_PER_HOUR, W_PER_KW
 
 POWER_LEAST_KW = 0.001
@@ -25,8 +25,7 @@ class Surroundings:
     positive], or building_kw: the load beside the EVSEs, from which the meter's power follows; an
     external energy manager's setpoint [kW]. record: frequency and voltage over time.
 
-    external_first: SetpointPriority; flows: power of each EVSE; balancing: EVSEs that share the
-    upstream meter."""
+    flows: power of each EVSE; balancing: EVSEs that share the upstream meter."""
 
     frequency_hz: float | None = None
     voltage_pu: float = 1.0
@@ -37,7 +36,6 @@ class Surroundings:
     nominal_hz: float = 50.0
     building_kw: float | None = None
     record: GridRecord | None = None
-    external_first: bool = True
     flows: dict[int, float] = field(default_factory=dict)
     balancing: set[int] = field(default_factory=set)
 
@@ -90,8 +88,6 @@ def _setpoint_kw(
     evse: Evse, point: Point, around: Surroundings, grid: Grid, now_s: float
 ) -> float | None:
     own = None if point.setpoint_w is None else point.setpoint_w[0] / W_PER_KW
-    if point.overruled and own is not None:
-        return own
     match point.mode:
         case OperationMode.CENTRAL_SETPOINT:
             return 0.0 if own is None else own
@@ -141,12 +137,7 @@ def _balanced(evse: Evse, point: Point, around: Surroundings, now_s: float) -> f
     return evse.balance.read(around.meter_kw(), thresholds, sharing, low_kw, high_kw, now_s)
 
 
-def situation(
-    evse: Evse,
-    settings: StationSettings,
-    offline_since_s: float | None,
-    external_first: bool = True,
-) -> Situation:
+def situation(evse: Evse, settings: StationSettings, offline_since_s: float | None) -> Situation:
     """What the validity of profiles depends on at an EVSE."""
     transaction = evse.transaction
     return Situation(
@@ -157,7 +148,6 @@ def situation(
         priority=evse.priority,
         soc=None if evse.car is None else evse.car.soc,
         timezone=settings.timezone,
-        external_first=external_first,
     )
 
 
@@ -179,7 +169,7 @@ def settle(
         der.rest(evse.id)
         around.gone(evse.id)
         return 0.0
-    where = situation(evse, settings, offline_since_s, around.external_first)
+    where = situation(evse, settings, offline_since_s)
     point = point_at(installed.by_id.values(), where, now_s)
     _note(evse, settings, point, around)
     grid = around.grid(now_s)
@@ -197,8 +187,9 @@ def _note(evse: Evse, settings: StationSettings, point: Point, around: Surroundi
     """Mode, and what Idle makes of the EVSE; another leading profile begins anew."""
     if evse.mode != point.mode.value or evse.sources != point.sources:
         evse.followed_hz = None
+        if evse.mode != OperationMode.LOCAL_LOAD_BALANCING.value:
+            evse.balance = Balance(evse.power_kw)
         if point.mode is not OperationMode.LOCAL_LOAD_BALANCING:
-            evse.balance.read_s, evse.balance.setpoint_kw = None, evse.power_kw
             around.balancing.discard(evse.id)
     evse.mode, evse.sources = point.mode.value, point.sources
     evse.asleep = point.sleep and settings.sleeps

@@ -21,7 +21,6 @@ class Variable:
     writable: bool = False
     data_type: str = "string"
     unit: str = ""
-    options: tuple[str, ...] = ()
 
     def takes(self, value: str) -> bool:
         """Whether a new value is of the variable's type."""
@@ -34,8 +33,6 @@ class Variable:
                 return value == "" or math.isfinite(float(value))
             except ValueError:
                 return False
-        if self.data_type == "OptionList":
-            return value in self.options
         return True
 
 
@@ -71,8 +68,6 @@ class Variables:
             sleeps = "true" if settings.sleeps else "false"
             name = named("SupportsFeature", "EvseSleep")
             add["SmartChargingCtrlr", None, name] = Variable(sleeps, False, "boolean")
-            first = Variable(SETPOINT_FIRST[0], True, "OptionList", options=SETPOINT_FIRST)
-            add["SmartChargingCtrlr", None, "SetpointPriority"] = first
 
     def _add_v2x(self, settings: StationSettings, number: int) -> None:
         """What the modes of block Q are set by, and the nameplate of block R."""
@@ -143,7 +138,6 @@ def _variable_type(name: str) -> dict[str, Any]:
     return {"name": plain, "instance": instance} if instance else {"name": plain}
 
 
-SETPOINT_FIRST = ("ExternalSystem", "CSMS")
 BALANCING = {
     "UpperThreshold": "100",
     "LowerThreshold": "-100",
