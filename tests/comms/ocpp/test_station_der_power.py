@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_station_der import discharging
+from scripted_backend import Pair, profile_2
+from test_station_der import at, cap, discharging
 
-from pendel.comms.ocpp.station.der_power import DerPower, Grid
+from pendel.comms.ocpp.station.der_power import DerPower
+from pendel.comms.ocpp.station.grid import Grid, grid_record
 from pendel.power.grid_code import frequency_response_kw, grid_code
 
 DROOP = {
@@ -173,3 +175,107 @@ def test_one_long_step_tells_the_same_as_many_short_ones() -> None:
         pair.run(60, step_s)
         energies.append(pair.station.evses[1].export_wh)
     assert energies[0] == pytest.approx(energies[1], rel=1e-3)
+
+
+@pytest.mark.parametrize("kind", ["FreqDroop", "FreqWatt"])
+def test_active_controls_answer_with_their_response_time(kind: str) -> None:
+    """90 % of a step after responseTime seconds; the long step tells the same as the short ones."""
+    watt = {"priority": 0, "yUnit": "PctMaxW", "curveData": [{"x": 50.2, "y": 100.0},
+                                                            {"x": 50.7, "y": 0.0}]}  # fmt: skip
+    body = {
+        "FreqDroop": {**DROOP, "responseTime": 20.0},
+        "FreqWatt": {**watt, "responseTime": 20.0},
+    }
+    der = DerPower({kind: body[kind]})
+    found = []
+    for second in range(121):
+        hertz = 50.0 if second == 0 else 50.45
+        found.append(der.power_kw(1, -10.0, -10.0, 10.0, Grid(hertz, 1.0, True), float(second)))
+    goal = {"FreqDroop": 1.0, "FreqWatt": 5.0}[kind]  # how much less is fed in at last
+    assert found[0] == -10.0
+    assert found[20] == pytest.approx(-10.0 + 0.9 * goal, abs=0.02 * goal)
+    assert found[120] == pytest.approx(-10.0 + goal, abs=0.01)
+
+
+@given(st.floats(47.0, 53.0), st.floats(0.8, 1.2), st.floats(-10.0, 10.0), st.floats(0.0, 100.0))
+@settings(max_examples=200, deadline=None)
+def test_all_active_controls_together_are_each_on_top_of_the_other(
+    hz: float, volts: float, wanted: float, percent: float
+) -> None:
+    """Written out once more: limit, droop, then the two curves, inside the band."""
+    der = DerPower({
+        "LimitMaxDischarge": {"pctMaxDischargePower": percent},
+        "FreqDroop": DROOP,
+        "FreqWatt": {"yUnit": "PctMaxW", "curveData": WATT},
+        "VoltWatt": {"yUnit": "PctMaxW", "curveData": HIGH},
+    })  # fmt: skip
+    grid = Grid(hz, volts, True)
+    der.power_kw(1, wanted, -10.0, 10.0, Grid(50.0, 1.0, True), 0.0)
+    found = der.power_kw(1, wanted, -10.0, 10.0, grid, 1.0)
+    lowest = -percent / 10.0
+    p = max(wanted, lowest)
+    if hz > 50.2:
+        p += 10.0 * (hz - 50.2) / 2.5
+    if hz < 49.8:
+        p -= 10.0 * (49.8 - hz) / 2.5
+    p = min(max(p, lowest), 10.0)
+    if hz >= 50.2:
+        y = 100 - (hz - 50.2) / 1.3 * 100 if hz <= 51.5 else max(-50.0, -(hz - 51.5) * 100.0)
+        p = max(p, -y / 10.0)
+    if volts > 1.06:
+        p = max(p, -10.0 * max(0.0, (1.10 - volts) / 0.04))
+    assert found == pytest.approx(min(max(p, lowest), 10.0), abs=1e-6)
+
+
+def test_a_limit_of_zero_never_exports_whatever_the_grid_asks_for() -> None:
+    """Under-frequency asks a droop for power; a car that may only charge, or not even that, gives
+    none."""
+    for limit, kw in ((0, 0.0), (5_000, 0.0)):
+        pair = Pair(discharging().version).connect()
+        pair.plug()
+        period = {"startPeriod": 0, "limit": limit, "operationMode": "ChargingOnly"}
+        order = profile_2(1, "TxDefaultProfile", [period], schedule={"startSchedule": at(-9)})
+        pair.ask("SetChargingProfile", {"evseId": 1, "chargingProfile": order})
+        pair.ask("SetDERControl", control("FreqDroop", "freqDroop", DROOP))
+        pair.station.around.frequency_hz = 47.6
+        pair.run(30, 1.0)
+        assert pair.power_kw == kw and pair.station.evses[1].export_wh == 0.0
+
+
+def test_a_recorded_grid_moves_the_car_row_by_row() -> None:
+    lines = ["time_s,frequency_hz,voltage_l1_pu,voltage_l2_pu,voltage_l3_pu",
+             "0,50.0,1,1,1", "10,50.45,1,1,1", "20,,1.02,1.02,1.02", "30,50.0,1,1,1"]  # fmt: skip
+    pair = discharging()
+    pair.ask("SetDERControl", control("FreqDroop", "freqDroop", DROOP))
+    record = grid_record(lines, "grid.csv")
+    pair.station.around.record = type(record)(record.samples, pair.now_s)
+    powers = []
+    for _ in range(40):
+        pair.run(1, 1.0)
+        powers.append(pair.power_kw)
+    assert powers[:9] == [-10.0] * 9 and powers[30:] == [-10.0] * 10
+    assert powers[11:29] == pytest.approx([-8.9] * 18)
+    before = pair.station.evses[1].export_wh
+    other = discharging()
+    other.ask("SetDERControl", control("FreqDroop", "freqDroop", DROOP))
+    other.station.around.record = type(record)(record.samples, other.now_s)
+    other.run(40, 40.0)
+    assert other.station.evses[1].export_wh == pytest.approx(before)
+
+
+def test_what_is_wrong_with_a_record_is_named_with_its_place() -> None:
+    from pendel.errors import InputError
+
+    with pytest.raises(InputError) as caught:
+        grid_record(["time_s,frequency_hz,power", "0,50,1"], "g.csv")
+    assert str(caught.value.problems[0]).startswith("g.csv:1: power: unknown")
+    with pytest.raises(InputError) as caught:
+        grid_record(["time_s,frequency_hz", "5,50", "5,x", "6,-1"], "g.csv")
+    places = [(p.line, p.field) for p in caught.value.problems]
+    assert places == [(3, "frequency_hz"), (3, "time_s"), (4, "frequency_hz")]
+
+
+def test_a_control_of_the_past_is_named() -> None:
+    pair = discharging()
+    answer = pair.ask("SetDERControl", cap("old", 50.0, 1, -200.0, 100.0))
+    assert (answer.status, answer.statusInfo.additionalInfo) == ("Rejected", "its time is over")

@@ -55,7 +55,8 @@ class Situation:
 class Point:
     """What holds at one moment [W]: charge up to high, discharge down to low, setpoint within.
 
-    sources: ids of the profiles that had a say, the leading one first.
+    sources: ids of the profiles that had a say, the leading one first; reactive_var: absorbing
+    positive, None = nobody asks; sleep, precondition: what Idle asks for (Q10).
     """
 
     mode: OperationMode
@@ -66,6 +67,9 @@ class Point:
     frequency_curve: tuple[tuple[float, float], ...]
     signal_curve: tuple[tuple[float, float], ...]
     sources: tuple[int, ...]
+    reactive_var: float | None = None
+    sleep: bool = False
+    precondition: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,6 +248,9 @@ def _finish(
         frequency_curve=() if chosen is None else chosen.frequency_curve,
         signal_curve=() if chosen is None else chosen.signal_curve,
         sources=sources,
+        reactive_var=None if chosen is None else chosen.reactive_var,
+        sleep=chosen is not None and chosen.sleep and mode is OperationMode.IDLE,
+        precondition=chosen is not None and chosen.precondition and mode is OperationMode.IDLE,
     )
 
 

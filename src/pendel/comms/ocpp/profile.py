@@ -49,7 +49,9 @@ class OperationMode(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Period:
     """One period of a schedule. limit is the highest charging power, discharge (<= 0) the
-    strongest discharge; setpoint None where the mode has none. Curves: points (x, power_w)."""
+    strongest discharge; setpoint None where the mode has none. Curves: points (x, power_w).
+    reactive_var: setpointReactive, absorbing positive (total); sleep and precondition: what Idle
+    asks of the EVSE and the car; has_baseline: v2xBaseline was told."""
 
     start_s: float
     mode: OperationMode
@@ -60,6 +62,10 @@ class Period:
     phases: int
     frequency_curve: tuple[tuple[float, float], ...]
     signal_curve: tuple[tuple[float, float], ...]
+    reactive_var: float | None = None
+    has_baseline: bool = True
+    sleep: bool = False
+    precondition: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +172,8 @@ def updated(profile: Profile, update: msgspec.Struct, now_s: float, supply: Supp
         changes["discharge_w"] = _quad(data, "dischargeLimit", profile.unit, supply, phases)
     if "setpoint" in data:
         changes["setpoint_w"] = _quad(data, "setpoint", profile.unit, supply, phases)
+    if "setpointReactive" in data:
+        changes["reactive_var"] = _reactive(data, profile.unit, supply, phases)
     period = replace(old, **changes)
     return replace(profile, periods=(period,), updated_s=now_s)
 
@@ -190,6 +198,10 @@ def _period_of(data: dict[str, Any], unit: str, supply: Supply) -> Period:
             (p["frequency"], p["power"]) for p in data.get("v2xFreqWattCurve", ())
         ),
         signal_curve=tuple((p["signal"], p["power"]) for p in data.get("v2xSignalWattCurve", ())),
+        reactive_var=_reactive(data, unit, supply, phases),
+        has_baseline="v2xBaseline" in data,
+        sleep=bool(data.get("evseSleep", False)),
+        precondition=bool(data.get("preconditioningRequest", False)),
     )
 
 
@@ -206,6 +218,13 @@ def _quad(data: dict[str, Any], name: str, unit: str, supply: Supply, phases: in
         for value in (base, data.get(f"{name}_L2", 0.0), data.get(f"{name}_L3", 0.0))
     ]
     return (sum(each), each[0], each[1], each[2])
+
+
+def _reactive(data: dict[str, Any], unit: str, supply: Supply, phases: int) -> float | None:
+    """setpointReactive of all phases together [var], or None."""
+    if "setpointReactive" not in data:
+        return None
+    return _quad(data, "setpointReactive", unit, supply, phases)[0]
 
 
 def _watts(value: float, unit: str, supply: Supply, phases: int) -> float:

@@ -31,7 +31,8 @@ _MODES_ALLOWED: dict[Purpose, set[OperationMode]] = {
 @dataclass(frozen=True, slots=True)
 class StationAbility:
     """What the answer depends on: modes the EVSE supports, phases the car reported (1 or 3),
-    whether dynamic profiles are known, the highest stack level and number of periods."""
+    whether dynamic profiles are known, the highest stack level and number of periods; balances: the
+    thresholds of LocalLoadBalancing are set (Q09); sleeps: the EVSE knows evseSleep (Q10)."""
 
     modes: frozenset[OperationMode] = frozenset(OperationMode)
     ev_phases: int = 3
@@ -39,6 +40,8 @@ class StationAbility:
     stack_level_max: int = 100
     periods_max: int = 1024
     transactions: frozenset[str] = frozenset()
+    balances: bool = True
+    sleeps: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +120,14 @@ def _period(profile: Profile, period: Period, ability: StationAbility) -> Iterab
     limit, low = period.limit_w[0], period.discharge_w[0]
     has_limit, has_low = math.isfinite(limit), math.isfinite(low)
     setpoint = period.setpoint_w
-    if mode is OperationMode.IDLE and (has_limit or has_low or setpoint is not None):
-        yield Reason("InvalidSchedule", "Idle takes no limit and no setpoint (Q10)")
+    reactive = period.reactive_var is not None
+    for silent, use_case in ((OperationMode.IDLE, "Q10"), (OperationMode.LOCAL_FREQUENCY, "Q08")):
+        if mode is silent and (has_limit or has_low or setpoint is not None or reactive):
+            yield Reason("InvalidSchedule", f"{mode} takes no limit and no setpoint ({use_case})")
+    if period.sleep and mode is not OperationMode.IDLE and not ability.sleeps:
+        yield Reason("InvalidSchedule", "an EVSE sleeps in Idle only (K01.FR.126)")
+    if mode is OperationMode.LOCAL_LOAD_BALANCING and not ability.balances:
+        yield Reason("MissingDevModelInfo", "LocalLoadBalancing: thresholds are not set (Q09)")
     if mode is OperationMode.CHARGING_ONLY and not has_limit:
         yield Reason("InvalidSchedule", "ChargingOnly needs a limit")
     if has_low and low > 0:
@@ -129,8 +138,10 @@ def _period(profile: Profile, period: Period, ability: StationAbility) -> Iterab
         yield Reason("InvalidSchedule", "setpoint outside [dischargeLimit, limit] (V2X.05)")
     if mode is OperationMode.CENTRAL_SETPOINT and setpoint is None and profile.kind != "Dynamic":
         yield Reason("InvalidSchedule", "CentralSetpoint needs a setpoint (Q03)")
-    if mode is OperationMode.LOCAL_FREQUENCY and len(period.frequency_curve) < 2:
-        yield Reason("InvalidSchedule", "LocalFrequency needs a curve of 2 points or more (Q07)")
+    has_curve = len(period.frequency_curve) >= 2 and period.has_baseline
+    if mode is OperationMode.LOCAL_FREQUENCY and not has_curve:
+        text = "LocalFrequency needs v2xBaseline and a v2xFreqWattCurve of 2 points or more (Q08)"
+        yield Reason("NoFreqWattCurve", text)
     if mode is OperationMode.CENTRAL_FREQUENCY and not (
         setpoint is not None or period.signal_curve or profile.kind == "Dynamic"
     ):

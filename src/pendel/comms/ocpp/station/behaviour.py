@@ -1,39 +1,77 @@
 """What power an EVSE takes or gives now: what profiles ask, what car and station can do."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pendel.comms.ocpp.composite import Point, Situation, change_times, curve_power_w, point_at
 from pendel.comms.ocpp.profile import Installed, OperationMode
-from pendel.comms.ocpp.station.der_power import DerPower, Grid
+from pendel.comms.ocpp.station.der_power import DerPower
 from pendel.comms.ocpp.station.equipment import Car, Evse, StationSettings
+from pendel.comms.ocpp.station.grid import Grid, GridRecord
+from pendel.comms.ocpp.station.inverter import inverter_of
+from pendel.comms.ocpp.station.load_balancing import READ_EVERY_S, Balance
 from pendel.units import SECONDS_PER_HOUR, W_PER_KW
 
-FREQUENCY_NOMINAL_HZ = 50.0
 POWER_LEAST_KW = 0.001
 STEP_LEAST_S = 1.0
 """Time in which a battery may run full or empty at most once."""
+HZ_SLACK = 1e-9
 
 
 @dataclass(slots=True)
 class Surroundings:
-    """What the station measures around it: grid frequency, upstream power [kW, import positive],
-    voltage as a share of nominal, whether there is a grid, an external energy manager's setpoint
-    or limits [kW]."""
+    """What the station measures around it: grid frequency, voltage as a share of nominal (phases_pu
+    where the phases differ), whether there is a grid; the power at the upstream meter [kW, import
+    positive], or building_kw: the load beside the EVSEs, from which the meter's power follows; an
+    external energy manager's setpoint [kW]. record: frequency and voltage over time.
 
-    frequency_hz: float = FREQUENCY_NOMINAL_HZ
+    flows: power of each EVSE; balancing: EVSEs that share the upstream meter."""
+
+    frequency_hz: float | None = None
     voltage_pu: float = 1.0
     upstream_kw: float = 0.0
     grid_up: bool = True
     external_setpoint_kw: float | None = None
-    balance_threshold_kw: float = 0.0
+    phases_pu: tuple[float, ...] = ()
+    nominal_hz: float = 50.0
+    building_kw: float | None = None
+    record: GridRecord | None = None
+    flows: dict[int, float] = field(default_factory=dict)
+    balancing: set[int] = field(default_factory=set)
+
+    def grid(self, now_s: float) -> Grid:
+        """The grid as it is now."""
+        if self.record is not None:
+            sample = self.record.at(now_s)
+            self.frequency_hz, self.voltage_pu = sample.frequency_hz, sample.voltage_pu
+            self.phases_pu = sample.phases_pu
+        hertz = self.nominal_hz if self.frequency_hz is None else self.frequency_hz
+        phases = self.phases_pu if self.record is not None or self.phases_pu else ()
+        return Grid(hertz, self.voltage_pu, self.grid_up, phases, self.nominal_hz)
+
+    def next_s(self, now_s: float) -> float:
+        """When the record says something else [epoch s]; inf: nothing changes by itself."""
+        return math.inf if self.record is None else self.record.next_s(now_s)
+
+    def meter_kw(self) -> float:
+        """Power at the upstream meter."""
+        if self.building_kw is None:
+            return self.upstream_kw
+        return self.building_kw + sum(self.flows.values())
+
+    def gone(self, evse_id: int) -> None:
+        """Nothing flows at an EVSE any more."""
+        self.flows.pop(evse_id, None)
+        self.balancing.discard(evse_id)
 
 
-def wanted_kw(evse: Evse, point: Point, around: Surroundings) -> tuple[float, float | None]:
+def wanted_kw(
+    evse: Evse, point: Point, around: Surroundings, grid: Grid, now_s: float
+) -> tuple[float, float | None]:
     """(power the profiles ask for [kW], setpoint if the mode has one). The car charges as fast
     as it may in ChargingOnly; in the other modes the mode's own value leads."""
     low_kw, high_kw = point.low_w[0] / W_PER_KW, point.high_w[0] / W_PER_KW
-    setpoint = _setpoint_kw(evse, point, around)
+    setpoint = _setpoint_kw(evse, point, around, grid, now_s)
     if setpoint is not None:
         held = min(max(setpoint, low_kw), max(high_kw, low_kw))
         return held, held
@@ -46,7 +84,9 @@ def wanted_kw(evse: Evse, point: Point, around: Surroundings) -> tuple[float, fl
     return high_kw, None
 
 
-def _setpoint_kw(evse: Evse, point: Point, around: Surroundings) -> float | None:
+def _setpoint_kw(
+    evse: Evse, point: Point, around: Surroundings, grid: Grid, now_s: float
+) -> float | None:
     own = None if point.setpoint_w is None else point.setpoint_w[0] / W_PER_KW
     match point.mode:
         case OperationMode.CENTRAL_SETPOINT:
@@ -59,14 +99,42 @@ def _setpoint_kw(evse: Evse, point: Point, around: Surroundings) -> float | None
                 return base / W_PER_KW
             return 0.0 if own is None else own
         case OperationMode.LOCAL_FREQUENCY:
-            if not around.grid_up or not math.isfinite(around.frequency_hz):
-                return 0.0
-            base = point.baseline_w + curve_power_w(point.frequency_curve, around.frequency_hz)
-            return base / W_PER_KW
+            return _by_frequency(evse, point, grid)
         case OperationMode.LOCAL_LOAD_BALANCING:
-            # hold the power at the upstream meter at its threshold (block Q, section 2.2)
-            return evse.power_kw + around.balance_threshold_kw - around.upstream_kw
+            return _balanced(evse, point, around, now_s)
     return None
+
+
+def _by_frequency(evse: Evse, point: Point, grid: Grid) -> float:
+    """Baseline plus the curve at the frequency, looked at anew when it moved far enough (Q08.FR.07)
+    or another profile leads, plus the delta of an aFRR signal (Q08.FR.10)."""
+    if not grid.up or not math.isfinite(grid.frequency_hz):
+        evse.followed_hz = None
+        return 0.0
+    step_hz = 0.0 if evse.v2x is None else evse.v2x.frequency_step_hz
+    before = evse.followed_hz
+    moved = before is None or abs(grid.frequency_hz - before) >= step_hz - HZ_SLACK
+    if moved or before is None:
+        evse.followed_hz = before = grid.frequency_hz
+    watts = point.baseline_w + curve_power_w(point.frequency_curve, before)
+    if evse.signal is not None and point.signal_curve:
+        watts += curve_power_w(point.signal_curve, evse.signal)
+    return watts / W_PER_KW
+
+
+def _balanced(evse: Evse, point: Point, around: Surroundings, now_s: float) -> float:
+    """The setpoint after the newest reading of the upstream meter (Q09)."""
+    thresholds = None if evse.v2x is None else evse.v2x.thresholds
+    if thresholds is None:
+        return 0.0
+    around.balancing.add(evse.id)
+    car_kw = 0.0 if evse.car is None else evse.car.discharge_max_kw
+    low_kw = max(point.low_w[0] / W_PER_KW, -car_kw)
+    high_kw = point.high_w[0] / W_PER_KW
+    if evse.car is not None:
+        high_kw = min(high_kw, evse.car.charge_max_kw)
+    sharing = len(around.balancing)
+    return evse.balance.read(around.meter_kw(), thresholds, sharing, low_kw, high_kw, now_s)
 
 
 def situation(evse: Evse, settings: StationSettings, offline_since_s: float | None) -> Situation:
@@ -92,25 +160,75 @@ def settle(
     offline_since_s: float | None,
     der: DerPower,
 ) -> float:
-    """AC power [kW] of an EVSE from now on; notes mode and setpoint there. 0 without an authorised
-    transaction, in a fault, on a dead grid. der: the DER controls in force."""
+    """AC power [kW] of an EVSE from now on; notes mode, setpoint and reactive power there. 0
+    without an authorised transaction, in a fault, on a dead grid. der: DER controls in force."""
     car, transaction = evse.car, evse.transaction
     evse.setpoint_kw = None
     if car is None or transaction is None or not transaction.authorized:
+        evse.kvar, evse.asleep = 0.0, False
+        der.rest(evse.id)
+        around.gone(evse.id)
         return 0.0
     where = situation(evse, settings, offline_since_s)
     point = point_at(installed.by_id.values(), where, now_s)
-    evse.mode = point.mode.value
-    grid = Grid(around.frequency_hz, around.voltage_pu, around.grid_up)
-    if evse.fault is not None or not around.grid_up:
-        return der.power_kw(evse.id, 0.0, 0.0, 0.0, grid, now_s)
-    wanted, evse.setpoint_kw = wanted_kw(evse, point, around)
+    _note(evse, settings, point, around)
+    grid = around.grid(now_s)
+    power_kw = 0.0
+    if evse.fault is not None:
+        der.rest(evse.id)
+    else:
+        power_kw = _powered(evse, car, settings, point, around, grid, now_s, der)
+    evse.kvar = der.kvar(evse.id)
+    around.flows[evse.id] = power_kw
+    return power_kw
+
+
+def _note(evse: Evse, settings: StationSettings, point: Point, around: Surroundings) -> None:
+    """Mode, and what Idle makes of the EVSE; another leading profile begins anew."""
+    if evse.mode != point.mode.value or evse.sources != point.sources:
+        evse.followed_hz = None
+        if evse.mode != OperationMode.LOCAL_LOAD_BALANCING.value:
+            evse.balance = Balance(evse.power_kw)
+        if point.mode is not OperationMode.LOCAL_LOAD_BALANCING:
+            around.balancing.discard(evse.id)
+    evse.mode, evse.sources = point.mode.value, point.sources
+    evse.asleep = point.sleep and settings.sleeps
+    evse.preconditions = point.precondition
+
+
+def _powered(
+    evse: Evse,
+    car: Car,
+    settings: StationSettings,
+    point: Point,
+    around: Surroundings,
+    grid: Grid,
+    now_s: float,
+    der: DerPower,
+) -> float:
+    """The power between what the profiles want and what DER controls, station and car allow."""
+    hours = STEP_LEAST_S / SECONDS_PER_HOUR
+    wanted, evse.setpoint_kw = wanted_kw(evse, point, around, grid, now_s)
     if evse.setpoint_kw is None and wanted > 0.0 and car.is_content:
-        return 0.0  # the car itself stops at its target
+        wanted = 0.0  # the car itself stops at its target
+    if not grid.up:
+        wanted = 0.0
+    most_kw = settings.power_max_kw
     may_discharge = settings.v2x and evse.v2x_allowed is not False
-    low = der.lowest_kw(settings.power_max_kw) if may_discharge else 0.0
-    power_kw = der.power_kw(evse.id, wanted, low, settings.power_max_kw, grid, now_s)
-    power_kw = car.possible_kw(power_kw, STEP_LEAST_S / SECONDS_PER_HOUR)
+    # No control goes beyond what the profiles allow: a limit of 0 W never exports.
+    low = max(-most_kw, min(point.low_w[0] / W_PER_KW, 0.0)) if may_discharge else 0.0
+    if may_discharge and wanted < 0.0:
+        low = max(min(low, wanted), -most_kw)
+    high = min(most_kw, max(point.high_w[0] / W_PER_KW, 0.0))
+    wanted = car.possible_kw(min(max(wanted, low), high), hours)
+    reactive = None if point.reactive_var is None else point.reactive_var / W_PER_KW
+    inverter = inverter_of(settings, car)
+    der.monitor(sum(around.flows.values()), around.meter_kw(), inverter.discharge_kw, now_s)
+    if evse.asleep:
+        der.rest(evse.id)
+        return 0.0
+    power_kw = der.power_kw(evse.id, wanted, low, high, grid, now_s, inverter, reactive)
+    power_kw = car.possible_kw(power_kw, hours)
     return power_kw if abs(power_kw) >= POWER_LEAST_KW else 0.0
 
 
@@ -121,5 +239,7 @@ def next_change_s(
     by itself or its meter falls due [epoch s] (begin_s itself for an overdue meter)."""
     end_s = min(end_s, max(evse.next_meter_s, begin_s))
     end_s = min(end_s, begin_s + max(car.lasts_s(evse.power_kw), STEP_LEAST_S))
+    if evse.mode == OperationMode.LOCAL_LOAD_BALANCING.value and evse.balance.moving:
+        end_s = min(end_s, begin_s + READ_EVERY_S)
     edges = change_times(installed.by_id.values(), where, begin_s, end_s)
     return edges[1] if len(edges) > 1 else end_s

@@ -47,7 +47,7 @@ class VirtualStation:
         self.rng = rng
         self.evses = {number: Evse(number) for number in range(1, settings.evses + 1)}
         self.profiles = Installed()
-        self.around = Surroundings()
+        self.around = Surroundings(nominal_hz=settings.nominal_hz)
         self.der_power = DerPower()
         self.clock_error_s = 0.0
         self.offline_since_s: float | None = now_s
@@ -250,7 +250,7 @@ class VirtualStation:
         """One piece of time in which nothing changes by itself."""
         begin_s = self.now_s
         self._decide()
-        end_s = min(until_s, begin_s + self.der_power.piece_s(MOVE_S))
+        end_s = min(until_s, self.around.next_s(begin_s), self.der_power.until_s(begin_s, MOVE_S))
         if self._timers:
             end_s = min(end_s, max(self._timers[0][0], begin_s))
         if self.aligned_s > 0.0:

@@ -1,27 +1,28 @@
 """DER controls of a station (OCPP 2.1 block R): set, get, clear, supersede.
 
-The lower `priority` value wins. A default control runs when no scheduled control of its type is
-active; a scheduled one supersedes another of its type only with a stronger (lower) priority, and
-only when it starts; equal priority does not supersede. Controls persist over reboots.
+The lower `priority` value wins; equal priority does not supersede. By the time of arrival (R04):
+
+    a stronger default        supersedes the weaker default at once
+    a stronger scheduled one  supersedes at once those of its type that have not begun (R04.FR.06);
+                              one that runs goes on until the stronger one begins (R04.FR.07)
+    a weaker one              is superseded as it comes, by a running scheduled control (R04.FR.08)
+                              or, a default, by the default that stands
+
+A superseded control is kept and reported but never runs. A default control runs when no scheduled
+control of its type does. Controls persist over reboots.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
-_FIELD_OF_TYPE = {
-    "FreqDroop": "freqDroop",
-    "FixedPFAbsorb": "fixedPFAbsorb",
-    "FixedPFInject": "fixedPFInject",
-    "FixedVar": "fixedVar",
-    "EnterService": "enterService",
-    "Gradients": "gradient",
-    "LimitMaxDischarge": "limitMaxDischarge",
-}
-_FIELDS = (*_FIELD_OF_TYPE.values(), "curve")
+from pendel.comms.ocpp.der_rules import field_of, problems_of
+
 CONTROLS_MAX = 200
 REPORTED_EACH = 24
+SUPERSEDED_TOLD = 24
 
 
 @dataclass(slots=True)
@@ -68,38 +69,45 @@ class DerControls:
     def set(
         self, request: Any, start_s: float | None, end_s: float | None, now_s: float
     ) -> dict[str, Any]:
-        """Answer to SetDERControl; checks that the control type and its field match, and that a
-        scheduled control has a start (and a default none)."""
+        """Answer to SetDERControl (plain data: status, supersededIds, statusInfo)."""
         data = msgspec.to_builtins(request)
-        kind = data["controlType"]
-        expected = _FIELD_OF_TYPE.get(kind, "curve")
-        given = [field for field in _FIELDS if field in data]
-        untimed = expected in ("enterService", "gradient")
-        scheduled = not data["isDefault"] and not untimed
-        full = len(self.by_id) >= CONTROLS_MAX and data["controlId"] not in self.by_id
-        if given != [expected] or full or scheduled != (start_s is not None):
-            return {"status": "Rejected"}
+        problems = problems_of(data)
+        if problems:
+            return _rejected("InvalidValue", problems[0])
+        if len(self.by_id) >= CONTROLS_MAX and data["controlId"] not in self.by_id:
+            return _rejected("OutOfStorage", f"{CONTROLS_MAX} controls are installed")
         if end_s is not None and end_s <= now_s:
-            return {"status": "Rejected"}
-        control = DerControl(
-            data["controlId"], kind, not scheduled, expected, data[expected], start_s, end_s
-        )
+            return _rejected("InvalidValue", "its time is over")
+        kind = data["controlType"]
+        name = field_of(kind)
+        is_default = bool(data["isDefault"])
+        control = DerControl(data["controlId"], kind, is_default, name, data[name], start_s, end_s)
+        self.by_id.pop(control.id, None)
+        superseded = self._superseded_by(control, running=False)
+        ruling = self._ruling(control)
+        if ruling is not None and ruling.priority < control.priority:
+            control.superseded = True
+            superseded.append(control.id)
         self.by_id[control.id] = control
         answer: dict[str, Any] = {"status": "Accepted"}
-        # A default replaces weaker defaults at once; what is scheduled does so when it begins.
-        weaker = [] if scheduled else self._superseded_by(control)
-        if weaker:
-            answer["supersededIds"] = weaker[:24]
+        if superseded:
+            answer["supersededIds"] = superseded[:SUPERSEDED_TOLD]
         return answer
 
-    def _superseded_by(self, control: DerControl) -> list[str]:
+    def _ruling(self, control: DerControl) -> DerControl | None:
+        """What a new control is measured by: the default that stands, or what runs."""
+        if control.is_default:
+            return self._default(control.type)
+        return self._running(control.type)
+
+    def _superseded_by(self, control: DerControl, running: bool) -> list[str]:
+        """Mark the weaker ones of the same type and sort; running: also those that run."""
         gone = []
         for other in self.by_id.values():
             same = other.type == control.type and other.is_default == control.is_default
-            counts = other.is_default or other.running
-            if other.id == control.id or other.superseded or not same or not counts:
+            if other.id == control.id or other.superseded or not same:
                 continue
-            if control.priority < other.priority:
+            if control.priority < other.priority and (running or not other.running):
                 other.superseded, other.running = True, False
                 gone.append(other.id)
         return gone
@@ -118,13 +126,26 @@ class DerControls:
                 continue
             holder = self._running(control.type)
             if holder is None or control.priority < holder.priority:
-                gone = self._superseded_by(control)
+                gone = [] if holder is None else [holder.id]
+                if holder is not None:
+                    holder.superseded, holder.running = True, False
                 control.running = True
                 changes.append(Change(control.id, True, gone))
         return changes
 
+    def next_s(self, now_s: float) -> float:
+        """When a scheduled control begins or ends next [epoch s]; inf = never."""
+        times = [t for c in self.by_id.values() for t in (c.start_s, c.end_s) if t is not None]
+        return min((t for t in times if t > now_s), default=math.inf)
+
     def _running(self, kind: str) -> DerControl | None:
         return next((c for c in self.by_id.values() if c.type == kind and c.running), None)
+
+    def _default(self, kind: str) -> DerControl | None:
+        found = [
+            c for c in self.by_id.values() if c.type == kind and c.is_default and not c.superseded
+        ]
+        return min(found, key=lambda c: c.priority) if found else None
 
     def matching(self, request: Any) -> list[DerControl]:
         """Controls that a Get or Clear request addresses."""
@@ -149,10 +170,7 @@ class DerControls:
         running = self._running(kind)
         if running is not None and running.is_due(at_s):
             return running
-        defaults = [
-            c for c in self.by_id.values() if c.type == kind and c.is_default and not c.superseded
-        ]
-        return min(defaults, key=lambda c: c.priority) if defaults else None
+        return self._default(kind)
 
     def reports(self, controls: list[DerControl]) -> list[dict[str, Any]]:
         """ReportDERControl requests (without requestId), at most REPORTED_EACH of a kind in each;
@@ -173,3 +191,8 @@ class DerControls:
             part: dict[str, Any] = {name: entries for name, entries in cut.items() if entries}
             parts.append(part | {"tbc": first + REPORTED_EACH < most})
         return parts
+
+
+def _rejected(code: str, text: str) -> dict[str, Any]:
+    info = {"reasonCode": code, "additionalInfo": text[:512]}
+    return {"status": "Rejected", "statusInfo": info}

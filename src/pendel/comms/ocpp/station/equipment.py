@@ -1,10 +1,11 @@
 """What stands there: station settings, EVSEs, a plugged-in car, a running transaction."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pendel.comms.ocpp.station.battery_side import CONSTANT, Key, instant_kw
+from pendel.comms.ocpp.station.load_balancing import Balance
 from pendel.units import PROMISE_TOLERANCE_KWH, SECONDS_PER_HOUR, W_PER_KW, stored_change_kwh
 
 
@@ -14,7 +15,8 @@ class StationSettings:
 
     v2x: the EVSE can discharge and says so (2.1). is_dc: conversion in the station.
     follows_clock: set its clock by the backend's (BootNotification, Heartbeat). aligned_s: interval
-    of clock-aligned meter values within transactions, 0 = none.
+    of clock-aligned meter values within transactions, 0 = none. der_modes: DER controls it carries
+    out itself (None: all); sleeps: it knows evseSleep; nominal_hz: of its grid.
     """
 
     station_id: str
@@ -36,6 +38,9 @@ class StationSettings:
     timezone: str = "UTC"
     follows_clock: bool = True
     id_token_type: str = "ISO14443"
+    der_modes: tuple[str, ...] | None = None
+    sleeps: bool = True
+    nominal_hz: float = 50.0
 
 
 @dataclass(slots=True)
@@ -43,7 +48,8 @@ class Car:
     """A car on the cable. Energies stored [kWh], powers AC [kW] (amounts), efficiencies 0..1.
 
     depart_s: when the driver says he will leave [epoch s] or None; battery_model: of
-    `power.battery`, how power falls near full and empty.
+    `power.battery`, how power falls near full and empty; der_controls: those its own inverter
+    carries out (None: it knows AC_BPT only, no AC_BPT_DER).
     """
 
     capacity_kwh: float
@@ -58,6 +64,7 @@ class Car:
     id_token: str = "TAG1"
     evcc_id: str = ""
     battery_model: str = CONSTANT
+    der_controls: tuple[str, ...] | None = None
 
     @property
     def soc(self) -> float:
@@ -161,7 +168,9 @@ class Evse:
     """One EVSE: its registers [Wh] count up for ever, import and export apart.
 
     card: a token shown before the cable went in; v2x_allowed: the backend's word about
-    discharging (None: nothing was said); signal: the last aFRR signal.
+    discharging (None: nothing was said); signal: the last aFRR signal; kvar: reactive power,
+    absorbing positive; asleep: its electronics are off (Q10); followed_hz: the frequency that
+    LocalFrequency acts upon; sources: profiles behind the mode; v2x: `V2xVariables` of 2.1.
     """
 
     id: int
@@ -184,6 +193,13 @@ class Evse:
     remote_start: RemoteStart | None = None
     card: str = ""
     shown: str = ""
+    kvar: float = 0.0
+    asleep: bool = False
+    preconditions: bool = False
+    followed_hz: float | None = None
+    sources: tuple[int, ...] = ()
+    balance: Balance = field(default_factory=Balance)
+    v2x: Any = None
 
     def flow(self, hours: float) -> None:
         """Let the power flow for hours [h]; battery and registers move by the same energy."""

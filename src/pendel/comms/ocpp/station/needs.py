@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from pendel.comms.ocpp.station.der_in_car import DER_TRANSFER, der_parameters, speaks_der
 from pendel.comms.ocpp.station.equipment import Car, StationSettings
 from pendel.units import W_PER_KW
 
@@ -28,10 +29,13 @@ def charging_needs(
     if car.depart_s is not None:
         wanted["departureTime"] = stamp(car.depart_s)
     if bidirectional and settings.v2x and car.discharge_max_kw > 0.0:
-        mode = "DC_BPT" if settings.is_dc else "AC_BPT"
+        modes = ["DC_BPT" if settings.is_dc else "AC_BPT", plain]
+        if speaks_der(settings, car):
+            modes.insert(0, DER_TRANSFER)
+            wanted["derChargingParameters"] = der_parameters(settings, car)
         return wanted | {
-            "requestedEnergyTransfer": mode,
-            "availableEnergyTransfer": [mode, plain],
+            "requestedEnergyTransfer": modes[0],
+            "availableEnergyTransfer": modes,
             "controlMode": "DynamicControl",
             "mobilityNeedsMode": "EVCC_SECC",
             "v2xChargingParameters": _v2x_parameters(settings, car),

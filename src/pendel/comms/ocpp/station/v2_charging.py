@@ -6,12 +6,13 @@ from typing import Any
 import msgspec
 
 from pendel.comms.ocpp import composite
-from pendel.comms.ocpp.profile import Profile, Purpose, profile_of, updated
+from pendel.comms.ocpp.profile import OperationMode, Profile, Purpose, profile_of, updated
 from pendel.comms.ocpp.profile_rules import StationAbility, problems_of
 from pendel.comms.ocpp.station.behaviour import situation
 from pendel.comms.ocpp.station.core import VirtualStation
 from pendel.comms.ocpp.station.equipment import Evse
 from pendel.comms.ocpp.station.v2_dialect import Dialect2, Payload, rejected
+from pendel.comms.ocpp.station.v2x_variables import V2xVariables
 from pendel.units import W_PER_KW
 
 REPORTED_EACH = 10
@@ -29,6 +30,9 @@ class Charging2(Dialect2):
     def __init__(self, station: VirtualStation) -> None:
         super().__init__(station)
         self._wires: dict[int, Payload] = {}
+        for evse in station.evses.values():
+            bidirectional = self.is_21 and station.settings.v2x
+            evse.v2x = V2xVariables(self.variables, evse.id) if bidirectional else None
         self._pulled_s: dict[int, float] = {}
 
     def remote_started(
@@ -78,7 +82,7 @@ class Charging2(Dialect2):
             for e in self.station.evses.values()
             if e.transaction is not None and evse_id in (0, e.id)
         }
-        ability = StationAbility(transactions=frozenset(running), dynamic=self.is_21)
+        ability = self._ability(evse_id, frozenset(running))
         problems = problems_of(profile, ability, self.station.profiles.by_id.values())
         if problems:
             return rejected(problems[0].code, problems[0].text)
@@ -91,6 +95,18 @@ class Charging2(Dialect2):
         kept = self.station.profiles.by_id
         self._wires = {number: data for number, data in self._wires.items() if number in kept}
         return {"status": "Accepted"}
+
+    def _ability(self, evse_id: int, running: frozenset[str]) -> StationAbility:
+        """What the EVSEs a profile is for can do (0 = all of them)."""
+        chosen = [e.v2x for e in self.station.evses.values() if evse_id in (0, e.id)]
+        told = [v2x for v2x in chosen if v2x is not None]
+        return StationAbility(
+            modes=frozenset(OperationMode).intersection(*(v2x.modes for v2x in told)),
+            transactions=running,
+            dynamic=self.is_21,
+            balances=all(v2x.thresholds is not None for v2x in told),
+            sleeps=self.station.settings.sleeps,
+        )
 
     def _update(self, profile_id: int, update: Any, now_s: float) -> Payload:
         profile = self.station.profiles.by_id.get(profile_id)
@@ -216,9 +232,9 @@ class Charging2(Dialect2):
         return {"status": "Accepted"}
 
     def _on_AFRRSignal(self, request: Any, now_s: float) -> Payload:
-        followers = [e for e in self.station.evses.values() if e.mode == "CentralFrequency"]
+        followers = [e for e in self.station.evses.values() if self._follows_signal(e, now_s)]
         if not followers:
-            return {"status": "Rejected"}
+            return rejected("NoSignalWattCurve", "no period with a v2xSignalWattCurve is active")
 
         def begin() -> None:
             for evse in followers:
@@ -230,6 +246,16 @@ class Charging2(Dialect2):
         else:
             begin()
         return {"status": "Accepted"}
+
+    def _follows_signal(self, evse: Evse, now_s: float) -> bool:
+        """Whether the period in force at an EVSE has a curve for signals (Q08.FR.10)."""
+        if evse.transaction is None:
+            return False
+        station = self.station
+        where = situation(evse, station.settings, station.offline_since_s)
+        point = composite.point_at(station.profiles.by_id.values(), where, now_s)
+        modes = (OperationMode.LOCAL_FREQUENCY, OperationMode.CENTRAL_FREQUENCY)
+        return point.mode in modes and bool(point.signal_curve)
 
 
 def _matches(profile: Profile, criterion: Payload) -> bool:

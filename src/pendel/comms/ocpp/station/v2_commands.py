@@ -115,8 +115,8 @@ class Commands2(Der2):
             data = msgspec.to_builtins(item)
             result: Payload = {"component": data["component"], "variable": data["variable"]}
             evse = data["component"].get("evse", {}).get("id")
-            name = data["component"]["name"]
-            found = self.variables.get(name, evse, data["variable"]["name"])
+            name, instance = data["component"]["name"], data["variable"].get("instance", "")
+            found = self.variables.get(name, evse, data["variable"]["name"], instance)
             if data.get("attributeType", "Actual") != "Actual":
                 result["attributeStatus"] = "NotSupportedAttributeType"
             elif found is None:
@@ -135,8 +135,8 @@ class Commands2(Der2):
             data = msgspec.to_builtins(item)
             result: Payload = {"component": data["component"], "variable": data["variable"]}
             evse = data["component"].get("evse", {}).get("id")
-            name = data["component"]["name"]
-            found = self.variables.get(name, evse, data["variable"]["name"])
+            name, instance = data["component"]["name"], data["variable"].get("instance", "")
+            found = self.variables.get(name, evse, data["variable"]["name"], instance)
             if found is None:
                 known = self.variables.knows_component(name)
                 result["attributeStatus"] = "UnknownVariable" if known else "UnknownComponent"

@@ -10,6 +10,7 @@ from pendel.comms.ocpp.release import Version, messages_of
 from pendel.comms.ocpp.station.core import VirtualStation
 from pendel.comms.ocpp.station.dialect import Refusal
 from pendel.comms.ocpp.station.equipment import Car, Evse, Transaction
+from pendel.comms.ocpp.station.grid_samples import grid_samples
 from pendel.comms.ocpp.station.needs import charging_needs
 from pendel.comms.ocpp.station.stamp import stamp
 from pendel.comms.ocpp.station.variables import Variables
@@ -258,6 +259,10 @@ class Dialect2:
             "evse": {"id": evse.id, "connectorId": 1},
             "meterValue": [self.meter_value(evse, now_s, _context(kind, trigger))],
         }
+        if self.is_21 and evse.asleep:
+            payload["evseSleep"] = True
+        if self.is_21 and evse.preconditions:
+            payload["preconditioningStatus"] = "Preconditioning"
         transaction.sequence += 1
         if self.station.offline_since_s is not None:
             payload["offline"] = True
@@ -308,6 +313,8 @@ class Dialect2:
         if self.is_21 and evse.setpoint_kw is not None:
             watts = evse.setpoint_kw * W_PER_KW
             samples.append(sample(watts, "Power.Active.Setpoint", "W"))
+        if self.is_21:
+            samples += grid_samples(self.station, evse, now_s, context)
         return {"timestamp": self.stamp(now_s), "sampledValue": samples}
 
     # what the station is asked

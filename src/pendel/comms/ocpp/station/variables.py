@@ -1,14 +1,16 @@
 """The device model (2.x) and the configuration keys (1.6) of a virtual station."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 from pendel.comms.ocpp.profile import OperationMode
 from pendel.comms.ocpp.release import Version
 from pendel.comms.ocpp.station.equipment import StationSettings
+from pendel.comms.ocpp.station.inverter import modes_of, nameplate
 
 Key = tuple[str, int | None, str]
-"""Component, its EVSE (or None), variable."""
+"""Component, its EVSE (or None), variable; an instance stands behind its name in brackets."""
 
 
 @dataclass(slots=True)
@@ -26,6 +28,11 @@ class Variable:
             return value.isdigit()
         if self.data_type == "boolean":
             return value in ("true", "false")
+        if self.data_type == "decimal":
+            try:
+                return value == "" or math.isfinite(float(value))
+            except ValueError:
+                return False
         return True
 
 
@@ -54,13 +61,34 @@ class Variables:
                 add["V2XChargingCtrlr", number, "SupportedOperationModes"] = Variable(modes)
                 transfer = "DC_BPT" if settings.is_dc else "AC_BPT"
                 add["V2XChargingCtrlr", number, "SupportedEnergyTransferModes"] = Variable(transfer)
+                self._add_v2x(settings, number)
         if version is Version.V21:
             for name in ("SupportsDynamicProfiles", "SupportsMaxOfflineDuration"):
                 add["SmartChargingCtrlr", None, name] = Variable("true", False, "boolean")
+            sleeps = "true" if settings.sleeps else "false"
+            name = named("SupportsFeature", "EvseSleep")
+            add["SmartChargingCtrlr", None, name] = Variable(sleeps, False, "boolean")
 
-    def get(self, component: str, evse: int | None, name: str) -> Variable | None:
+    def _add_v2x(self, settings: StationSettings, number: int) -> None:
+        """What the modes of block Q are set by, and the nameplate of block R."""
+        add, component = self.by_key, "V2XChargingCtrlr"
+        step = Variable("10", True, "integer", "mHz")
+        add[component, number, "LocalFrequencyUpdateThreshold"] = step
+        for instance, value in BALANCING.items():
+            name = named("LocalLoadBalancing", instance)
+            add[component, number, name] = Variable(value, True, "decimal", "W")
+        if not settings.is_dc:
+            modes = ",".join(modes_of(settings))
+            add["ACDERCtrlr", number, "ModesSupported"] = Variable(modes, False, "MemberList")
+            return
+        for name, (value, kind, unit) in nameplate(settings).items():
+            add["DCDERCtrlr", number, name] = Variable(value, False, kind, unit)
+
+    def get(
+        self, component: str, evse: int | None, name: str, instance: str = ""
+    ) -> Variable | None:
         """A variable, or None."""
-        return self.by_key.get((component, evse, name))
+        return self.by_key.get((component, evse, named(name, instance)))
 
     def value(self, component: str, name: str) -> str:
         """Value of a variable of the station itself. Raises KeyError."""
@@ -91,13 +119,32 @@ class Variables:
             rows.append(
                 {
                     "component": place,
-                    "variable": {"name": name},
+                    "variable": _variable_type(name),
                     "variableAttribute": [attribute],
                     "variableCharacteristics": about,
                 }
             )
         return rows
 
+
+def named(name: str, instance: str = "") -> str:
+    """A variable with its instance as one name."""
+    return f"{name}[{instance}]" if instance else name
+
+
+def _variable_type(name: str) -> dict[str, Any]:
+    """VariableType of such a name."""
+    plain, _, instance = name.removesuffix("]").partition("[")
+    return {"name": plain, "instance": instance} if instance else {"name": plain}
+
+
+BALANCING = {
+    "UpperThreshold": "100",
+    "LowerThreshold": "-100",
+    "UpperOffset": "0",
+    "LowerOffset": "0",
+}
+"""LocalLoadBalancing as built [W]."""
 
 _STATION_VARIABLES = (
     ("OCPPCommCtrlr", "HeartbeatInterval", "300", True, "integer"),
