@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from fake_cluster import FakeClient
 
 from pendel.adapters.dask_engine import ATTEMPTS_MAX, DaskTeam
 from pendel.control.arrow import Arrow, arrow_of
@@ -80,52 +81,13 @@ def test_shards_under_a_tree_of_feeders() -> None:
     assert found.feasible
 
 
-class Answer:
-    def __init__(self, value: Any) -> None:
-        self.value = value
-
-    def result(self, timeout: float) -> Any:
-        if isinstance(self.value, Exception):
-            raise self.value
-        return self.value
-
-
-class FakeActor:
-    """A shard that is lost after some calls, as dask says it: when asked, or when answering."""
-
-    def __init__(self, shard: Shard, client: "FakeClient") -> None:
-        self.shard, self.client = shard, client
-
-    def __getattr__(self, name: str) -> Any:
-        def asked(*args: Any) -> Answer:
-            self.client.calls += 1
-            if self.client.calls in self.client.lost_at:
-                if self.client.calls % 2:
-                    raise ValueError("Worker holding Actor was lost")
-                return Answer(OSError("Unable to contact Actor's worker"))
-            return Answer(getattr(self.shard, name)(*args))
-
-        return asked
-
-
-class FakeClient:
-    def __init__(self, lost_at: set[int]) -> None:
-        self.lost_at, self.calls = lost_at, 0
-
-    def scheduler_info(self, n_workers: int) -> dict[str, Any]:
-        return {"workers": {"tcp://a": {}, "tcp://b": {}}}
-
-    def submit(self, make: Any, *args: Any, **how: Any) -> Answer:
-        return Answer(FakeActor(make(*args), self))
-
-
 @pytest.mark.parametrize("lost_at", [{1}, {2, 9, 40, 41}, {7, 30, 55}])
 def test_a_lost_shard_is_brought_back_to_the_last_digit(lost_at: set[int]) -> None:
     problem = fleet_problem(60, 1)
     teams: list[DaskTeam] = []
 
     def team(parts: list[Arrow], scale: float) -> DaskTeam:
-        teams.append(DaskTeam(FakeClient(lost_at), parts, scale))
+        teams.append(DaskTeam(FakeClient(lost_at), Shard, [(part, scale) for part in parts]))
         return teams[-1]
 
     kept, found = spread(problem, Here, 2), spread(problem, team, 2)
@@ -138,7 +100,7 @@ def test_a_shard_that_cannot_be_kept_alive_is_an_error() -> None:
     problem = fleet_problem(60, 1)
 
     def team(parts: list[Arrow], scale: float) -> DaskTeam:
-        return DaskTeam(FakeClient(set(range(5, 500))), parts, scale)
+        return DaskTeam(FakeClient(set(range(5, 500))), Shard, [(part, scale) for part in parts])
 
     with pytest.raises(PendelError, match=f"lost {ATTEMPTS_MAX} times"):
         spread(problem, team, 2)

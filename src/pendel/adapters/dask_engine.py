@@ -10,6 +10,7 @@ others by repeating what was asked of them so far (docs/operating/cluster.md).
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import version
 from importlib.util import find_spec
 from typing import Any
 
@@ -17,10 +18,15 @@ import numpy as np
 
 from pendel.control.arrow import Arrow
 from pendel.control.interior import Interior
+from pendel.control.sections import Sections
 from pendel.control.shards import Shard, SpreadInterior
+from pendel.control.spread_crew import SectionShard, SpreadCrew
 from pendel.errors import PendelError
 from pendel.kernel.threads import cores
 
+OURS = version("pendel")
+READING = ("columns", "place")
+"""Calls that change nothing in a shard, so that they need not be repeated."""
 CALL_TIMEOUT_S = 900.0
 ATTEMPTS_MAX = 5
 SHARDS_PER_WORKER = 1
@@ -35,8 +41,9 @@ def is_installed() -> bool:
 class DaskTeam:
     """Shards as actors; a lost one is replaced and brought to where it was."""
 
-    def __init__(self, client: Any, parts: list[Arrow], scale: float) -> None:
-        self.client, self.parts, self.scale = client, parts, scale
+    def __init__(self, client: Any, kind: type, parts: list[tuple[Any, ...]]) -> None:
+        """kind: class of the shards; parts: arguments of each."""
+        self.client, self.kind, self.parts = client, kind, parts
         self.calls: list[tuple[str, tuple[Any, ...]]] = []
         self.replaced = 0
         # An actor lives as long as somebody holds its future.
@@ -46,8 +53,7 @@ class DaskTeam:
     def call(self, method: str, *args: Any) -> list[Any]:
         """shard.method(*args) on every shard, in their order. Raises PendelError where a shard
         cannot be kept alive."""
-        # Arrays that the caller changes later are kept and sent as they are now.
-        args = tuple(np.array(arg) if isinstance(arg, np.ndarray) else arg for arg in args)
+        args = tuple(map(_kept, args))
         asked: list[Any] = []
         for actor in self.actors:
             try:
@@ -65,15 +71,15 @@ class DaskTeam:
                 raise
             except Exception:
                 results.append(self._again(i, method, args))
-        if method != "columns":
+        if method not in READING:
             self.calls.append((method, args))
         return results
 
     def _make(self, i: int) -> Any:
-        workers = sorted(self.client.scheduler_info(n_workers=-1)["workers"])
+        workers = fit_workers(self.client)
         where = [workers[(i + self.replaced) % len(workers)]] if workers else None
         future = self.client.submit(
-            Shard, self.parts[i], self.scale, actor=True, pure=False, workers=where,
+            self.kind, *self.parts[i], actor=True, pure=False, workers=where,
             allow_other_workers=True,
         )  # fmt: skip
         self.futures[i] = future
@@ -99,21 +105,65 @@ class DaskTeam:
 
 
 class DaskEngine:
-    """Makes interior points that work on a cluster; `team` is the last team made."""
+    """Makes interior points and crews of fleets that work on a cluster; `team` is the last team
+    made. Raises PendelError where a worker has another version of pendel, or none."""
 
     def __init__(self, client: Any) -> None:
         self.client = client
         self.team: DaskTeam | None = None
+        wrong = {name: its for name, its in versions(client).items() if its != OURS}
+        if wrong:
+            listed = "; ".join(f"{name}: {its}" for name, its in sorted(wrong.items()))
+            raise PendelError(f"workers need pendel {OURS}, but there is {listed}")
+
+    @property
+    def count(self) -> int:
+        """Workers with our version now, one at least."""
+        return max(1, len(fit_workers(self.client)))
 
     def __call__(self, arrow: Arrow) -> Interior:
         """The interior point of an arrow, spread over the workers there are."""
-        count = max(1, len(self.client.scheduler_info(n_workers=-1)["workers"]))
 
         def team(parts: list[Arrow], scale: float) -> DaskTeam:
-            self.team = DaskTeam(self.client, parts, scale)
-            return self.team
+            return self._team(Shard, [(part, scale) for part in parts])
 
-        return SpreadInterior(arrow, team, count * SHARDS_PER_WORKER)
+        return SpreadInterior(arrow, team, self.count * SHARDS_PER_WORKER)
+
+    def crew(self, sections: Sections) -> SpreadCrew:
+        """A crew for the sections of a fleet, spread over the workers there are."""
+
+        def team(parts: list[tuple[Sections, int]]) -> DaskTeam:
+            return self._team(SectionShard, list(parts))
+
+        return SpreadCrew(sections, team, self.count * SHARDS_PER_WORKER)
+
+    def _team(self, kind: type, parts: list[tuple[Any, ...]]) -> DaskTeam:
+        self.team = DaskTeam(self.client, kind, parts)
+        return self.team
+
+
+def versions(client: Any) -> dict[str, str]:
+    """Version of pendel on each worker, or what is wrong with it there."""
+    # A function of the standard library: one of pendel could not even be read without it.
+    found = client.run(version, "pendel", on_error="return")
+    return {
+        name: its if isinstance(its, str) else f"none ({type(its).__name__})"
+        for name, its in sorted(found.items())
+    }
+
+
+def fit_workers(client: Any) -> list[str]:
+    """Workers with our version, sorted."""
+    return [name for name, its in versions(client).items() if its == OURS]
+
+
+def _kept(value: Any) -> Any:
+    """An array as it is now, whatever the caller does to his."""
+    if not isinstance(value, np.ndarray) or not value.flags.writeable:
+        return value
+    kept = value.copy()
+    kept.flags.writeable = False
+    return kept
 
 
 @contextmanager

@@ -89,9 +89,9 @@ def run(args: argparse.Namespace) -> Outcome:
         warm_kw=warm,
         progress=line.show,
     )
-    with engine_of(args.engine) as make:
+    with engine_of(args.engine) as engine:
         # What is to be spread is what can be: many machines do not help the general solver.
-        spread = {} if make is None else {"make": make, "method": "decomposed"}
+        spread = {"make": engine, "crew": engine.crew, "method": "decomposed"} if engine else {}
         found = plan(problem, replace(options, **spread))
     seconds, cpu_seconds = time.perf_counter() - begin_s, time.process_time() - begin_cpu_s
     line.done()
@@ -105,7 +105,7 @@ def run(args: argparse.Namespace) -> Outcome:
 
 @contextmanager
 def engine_of(name: str) -> Iterator[Any]:
-    """What makes interior points on an engine; None for this process."""
+    """What makes interior points and crews on an engine; None for this process."""
     if name == "local":
         yield None
         return

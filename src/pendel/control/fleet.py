@@ -8,35 +8,23 @@ keeps only its point, in float32. Any prices give a proven bound by the units' e
 """
 
 import math
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
 from pendel.control.blend import Flows, best_shares, deviation_eur, limits_of
-from pendel.control.bound_kernels import bound_sites
+from pendel.control.crew import Crew, LocalCrew, Placed, TimeUpError
 from pendel.control.plan_result import Unmet
 from pendel.control.problem import PlanProblem
 from pendel.control.reach import reach_of
 from pendel.control.sample import sample_prices
-from pendel.control.schedule import Schedule, merge_directions, schedule_of
-from pendel.control.sections import Section, Sections
-from pendel.control.site_kernels import (
-    CENTRED,
-    COLD,
-    WARM,
-    pack_state,
-    solve_sites,
-    unpack_state,
-)
+from pendel.control.schedule import Schedule
+from pendel.control.sections import Sections
 from pendel.control.unmet import TOLERANCE_KWH, unmet_wishes
-from pendel.kernel.threads import in_threads
 from pendel.units import FloatArray
 
 COST, LO, HI, V = range(4)
-DUE, PRICE = 0, 1
 FLEET_PAIRS = 700_000
 WHOLE_PAIRS_MAX = 10_000_000
 FLEET_SITES = 100
@@ -46,7 +34,6 @@ SMOOTH_SLACK = 0.3
 SMOOTH_SHARE = 0.4
 PASSES_MAX = 25
 OVER_KW = 1e-6
-ROUNDS_COLD, ROUNDS_WARM = 60, 12
 AIM_SHARE = 0.2
 STOP_SHARE = 0.9
 HALF_MARGIN = 1e-5
@@ -71,86 +58,45 @@ class FleetResult:
     stopped: bool
 
 
-class TimeUpError(Exception):
-    """The time limit was reached within a pass."""
-
-
 @dataclass(slots=True)
 class Pass:
     """What one pass over all sites found: net imports [F + 2, T] and answers [F + 2, T, T] at
-    the nodes, the bound of the sites [scaled], flows and plan of each section, the multipliers of
-    their rows, sites that did not settle."""
+    the nodes, the bound of the sites [scaled], flows of the sections, sites that did not settle."""
 
     flow: FloatArray
     answers: FloatArray
     bound: float
-    parts: list[Any]
+    flows: Flows
     failed: list[int]
-
-    def flows(self) -> Flows:
-        """The sections' flows as one."""
-        sizes = [len(part[0]) for part in self.parts]
-        return Flows(
-            np.concatenate([part[0] for part in self.parts]),
-            np.repeat(np.arange(len(sizes)), sizes),
-            np.concatenate([part[1] for part in self.parts]),
-            np.array([part[2] for part in self.parts]),
-        )
 
 
 class Fleet:
-    """One solve of a fleet."""
+    """One solve of a fleet; `crew` works on the sections."""
 
-    def __init__(self, problem: PlanProblem) -> None:
+    def __init__(self, problem: PlanProblem, crew: Callable[[Sections], Crew] = LocalCrew) -> None:
         self.problem = problem
         self.sections = Sections(problem)
         self.scale = self.sections.scale
-        self.state: list[tuple[FloatArray, FloatArray] | None] = [None] * len(self.sections)
-        self.lock = threading.Lock()
+        self.crew = crew(self.sections)
         self.top, self.wide = self.sections.nodes(NODE_MARGIN), self.sections.nodes(0.0)
-        self.aim, self.kept_aim = 1.0, 1.0
+        self.aim = 1.0
 
     def one_pass(self, price: FloatArray, remaining_s: Callable[[], float]) -> Pass:
         """Solve every site at the prices [F + 2, T]. Raises TimeUpError."""
-        top, steps = self.top, self.problem.steps
-        shape = (top.count + 2, steps)
-        out = Pass(np.zeros(shape), np.zeros((*shape, steps)), 0.0, [None] * len(self.sections), [])
-
-        def one(index: int) -> None:
-            if remaining_s() <= 0.0:
-                raise TimeUpError
-            section = self.sections.build(index)
-            arrow, X, Y = section.arrow, section.X, section.Y
-            kept = self.state[index]
-            if kept is not None:
-                unpack_state(X, Y, *kept, self.kept_aim)
-            local, node = np.unique(section.node_of, return_inverse=True)
-            flow = np.zeros((len(local), steps))
-            answers = np.zeros((len(local), steps, steps))
-            status = np.zeros(len(arrow.node_of), dtype=np.int64)
-            warm = COLD if kept is None else WARM if self.aim < self.kept_aim else CENTRED
-            rounds = ROUNDS_COLD if warm == COLD else ROUNDS_WARM
-            args: list[Any] = [0, len(status), *section.shape(node), price[local], self.aim]
-            args += [warm, rounds, flow, answers, status]
-            _, cost, _ = solve_sites(*args)
-            kept = np.empty(X.shape[1], dtype=np.float32), np.empty(Y.shape[1], dtype=np.float32)
-            pack_state(X, Y, *kept)
-            powers = section.powers()
-            Y[PRICE] = kept[1]
-            bound = self._proven(section, price)
-            with self.lock:
-                self.state[index] = kept
-                out.parts[index] = (
-                    local, flow, self.scale * cost + arrow.constant_eur, powers, kept[1],
-                )  # fmt: skip
-                out.flow[local] += flow
-                out.answers[local] += answers
-                out.bound += bound
-                out.failed += section.sites[status == 0].tolist()
-
-        in_threads(one, range(len(self.sections)))
-        self.kept_aim = self.aim
-        return out
+        found = self.crew.run(price, self.aim, remaining_s)
+        shape = (self.top.count + 2, self.problem.steps)
+        flow, answers = np.zeros(shape), np.zeros((*shape, self.problem.steps))
+        for one in found:
+            flow[one.node] += one.flow
+            answers[one.node] += one.answers
+        flows = Flows(
+            np.concatenate([one.node for one in found]),
+            np.repeat(np.arange(len(found)), [len(one.node) for one in found]),
+            np.concatenate([one.flow for one in found]),
+            np.array([one.cost_eur for one in found]),
+        )
+        failed = [site for one in found for site in one.failed]
+        return Pass(flow, answers, sum(one.bound for one in found), flows, failed)
 
     def balance(self, found: Pass, price: FloatArray) -> FloatArray:
         """Prices at which nodes and market balance with the sites' answers around `price`."""
@@ -195,44 +141,21 @@ class Fleet:
         box = float((reduced * np.where(reduced > 0.0, x[LO], x[HI])).sum())
         return box + float((top.due * price[: top.count + 1]).sum())
 
-    def _proven(self, section: Section, price: FloatArray) -> float:
-        """Proven bound [scaled] of a section's sites at its multipliers, at the true limits."""
-        self.sections.widen(section)
-        arrow, X, Y = section.arrow, section.X, section.Y
-        bound = bound_sites(
-            0, len(section.sites), self.problem.steps, arrow.site_begin, arrow.offset,
-            arrow.unit_step, section.rates, section.node_of, X[COST], X[LO], X[HI], Y[DUE],
-            Y[PRICE], price,
-        )  # fmt: skip
-        return float(bound) + arrow.constant_eur / self.scale
-
     def schedule(
-        self, plans: list[FloatArray], rows: list[FloatArray], price: FloatArray
+        self, price: FloatArray
     ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray, float]:
         """Power, energy [N, T], net, curtailment [S, T] of the sections' plans, and the proven
-        bound [scaled] at the multipliers of rows and the prices of the nodes."""
+        bound [scaled] at the marked multipliers and the prices of the nodes."""
         problem = self.problem
         power = np.zeros((len(problem.units), problem.steps))
         energy = np.full(power.shape, np.nan)
         net, curtailed = np.zeros_like(problem.pv_kw), np.zeros_like(problem.pv_kw)
 
-        def one(index: int) -> float:
-            section = self.sections.build(index)
-            arrow, Y = section.arrow, section.Y
-            charge, discharge, cut = section.split(plans[index])
-            flat = arrow.fixed_kw.copy()
-            flat[arrow.pair] = merge_directions(
-                section.problem, section.reach, charge, discharge, arrow.pair
-            )
-            Y[PRICE] = rows[index]
-            made = schedule_of(section.problem, section.reach, flat, cut, np.zeros(0))
-            power[section.units] = made.power_kw
-            energy[section.units] = made.energy_kwh
-            net[section.sites] = made.net_kw
-            curtailed[section.sites] = made.curtailed_kw
-            return self._proven(section, price)
+        def take(part: Placed) -> None:
+            power[part.units], energy[part.units] = part.power_kw, part.energy_kwh
+            net[part.sites], curtailed[part.sites] = part.net_kw, part.curtailed_kw
 
-        bounds = in_threads(one, range(len(self.sections)))
+        bounds = self.crew.place(price, take)
         return power, energy, net, curtailed, sum(bounds)
 
 
@@ -241,10 +164,11 @@ def solve_fleet(
     gap: float,
     remaining_s: Callable[[], float],
     progress: Callable[[int, float, float], None] | None = None,
+    crew: Callable[[Sections], Crew] = LocalCrew,
 ) -> FleetResult | list[int]:
     """Plan a fleet to a proven gap; else the sites that cannot keep their limits and targets
-    (none of them: time ran out before there was a plan)."""
-    fleet = Fleet(problem)
+    (none of them: time ran out before there was a plan). crew: who works on the sections."""
+    fleet = Fleet(problem, crew)
     scale = fleet.scale
     price_eur, cost_eur = sample_prices(fleet.sections, fleet.top.count, SAMPLE_GAP, remaining_s)
     price, cost = price_eur / scale, cost_eur / scale
@@ -253,8 +177,6 @@ def solve_fleet(
     fleet.aim = max(final, final * SAMPLE_GAP / gap)
     length, change, centre = 1.0, np.zeros_like(price), price
     best, reach, stopped, number = -math.inf, STEP_FIRST, False, 0
-    plans: list[FloatArray] = []
-    rows: list[FloatArray] = []
     limits, flows, best_price = limits_of(problem, HALF_MARGIN), None, price
     for number in range(1, PASSES_MAX + 1):
         try:
@@ -264,17 +186,17 @@ def solve_fleet(
             break
         if found.failed:
             return found.failed
-        fresh = found.flows()
+        count = len(fleet.sections)
         if flows is None:
-            flows, plans = fresh, [part[3] for part in found.parts]
+            flows, shares = found.flows, np.ones(count)
         else:
-            shares = best_shares(problem, limits, flows, fresh, len(fleet.sections))
-            flows = flows.towards(fresh, shares)
-            for part, plan, share in zip(found.parts, plans, shares, strict=True):
-                plan += np.float32(share) * (part[3] - plan)
+            shares = best_shares(problem, limits, flows, found.flows, count)
+            flows = flows.towards(found.flows, shares)
+        fleet.crew.mix(shares)
         bound = scale * (found.bound + fleet.node_bound(price))
         if bound > best:
-            best, best_price, rows = bound, price, [part[4] for part in found.parts]
+            best, best_price = bound, price
+            fleet.crew.mark()
         net = limits.total_kw(flows)[-1]
         cost = float(flows.cost_eur.sum()) + deviation_eur(problem, net)
         over = limits.over_kw(flows)
@@ -298,10 +220,9 @@ def solve_fleet(
             length *= 0.3
             reach *= 0.3
         price = centre + length * change
-    if not plans:
+    if flows is None:
         return []
-    fleet.state.clear()
-    power, energy, net_kw, cut, sites_bound = fleet.schedule(plans, rows, best_price)
+    power, energy, net_kw, cut, sites_bound = fleet.schedule(best_price)
     proven = scale * (sites_bound + fleet.node_bound(best_price))
     prices = scale * best_price
     return FleetResult(power, energy, net_kw, cut, proven, number, prices, stopped)

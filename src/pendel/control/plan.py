@@ -12,6 +12,7 @@ from typing import TypeAlias
 import numpy as np
 
 from pendel.control.arrow import Arrow, applies, arrow_of, effort_s, general_effort_s
+from pendel.control.crew import Crew, LocalCrew
 from pendel.control.fleet import FleetResult, is_fleet, solve_fleet, unmet_of_fleet
 from pendel.control.greedy import greedy_schedule
 from pendel.control.interior import Interior, solve_interior
@@ -25,6 +26,7 @@ from pendel.control.schedule import (
     schedule_of,
     verify_schedule,
 )
+from pendel.control.sections import Sections
 from pendel.control.stragglers import hold, merged, released_bound_eur, without
 from pendel.control.unmet import unmet_wishes
 from pendel.control.verify import Verdict
@@ -56,7 +58,8 @@ class PlanOptions:
     binary_rounds: how often binaries may be added where the relaxation uses both directions at
     once (0: both are merged at the cost of exactness, and the work stays that of a linear
     programme; live replans do so).
-    make: where the structured interior point works on its sites (`shards` for more machines)."""
+    make, crew: where the structured interior point and the price method work on their sites
+    (`shards`, `spread_crew` for more machines)."""
 
     gap: float = 1e-6
     time_limit_s: float = INF
@@ -66,6 +69,7 @@ class PlanOptions:
     progress: Progress | None = None
     binary_rounds: int = ROUNDS_MAX
     make: Callable[[Arrow], Interior] = Interior
+    crew: Callable[[Sections], Crew] = LocalCrew
 
 
 def plan(problem: PlanProblem, options: PlanOptions | None = None) -> Plan:
@@ -76,8 +80,7 @@ def plan(problem: PlanProblem, options: PlanOptions | None = None) -> Plan:
     options = options or PlanOptions()
     if options.method not in METHODS:
         raise ValueError(f"method {options.method!r}: one of {', '.join(METHODS)}")
-    here = options.make is Interior  # on more machines a large fleet is one interior point, too
-    if here and options.method != "exact" and is_fleet(problem) and applies(problem):
+    if options.method != "exact" and is_fleet(problem) and applies(problem):
         large = _fleet(problem, options)
         if large is not None:
             return large
@@ -103,14 +106,14 @@ def _fleet(problem: PlanProblem, options: PlanOptions) -> Plan | None:
     remaining = _remaining(options)
     whole, held = problem, None
     alone = replace(options, method="exact", progress=None)
-    found = solve_fleet(problem, options.gap, remaining, options.progress)
+    found = solve_fleet(problem, options.gap, remaining, options.progress, options.crew)
     for _ in range(HOLD_ROUNDS):
         if isinstance(found, FleetResult) or not found:
             break
         sites = found if held is None else [*held.sites.tolist(), *found]
         held = hold(whole, sites, lambda part: plan(part, alone))
         problem = without(whole, held)
-        found = solve_fleet(problem, options.gap, remaining, options.progress)
+        found = solve_fleet(problem, options.gap, remaining, options.progress, options.crew)
     if not isinstance(found, FleetResult):
         return None
     if held is not None:

@@ -1,5 +1,6 @@
 """A large problem in sections of whole sites, each built when it is needed."""
 
+from copy import copy
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -84,6 +85,20 @@ class Sections:
 
     def __len__(self) -> int:
         return len(self.cuts) - 1
+
+    def share(self, begin: int, end: int) -> tuple["Sections", IntArray, IntArray]:
+        """The sections begin..end-1 as those of a problem of their own, which builds them to the
+        same last digit, and the positions of its sites and units here."""
+        sites = self.order[self.cuts[begin] : self.cuts[end]]
+        problem, units = self.part(sites)
+        out = copy(self)
+        out.problem, out.node_of = problem, self.node_of[sites]
+        out.order = np.arange(len(sites))
+        out.cuts = self.cuts[begin : end + 1] - self.cuts[begin]
+        out.by_site = np.arange(len(units))
+        out.unit_begin = np.searchsorted(problem.units.site, np.arange(len(sites) + 1))
+        out.pairs = int(np.maximum(problem.units.last - problem.units.first, 0).sum())
+        return out, sites, units
 
     def nodes(self, margin_share: float) -> Nodes:
         """What stands above the sites; limits narrower by a share."""

@@ -38,7 +38,7 @@ class Shard(Interior):
     """The sites of one part. One piece: the sums of a shard do not depend on who holds it."""
 
     def __init__(self, part: Arrow, scale: float) -> None:
-        part = replace(part, **{f.name: _own(getattr(part, f.name)) for f in fields(part)})
+        part = replace(part, **{f.name: owned(getattr(part, f.name)) for f in fields(part)})
         super().__init__(part)
         self.scale = scale
         self.X[COST] = part.cost / scale
@@ -48,12 +48,12 @@ class Shard(Interior):
 
     def summed(self, name: str, *more: Any) -> tuple[list[Any], FloatArray, IntArray, FloatArray]:
         """A pass of SUMMED: its results, flows and right-hand sides, and S of the nodes used."""
-        found, sums = self._summed(SUMMED[name], *map(_own, more))
+        found, sums = self._summed(SUMMED[name], *map(owned, more))
         return found, sums, self.used, self.nodes.S[self.used]
 
     def over(self, name: str, *more: Any) -> list[Any]:
         """A pass of OVER: its results."""
-        return self._over_sites(OVER[name], *map(_own, more))
+        return self._over_sites(OVER[name], *map(owned, more))
 
     def pulled(self, aim: float) -> FloatArray:
         """Right-hand sides of the centring pass."""
@@ -65,9 +65,9 @@ class Shard(Interior):
         return self.X[V, : width[-1]].copy(), self.Y[PRICE, : height[-1]].copy()
 
 
-def _own(value: Any) -> Any:
-    """An array of our own: what came over a wire may be read-only, and a kernel for read-only
-    arrays would have to be compiled first."""
+def owned(value: Any) -> Any:
+    """The value; an array as one of our own: what came over a wire may be read-only, and a kernel
+    for read-only arrays would have to be compiled first."""
     return np.array(value) if isinstance(value, np.ndarray) else value
 
 
