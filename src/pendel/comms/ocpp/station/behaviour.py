@@ -69,18 +69,33 @@ def _setpoint_kw(evse: Evse, point: Point, around: Surroundings) -> float | None
     return None
 
 
-def situation(evse: Evse, settings: StationSettings, offline_since_s: float | None) -> Situation:
+def situation(
+    evse: Evse,
+    settings: StationSettings,
+    offline_since_s: float | None,
+    csms_setpoint_first: bool = False,
+) -> Situation:
     """What the validity of profiles depends on at an EVSE."""
     transaction = evse.transaction
     return Situation(
         evse_id=evse.id,
         transaction_id=None if transaction is None else transaction.known_as,
-        transaction_start_s=None if transaction is None else transaction.start_s,
+        transaction_start_s=None if transaction is None else transaction.begin_s,
         offline_since_s=offline_since_s,
         priority=evse.priority,
         soc=None if evse.car is None else evse.car.soc,
         timezone=settings.timezone,
+        phases=0 if settings.is_dc else settings.phases,
+        delays={} if transaction is None else transaction.delays,
+        csms_setpoint_first=csms_setpoint_first,
     )
+
+
+def most_kw(settings: StationSettings, phases: int) -> float:
+    """What the EVSE can do on so many phases [kW]; 0 = DC."""
+    if settings.is_dc or not phases:
+        return settings.power_max_kw
+    return settings.power_max_kw * min(phases, settings.phases) / settings.phases
 
 
 def settle(
@@ -91,16 +106,20 @@ def settle(
     now_s: float,
     offline_since_s: float | None,
     der: DerPower,
+    csms_setpoint_first: bool = False,
 ) -> float:
-    """AC power [kW] of an EVSE from now on; notes mode and setpoint there. 0 without an authorised
-    transaction, in a fault, on a dead grid. der: the DER controls in force."""
+    """AC power [kW] of an EVSE from now on; notes mode, setpoint and phases there. 0 without an
+    authorised transaction, in a fault, on a dead grid. der: the DER controls in force."""
     car, transaction = evse.car, evse.transaction
-    evse.setpoint_kw = None
+    evse.setpoint_kw, evse.least_kw = None, 0.0
     if car is None or transaction is None or not transaction.authorized:
         return 0.0
-    where = situation(evse, settings, offline_since_s)
+    where = situation(evse, settings, offline_since_s, csms_setpoint_first)
     point = point_at(installed.by_id.values(), where, now_s)
-    evse.mode = point.mode.value
+    evse.mode, evse.phases = point.mode.value, point.phases
+    evse.phase = (point.phase_to_use or 1) if point.phases == 1 else None
+    if point.sources and point.sources[0] in installed.by_id:
+        evse.least_kw = installed.by_id[point.sources[0]].least_w / W_PER_KW
     grid = Grid(around.frequency_hz, around.voltage_pu, around.grid_up)
     if evse.fault is not None or not around.grid_up:
         return der.power_kw(evse.id, 0.0, 0.0, 0.0, grid, now_s)
@@ -108,8 +127,9 @@ def settle(
     if evse.setpoint_kw is None and wanted > 0.0 and car.is_content:
         return 0.0  # the car itself stops at its target
     may_discharge = settings.v2x and evse.v2x_allowed is not False
-    low = der.lowest_kw(settings.power_max_kw) if may_discharge else 0.0
-    power_kw = der.power_kw(evse.id, wanted, low, settings.power_max_kw, grid, now_s)
+    high = most_kw(settings, point.phases)
+    low = der.lowest_kw(high) if may_discharge else 0.0
+    power_kw = der.power_kw(evse.id, wanted, low, high, grid, now_s)
     power_kw = car.possible_kw(power_kw, STEP_LEAST_S / SECONDS_PER_HOUR)
     return power_kw if abs(power_kw) >= POWER_LEAST_KW else 0.0
 
