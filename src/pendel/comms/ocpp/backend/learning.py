@@ -290,10 +290,16 @@ def _report(heard: Heard) -> list[str]:
         for attribute in entry.variableAttribute:
             kind = attribute.type
             if (kind is UNSET or kind == "Actual") and attribute.value is not UNSET:
-                key = (entry.component.name, evse_id, entry.variable.name)
+                key = (entry.component.name, evse_id, _named(entry.variable))
                 if key in variables or len(variables) < VARIABLES_MAX:
                     variables[key] = attribute.value
     return []
+
+
+def _named(variable: Any) -> str:
+    """A variable's name, with its instance as `Name[Instance]`."""
+    instance = variable.instance
+    return str(variable.name) if instance is UNSET else f"{variable.name}[{instance}]"
 
 
 def _external_limit(heard: Heard) -> list[str]:
