@@ -31,7 +31,9 @@ CALL_TIMEOUT_S = 30.0
 RESERVE_SOC = 0.2
 COMMANDS = (
     "plug, unplug, fault [WORDS], clear, offline SECONDS, reboot, rfid TAG, drift SECONDS, "
-    "alarm FAULT, clearalarm FAULT, frequency HZ, voltage PERCENT, grid up, grid down; "
+    "alarm FAULT, clearalarm FAULT, frequency HZ, voltage PERCENT, grid up, grid down, "
+    "limit KW [SOURCE] [critical], setpoint KW, generation KW, release [SOURCE] [generation], "
+    "priority on, priority off; "
     "with several stations: ID: COMMAND"
 )
 

@@ -99,12 +99,13 @@ def test_local_time_recurrence_keeps_the_wall_clock_over_dst() -> None:
     profile = Profile(
         id=1, evse_id=0, stack_level=0, purpose=Purpose.TX_DEFAULT, kind="Recurring", unit="W",
         periods=(Period(0, OperationMode.CHARGING_ONLY, UNLIMITED, NO_BOUND, None, 0, 3, (), ()),),
-        recurrence_s=86_400.0, start_s=seven_local, use_local_time=True,
+        recurrence_s=86_400.0, start_s=seven_local, use_local_time=True, duration_s=3600.0,
     )  # fmt: skip
     where = engine.Situation(1, timezone="Europe/Berlin")
-    noon = seven_local + 10 * 86_400 + 5 * 3600
-    begin = engine.schedule_start(profile, where, noon)
-    assert begin == seven_local + 10 * 86_400 - 3600
+    for day, shift_s in ((0, 0), (5, 0), (9, -3600), (200, -3600), (240, 0)):
+        begin_s = seven_local + day * 86_400 + shift_s
+        held = [engine.active_period(profile, where, begin_s + s) for s in (-1, 0, 3599, 3600)]
+        assert [period is not None for period in held] == [False, True, True, False]
 
 
 @pytest.mark.proves("K01.FR.33", "K01.FR.122")

@@ -101,7 +101,7 @@ def _kind(profile: Profile, ability: StationAbility) -> Iterable[Reason]:
 
 def _periods(profile: Profile, ability: StationAbility) -> Iterable[Reason]:
     if len(profile.periods) > ability.periods_max:
-        yield Reason("TooLargeElement", f"over {ability.periods_max} periods")
+        yield Reason("TooManyElements", f"over {ability.periods_max} periods")
     starts = [period.start_s for period in profile.periods]
     if starts[0] != 0:
         yield Reason("InvalidSchedule", "the first period starts at 0")
@@ -114,9 +114,12 @@ def _periods(profile: Profile, ability: StationAbility) -> Iterable[Reason]:
 def _period(profile: Profile, period: Period, ability: StationAbility) -> Iterable[Reason]:
     mode = period.mode
     if mode not in _MODES_ALLOWED[profile.purpose]:
-        yield Reason("InvalidOperationMode"[:20], f"{mode} is not for {profile.purpose}")
+        yield Reason("InvalidOperationMode", f"{mode} is not for {profile.purpose}")
     if mode not in ability.modes:
-        yield Reason("UnsupportedParam", f"{mode} is not supported by this EVSE")
+        # Q09.FR.01 has a word of its own; K01.FR.115 for all other modes.
+        own = mode is OperationMode.LOCAL_LOAD_BALANCING
+        code = "UnsupportedParam" if own else "InvalidOperationMode"
+        yield Reason(code, f"{mode} is not supported by this EVSE")
     limit, low = period.limit_w[0], period.discharge_w[0]
     has_limit, has_low = math.isfinite(limit), math.isfinite(low)
     setpoint = period.setpoint_w
@@ -146,13 +149,10 @@ def _period(profile: Profile, period: Period, ability: StationAbility) -> Iterab
         setpoint is not None or period.signal_curve or profile.kind == "Dynamic"
     ):
         yield Reason("InvalidSchedule", "CentralFrequency needs a setpoint or a signal curve (Q06)")
-    per_phase = any(math.isfinite(v) for v in (*period.limit_w[1:], *period.discharge_w[1:])) or (
-        setpoint is not None and any(math.isfinite(v) for v in setpoint[1:])
-    )
-    if per_phase and profile.purpose is not Purpose.TX:
-        yield Reason("InvalidSchedule", "L2 and L3 values go only with a TxProfile (V2X.07)")
-    if per_phase and ability.ev_phases < 3:
-        yield Reason("InvalidSchedule", "the car reported no values for L2 and L3 (V2X.08)")
+    if period.per_phase and profile.purpose is not Purpose.TX:
+        yield Reason("PhaseConflict", "L2 and L3 values go only with a TxProfile (V2X.07)")
+    if period.per_phase and ability.ev_phases < 3:
+        yield Reason("PhaseConflict", "the car reported no values for L2 and L3 (V2X.08)")
 
 
 _RULES: tuple[Rule, ...] = (_purpose, _kind, _periods)

@@ -17,6 +17,7 @@ from pendel.comms.ocpp.peer import Answered, Failed
 from pendel.comms.ocpp.release import Version
 from pendel.runtime.bridges.dialects import Dialect, Manner, manner_of
 from pendel.runtime.bridges.wire_profiles import (
+    DEFAULT_STACK,
     Wish,
     default_profile,
     in_unit,
@@ -53,6 +54,7 @@ class Line:
     transaction_id: str = ""
     default_kw: float | None = None
     default_refused: bool = False
+    default_cleared: bool = False
     dynamic_refused: bool = False
     manner: Manner | None = None
     profile: dict[str, Any] | None = None
@@ -67,7 +69,7 @@ class Line:
         """Another transaction, or a station that booted: nothing is known to be installed."""
         self.transaction_id = transaction_id
         self.default_kw, self.profile, self.sent = None, None, {}
-        self.default_refused = self.dynamic_refused = False
+        self.default_refused = self.dynamic_refused = self.default_cleared = False
         self.failures, self.not_before_s = 0, 0.0
         self.manner = None
 
@@ -141,10 +143,14 @@ class Steering:
         manner, version = self._manner(line, station), station.ocpp_version
         default_kw = self.default_limit_kw.get(line.station_id, wish.charge_max_kw)
         if line.default_kw is None and not line.default_refused:
-            profile = default_profile(line.evse_id * 10 + 1, default_kw, version, manner.unit)
+            number = first_id(station) + line.evse_id * 10 + 1
+            profile = default_profile(number, default_kw, version, manner.unit)
             accepted = await self._set(line, profile)
             if accepted is None:
                 return False
+            if not accepted and version != "1.6" and not line.default_cleared:
+                line.default_cleared = True
+                return await self._make_room(line)
             line.default_kw = default_kw if accepted else None
             line.default_refused = not accepted
             line.sent_s = -1e9  # what goes on top follows at once
@@ -154,9 +160,8 @@ class Steering:
         same = line.profile is not None and content["fixed"] == line.sent.get("fixed")
         if dynamic and same and content["update"]:
             return await self._update(line, content)
-        profile = tx_profile(
-            line.evse_id * 10 + 2, line.transaction_id, wish, manner, version, dynamic
-        )
+        number = first_id(station) + line.evse_id * 10 + 2
+        profile = tx_profile(number, line.transaction_id, wish, manner, version, dynamic)
         self._bound(profile, station, dynamic, wish)
         accepted = await self._set(line, profile)
         if accepted:
@@ -164,14 +169,26 @@ class Steering:
             return self._told(line)
         return self._refused(line, manner, dynamic, accepted is None)
 
+    async def _make_room(self, line: Line) -> bool:
+        """A default of somebody before us holds the place: 2.x refuses a second (K01.FR.06)."""
+        for evse_id in (line.evse_id, 0):
+            criteria = {
+                "evseId": evse_id,
+                "chargingProfilePurpose": "TxDefaultProfile",
+                "stackLevel": DEFAULT_STACK,
+            }
+            payload = {"chargingProfileCriteria": criteria}
+            if await self._order(line, "ClearChargingProfile", payload) is None:
+                return False
+        return True
+
     def _bound(self, profile: dict[str, Any], station: Station, dynamic: bool, wish: Wish) -> None:
         """V2X profiles run out by themselves when the line or the server is gone."""
         if station.ocpp_version != "2.1":
             return
         if dynamic:
             profile["chargingSchedule"][0]["duration"] = WATCHDOG_S
-        knows = station.variable("SmartChargingCtrlr", "SupportsMaxOfflineDuration")
-        if wish.bidirectional and (knows is None or knows.lower() == "true"):
+        if wish.bidirectional and _supports(station, "MaxOfflineDuration"):
             profile["maxOfflineDuration"] = OFFLINE_S
 
     async def _set(self, line: Line, profile: dict[str, Any]) -> bool | None:
@@ -251,8 +268,7 @@ class Steering:
     def _dynamic(self, line: Line, station: Station) -> bool:
         if station.ocpp_version != "2.1" or line.dynamic_refused:
             return False
-        told = station.variable("SmartChargingCtrlr", "SupportsDynamicProfiles", line.evse_id)
-        return told is None or told.lower() == "true"
+        return _supports(station, "DynamicProfiles")
 
     def _manner(self, line: Line, station: Station) -> Manner:
         if line.manner is None:
@@ -261,9 +277,24 @@ class Steering:
 
     def _pause_s(self, line: Line) -> float:
         station = self._network.csms.network.station(line.station_id)
-        told = station.variable("SmartChargingCtrlr", "ChargingProfileUpdateRateLimit")
+        told = station.variable("SmartChargingCtrlr", "UpdateRateLimit")
         try:
             asked_s = 0.0 if told is None else float(told)
         except ValueError:
             asked_s = 0.0
         return min(max(PAUSE_S, asked_s), PAUSE_ASKED_MAX_S)
+
+
+def first_id(station: Station) -> int:
+    """Ids up to MaxExternalConstraintsId belong to the station (K01.FR.80)."""
+    told = station.variable("SmartChargingCtrlr", "MaxExternalConstraintsId")
+    try:
+        return 0 if told is None else max(int(told), 0)
+    except ValueError:
+        return 0
+
+
+def _supports(station: Station, feature: str) -> bool:
+    """Whether a station has a feature of block K, as far as it said."""
+    told = station.variable("SmartChargingCtrlr", f"SupportsFeature[{feature}]")
+    return told is None or told.lower() == "true"
