@@ -7,6 +7,8 @@ from pendel.comms.ocpp.composite import Point, Situation, change_times, curve_po
 from pendel.comms.ocpp.profile import Installed, OperationMode
 from pendel.comms.ocpp.station.der_power import DerPower, Grid
 from pendel.comms.ocpp.station.equipment import Car, Evse, StationSettings
+from pendel.comms.ocpp.station.ev_offers import next_edge_s
+from pendel.comms.ocpp.station.ev_side import held
 from pendel.units import SECONDS_PER_HOUR, W_PER_KW
 
 FREQUENCY_NOMINAL_HZ = 50.0
@@ -102,9 +104,10 @@ def settle(
     point = point_at(installed.by_id.values(), where, now_s)
     evse.mode = point.mode.value
     grid = Grid(around.frequency_hz, around.voltage_pu, around.grid_up)
-    if evse.fault is not None or not around.grid_up:
+    if evse.fault is not None or evse.ev_hold or not around.grid_up:
         return der.power_kw(evse.id, 0.0, 0.0, 0.0, grid, now_s)
     wanted, evse.setpoint_kw = wanted_kw(evse, point, around)
+    wanted = held(evse.ev_profile, now_s, wanted * W_PER_KW) / W_PER_KW
     if evse.setpoint_kw is None and wanted > 0.0 and car.is_content:
         return 0.0  # the car itself stops at its target
     may_discharge = settings.v2x and evse.v2x_allowed is not False
@@ -121,5 +124,6 @@ def next_change_s(
     by itself or its meter falls due [epoch s] (begin_s itself for an overdue meter)."""
     end_s = min(end_s, max(evse.next_meter_s, begin_s))
     end_s = min(end_s, begin_s + max(car.lasts_s(evse.power_kw), STEP_LEAST_S))
+    end_s = next_edge_s(evse.ev_profile, begin_s, end_s)
     edges = change_times(installed.by_id.values(), where, begin_s, end_s)
     return edges[1] if len(edges) > 1 else end_s

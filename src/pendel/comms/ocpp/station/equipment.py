@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pendel.comms.ocpp.station.battery_side import CONSTANT, Key, instant_kw
+from pendel.comms.ocpp.station.ev_side import DEFAULT_SIDE, EvSide
 from pendel.units import PROMISE_TOLERANCE_KWH, SECONDS_PER_HOUR, W_PER_KW, stored_change_kwh
 
 
@@ -14,7 +15,9 @@ class StationSettings:
 
     v2x: the EVSE can discharge and says so (2.1). is_dc: conversion in the station.
     follows_clock: set its clock by the backend's (BootNotification, Heartbeat). aligned_s: interval
-    of clock-aligned meter values within transactions, 0 = none.
+    of clock-aligned meter values within transactions, 0 = none. renegotiates_service: a car may
+    change its energy transfer within a session (ISO 15118-20). profile_wait_s: how long a car waits
+    for a profile that the backend promised (at most 60 s, less a step).
     """
 
     station_id: str
@@ -36,6 +39,8 @@ class StationSettings:
     timezone: str = "UTC"
     follows_clock: bool = True
     id_token_type: str = "ISO14443"
+    renegotiates_service: bool = True
+    profile_wait_s: float = 60.0
 
 
 @dataclass(slots=True)
@@ -43,7 +48,7 @@ class Car:
     """A car on the cable. Energies stored [kWh], powers AC [kW] (amounts), efficiencies 0..1.
 
     depart_s: when the driver says he will leave [epoch s] or None; battery_model: of
-    `power.battery`, how power falls near full and empty.
+    `power.battery`, how power falls near full and empty; ev_side: how it speaks ISO 15118.
     """
 
     capacity_kwh: float
@@ -58,6 +63,7 @@ class Car:
     id_token: str = "TAG1"
     evcc_id: str = ""
     battery_model: str = CONSTANT
+    ev_side: EvSide = DEFAULT_SIDE
 
     @property
     def soc(self) -> float:
@@ -161,7 +167,9 @@ class Evse:
     """One EVSE: its registers [Wh] count up for ever, import and export apart.
 
     card: a token shown before the cable went in; v2x_allowed: the backend's word about
-    discharging (None: nothing was said); signal: the last aFRR signal.
+    discharging (None: nothing was said), transfers: all it allowed (() = it left the list out);
+    signal: the last aFRR signal; ev_hold: why the car does not draw ("" = it may), ev_profile: what
+    it said it will draw (epoch s, W signed).
     """
 
     id: int
@@ -178,6 +186,9 @@ class Evse:
     needs_sent: bool = False
     stopped: bool = False
     v2x_allowed: bool | None = None
+    transfers: tuple[str, ...] | None = None
+    ev_hold: str = ""
+    ev_profile: tuple[tuple[float, float], ...] = ()
     signal: float | None = None
     priority: bool = False
     reservation: Reservation | None = None
@@ -226,6 +237,8 @@ class Evse:
             return "Idle"
         if self.transaction is None or not self.transaction.authorized:
             return "EVConnected"
+        if self.ev_hold:
+            return "SuspendedEV" if self.ev_hold == "paused" else "EVConnected"
         if abs(self.power_kw) > 0.0:
             return "Charging"
         if self.fault is None and self.car.is_content:

@@ -73,13 +73,8 @@ class Charging2(Dialect2):
         profile = profile_of(wire, evse_id, now_s, supply, delay)
         if transaction_id is not None:
             profile = replace(profile, transaction_id=transaction_id)
-        running = {
-            e.transaction.id
-            for e in self.station.evses.values()
-            if e.transaction is not None and evse_id in (0, e.id)
-        }
-        ability = StationAbility(transactions=frozenset(running), dynamic=self.is_21)
-        problems = problems_of(profile, ability, self.station.profiles.by_id.values())
+        installed = self.station.profiles.by_id.values()
+        problems = problems_of(profile, self.ability(evse_id), installed)
         if problems:
             return rejected(problems[0].code, problems[0].text)
         self.station.profiles.put(profile)
@@ -91,6 +86,21 @@ class Charging2(Dialect2):
         kept = self.station.profiles.by_id
         self._wires = {number: data for number, data in self._wires.items() if number in kept}
         return {"status": "Accepted"}
+
+    def ability(self, evse_id: int) -> StationAbility:
+        """What a profile for an EVSE (0 = all) is measured by."""
+        running = {
+            e.transaction.id
+            for e in self.station.evses.values()
+            if e.transaction is not None and evse_id in (0, e.id)
+        }
+        return StationAbility(transactions=frozenset(running), dynamic=self.is_21)
+
+    def as_chosen(
+        self, evse: Evse | None, stretches: list[composite.Stretch], now_s: float, lasts_s: float
+    ) -> list[composite.Stretch]:
+        """A composite schedule of lasts_s [s] with what the car itself said; here: nothing."""
+        return stretches
 
     def _update(self, profile_id: int, update: Any, now_s: float) -> Payload:
         profile = self.station.profiles.by_id.get(profile_id)
@@ -166,6 +176,7 @@ class Charging2(Dialect2):
         stretches = composite.composite(
             self.station.profiles.by_id.values(), where, now_s, float(request.duration)
         )
+        stretches = self.as_chosen(evse, stretches, now_s, float(request.duration))
         count = 1 if evse is not None else len(self.station.evses)
         most_w = self.station.settings.power_max_kw * W_PER_KW * count
         unit = "W" if request.chargingRateUnit is msgspec.UNSET else request.chargingRateUnit
@@ -194,14 +205,6 @@ class Charging2(Dialect2):
             if point.setpoint_w is not None:
                 period["setpoint"] = round(point.setpoint_w[0] / per_unit, 3)
         return period
-
-    def _on_NotifyAllowedEnergyTransfer(self, request: Any, _: float) -> Payload:
-        evse = self.by_transaction(request.transactionId)
-        if evse is None:
-            return {"status": "Rejected"}
-        evse.v2x_allowed = any("BPT" in mode for mode in request.allowedEnergyTransfer)
-        evse.needs_sent = False  # the car chooses its service anew (Q02)
-        return {"status": "Accepted"}
 
     def _on_UsePriorityCharging(self, request: Any, _: float) -> Payload:
         evse = self.by_transaction(request.transactionId)

@@ -9,6 +9,7 @@ import msgspec
 from pendel.comms.ocpp.station.equipment import Evse, RemoteStart, Reservation
 from pendel.comms.ocpp.station.v2_der import Der2
 from pendel.comms.ocpp.station.v2_dialect import Payload
+from pendel.comms.ocpp.station.variables import full_name
 
 REPORT_ROWS_EACH = 50
 STAGE_S = 5.0
@@ -116,7 +117,7 @@ class Commands2(Der2):
             result: Payload = {"component": data["component"], "variable": data["variable"]}
             evse = data["component"].get("evse", {}).get("id")
             name = data["component"]["name"]
-            found = self.variables.get(name, evse, data["variable"]["name"])
+            found = self.variables.get(name, evse, full_name(data["variable"]))
             if data.get("attributeType", "Actual") != "Actual":
                 result["attributeStatus"] = "NotSupportedAttributeType"
             elif found is None:
@@ -136,7 +137,7 @@ class Commands2(Der2):
             result: Payload = {"component": data["component"], "variable": data["variable"]}
             evse = data["component"].get("evse", {}).get("id")
             name = data["component"]["name"]
-            found = self.variables.get(name, evse, data["variable"]["name"])
+            found = self.variables.get(name, evse, full_name(data["variable"]))
             if found is None:
                 known = self.variables.knows_component(name)
                 result["attributeStatus"] = "UnknownVariable" if known else "UnknownComponent"

@@ -8,17 +8,19 @@ from pendel.comms.ocpp.release import Version
 from pendel.comms.ocpp.station.equipment import StationSettings
 
 Key = tuple[str, int | None, str]
-"""Component, its EVSE (or None), variable."""
+"""Component, its EVSE (or None), variable; one with an instance is `Name[instance]`."""
 
 
 @dataclass(slots=True)
 class Variable:
-    """A variable with its Actual value as text; writable by the backend or not."""
+    """A variable with its Actual value as text; writable by the backend or not; allowed: members
+    of its list (() = any)."""
 
     value: str
     writable: bool = False
     data_type: str = "string"
     unit: str = ""
+    allowed: tuple[str, ...] = ()
 
     def takes(self, value: str) -> bool:
         """Whether a new value is of the variable's type."""
@@ -26,7 +28,15 @@ class Variable:
             return value.isdigit()
         if self.data_type == "boolean":
             return value in ("true", "false")
+        if self.allowed:
+            return all(member in self.allowed for member in value.split(",") if value)
         return True
+
+
+def full_name(variable: dict[str, Any]) -> str:
+    """Name of a wire variable as the keys here have it."""
+    name, instance = str(variable["name"]), variable.get("instance")
+    return f"{name}[{instance}]" if instance else name
 
 
 class Variables:
@@ -91,12 +101,17 @@ class Variables:
             rows.append(
                 {
                     "component": place,
-                    "variable": {"name": name},
+                    "variable": _wire_name(name),
                     "variableAttribute": [attribute],
                     "variableCharacteristics": about,
                 }
             )
         return rows
+
+
+def _wire_name(name: str) -> dict[str, str]:
+    plain, bracket, instance = name.partition("[")
+    return {"name": plain, "instance": instance[:-1]} if bracket else {"name": plain}
 
 
 _STATION_VARIABLES = (
