@@ -17,11 +17,12 @@ from pendel.comms.ocpp.station.core import VirtualStation
 from pendel.comms.ocpp.station.equipment import Car, StationSettings
 
 START_S = 1_700_000_000.0
-V2X_MODES = ["AC_three_phase", "DC", "AC_BPT", "DC_BPT"]
+V2X_MODES = ["AC_three_phase", "DC", "AC_BPT", "AC_BPT_DER", "DC_BPT"]
 
 
 class Backend:
-    """One station's backend. told: (action, payload as plain data), in order."""
+    """One station's backend. told: (action, payload as plain data), in order; needs_status: its
+    answer to needs ("" = no profile will come, so that a car draws at once)."""
 
     def __init__(self, version: Version) -> None:
         self.version = version
@@ -35,6 +36,8 @@ class Backend:
         self.updates: dict[int, dict[str, Any]] = {}
         self.refuse: dict[str, int] = {}
         self.silent: set[str] = set()
+        self.needs_status = ""
+        self.schedule_status = "Accepted"
         self.transactions = 0
         self.count = 0
         self.peer = self.new_peer()
@@ -99,7 +102,12 @@ class Backend:
                 return {"transactionId": self.transactions, "idTagInfo": {"status": status}}
             case "TransactionEvent" if "idToken" in data:
                 return {"idTokenInfo": {"status": self.status_of(data["idToken"]["idToken"])}}
-            case "NotifyEVChargingNeeds" | "NotifyEVChargingSchedule" | "SignCertificate":
+            case "NotifyEVChargingNeeds":
+                free = "NoChargingProfile" if self.version is Version.V21 else "Rejected"
+                return {"status": self.needs_status or free}
+            case "NotifyEVChargingSchedule":
+                return {"status": self.schedule_status}
+            case "SignCertificate":
                 return {"status": "Accepted"}
             case "PullDynamicScheduleUpdate":
                 update = self.updates.get(data["chargingProfileId"])

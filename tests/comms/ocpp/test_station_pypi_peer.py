@@ -96,7 +96,12 @@ def central_2(base: Any, results: Any, is_21: bool) -> Any:
         @on("NotifyEVChargingNeeds")
         def needs(self, charging_needs: Any, **_: Any) -> Any:
             self.told.append(f"needs {charging_needs['requested_energy_transfer']}")
-            return results.NotifyEVChargingNeeds(status="Accepted")
+            return results.NotifyEVChargingNeeds(status="Processing")
+
+        @on("NotifyEVChargingSchedule")
+        def schedule(self, charging_schedule: Any, **_: Any) -> Any:
+            self.told.append(f"schedule {charging_schedule['id']}")
+            return results.NotifyEVChargingSchedule(status="Accepted")
 
         @on("StatusNotification")
         def status(self, **_: Any) -> Any:

@@ -191,7 +191,7 @@ def test_what_the_backend_does_not_allow_is_not_discharged() -> None:
     pair.plug()
     need = pair.backend.payloads("NotifyEVChargingNeeds")[0]["chargingNeeds"]
     assert need["requestedEnergyTransfer"] == "AC_three_phase"
-    assert "v2xChargingParameters" not in need
+    assert "maxDischargePower" not in need["v2xChargingParameters"]
     install(pair, under(0))
     install(pair, central(pair, -5_000))
     pair.run(60)

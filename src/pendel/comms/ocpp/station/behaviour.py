@@ -7,6 +7,8 @@ from pendel.comms.ocpp.composite import Point, Situation, change_times, curve_po
 from pendel.comms.ocpp.profile import Installed, OperationMode
 from pendel.comms.ocpp.station.der_power import DerPower
 from pendel.comms.ocpp.station.equipment import Car, Evse, StationSettings
+from pendel.comms.ocpp.station.ev_offers import next_edge_s
+from pendel.comms.ocpp.station.ev_side import held
 from pendel.comms.ocpp.station.grid import Grid, GridRecord
 from pendel.comms.ocpp.station.inverter import inverter_of
 from pendel.comms.ocpp.station.load_balancing import READ_EVERY_S, Balance
@@ -192,7 +194,7 @@ def settle(
         evse.least_kw = installed.by_id[point.sources[0]].least_w / W_PER_KW
     grid = around.grid(now_s)
     power_kw = 0.0
-    if evse.fault is not None:
+    if evse.fault is not None or evse.ev_hold:
         der.rest(evse.id)
     else:
         power_kw = _powered(evse, car, settings, point, around, grid, now_s, der)
@@ -229,6 +231,7 @@ def _powered(
     """The power between what the profiles want and what DER controls, station and car allow."""
     hours = STEP_LEAST_S / SECONDS_PER_HOUR
     wanted, evse.setpoint_kw = wanted_kw(evse, point, around, grid, now_s)
+    wanted = held(evse.ev_profile, now_s, wanted * W_PER_KW) / W_PER_KW
     if evse.setpoint_kw is None and wanted > 0.0 and car.is_content:
         wanted = 0.0  # the car itself stops at its target
     if not grid.up:
@@ -261,5 +264,6 @@ def next_change_s(
     end_s = min(end_s, begin_s + max(car.lasts_s(evse.power_kw), STEP_LEAST_S))
     if evse.mode == OperationMode.LOCAL_LOAD_BALANCING.value and evse.balance.moving:
         end_s = min(end_s, begin_s + READ_EVERY_S)
+    end_s = next_edge_s(evse.ev_profile, begin_s, end_s)
     edges = change_times(installed.by_id.values(), where, begin_s, end_s)
     return edges[1] if len(edges) > 1 else end_s

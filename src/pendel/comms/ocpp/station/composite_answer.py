@@ -51,6 +51,7 @@ def rows_of(
     if evse is not None:
         where = _as_if(station, evse, now_s)
         stretches = composite(station.profiles.by_id.values(), where, now_s, duration_s)
+        stretches = station.dialect.as_chosen(evse, stretches, now_s, duration_s)
         return [replace(_row(station, s.point, built_w), start_s=s.start_s) for s in stretches]
     known = list(station.profiles.by_id.values())
     wheres = [_as_if(station, each, now_s) for each in station.evses.values()]

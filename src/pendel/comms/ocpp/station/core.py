@@ -80,9 +80,9 @@ class VirtualStation:
             from pendel.comms.ocpp.station.v16_security import Security16
 
             return Security16(self)
-        from pendel.comms.ocpp.station.v2_security import Security2
+        from pendel.comms.ocpp.station.v2_iso15118 import Iso15118
 
-        return Security2(self)
+        return Iso15118(self)
 
     def connected(self, now_s: float) -> None:
         """A socket is open: boot once, then go on where the line was lost."""
@@ -164,7 +164,7 @@ class VirtualStation:
 
     def _begin(self, evse: Evse) -> None:
         evse.stopped, evse.needs_sent, evse.v2x_allowed = False, False, None
-        evse.signal, evse.priority = None, False
+        evse.signal, evse.priority, evse.transfers = None, False, None
         evse.next_meter_s = self.now_s + self.meter_interval_s
         self.dialect.plugged(evse, self.now_s)
         self._after_change(evse)

@@ -2,6 +2,7 @@
 
 from typing import Any, Protocol
 
+from pendel.comms.ocpp.composite import Stretch
 from pendel.comms.ocpp.frames import ErrorCode
 from pendel.comms.ocpp.station.equipment import Car, Evse
 
@@ -72,6 +73,12 @@ class Dialect(Protocol):
     @property
     def csms_setpoint_first(self) -> bool:
         """Whether a setpoint of the backend comes before one of an external system."""
+        ...
+
+    def as_chosen(
+        self, evse: Evse, stretches: list[Stretch], now_s: float, lasts_s: float
+    ) -> list[Stretch]:
+        """A composite schedule of lasts_s [s] with what the car itself said."""
         ...
 
     def tick(self, now_s: float) -> None:

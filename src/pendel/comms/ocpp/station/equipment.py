@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pendel.comms.ocpp.station.battery_side import CONSTANT, Key, instant_kw
+from pendel.comms.ocpp.station.ev_side import DEFAULT_SIDE, EvSide
 from pendel.comms.ocpp.station.load_balancing import Balance
 from pendel.comms.ocpp.station.smart_charging import SmartCharging
 from pendel.units import PROMISE_TOLERANCE_KWH, SECONDS_PER_HOUR, W_PER_KW, stored_change_kwh
@@ -18,7 +19,9 @@ class StationSettings:
     follows_clock: set its clock by the backend's (BootNotification, Heartbeat). aligned_s: interval
     of clock-aligned meter values within transactions, 0 = none. der_modes: DER controls it carries
     out itself (None: all); sleeps: it knows evseSleep; nominal_hz: of its grid; smart: abilities
-    of its smart charging.
+    of its smart charging. renegotiates_service: a car may change its energy transfer within a
+    session (ISO 15118-20). profile_wait_s: how long a car waits for a profile that the backend
+    promised (at most 60 s, less a step).
     """
 
     station_id: str
@@ -44,6 +47,8 @@ class StationSettings:
     sleeps: bool = True
     nominal_hz: float = 50.0
     smart: SmartCharging = field(default_factory=SmartCharging)
+    renegotiates_service: bool = True
+    profile_wait_s: float = 60.0
 
 
 @dataclass(slots=True)
@@ -52,7 +57,7 @@ class Car:
 
     depart_s: when the driver says he will leave [epoch s] or None; battery_model: of
     `power.battery`, how power falls near full and empty; der_controls: those its own inverter
-    carries out (None: it knows AC_BPT only, no AC_BPT_DER).
+    carries out (None: it knows AC_BPT only, no AC_BPT_DER); ev_side: how it speaks ISO 15118.
     """
 
     capacity_kwh: float
@@ -68,6 +73,7 @@ class Car:
     evcc_id: str = ""
     battery_model: str = CONSTANT
     der_controls: tuple[str, ...] | None = None
+    ev_side: EvSide = DEFAULT_SIDE
 
     @property
     def soc(self) -> float:
@@ -181,11 +187,13 @@ class Evse:
     """One EVSE: its registers [Wh] count up for ever, import and export apart.
 
     card: a token shown before the cable went in; v2x_allowed: the backend's word about
-    discharging (None: nothing was said); signal: the last aFRR signal; kvar: reactive power,
-    absorbing positive; asleep: its electronics are off (Q10); followed_hz: the frequency that
-    LocalFrequency acts upon; sources: profiles behind the mode; v2x: `V2xVariables` of 2.1.
-    phases, phase: in use (0 = DC; the phase where it is one); share_kw: what balancing left it,
-    None = all it wanted; least_kw: below this charging is not worth while (minChargingRate).
+    discharging (None: nothing was said), transfers: all it allowed (() = it left the list out);
+    signal: the last aFRR signal; ev_hold: why the car does not draw ("" = it may), ev_profile: what
+    it said it will draw (epoch s, W signed); kvar: reactive power, absorbing positive; asleep: its
+    electronics are off (Q10); followed_hz: the frequency that LocalFrequency acts upon; sources:
+    profiles behind the mode; v2x: `V2xVariables` of 2.1. phases, phase: in use (0 = DC; the phase
+    where it is one); share_kw: what balancing left it, None = all it wanted; least_kw: below this
+    charging is not worth while (minChargingRate).
     """
 
     id: int
@@ -202,6 +210,9 @@ class Evse:
     needs_sent: bool = False
     stopped: bool = False
     v2x_allowed: bool | None = None
+    transfers: tuple[str, ...] | None = None
+    ev_hold: str = ""
+    ev_profile: tuple[tuple[float, float], ...] = ()
     signal: float | None = None
     priority: bool = False
     phases: int = 0
@@ -261,6 +272,8 @@ class Evse:
             return "Idle"
         if self.transaction is None or not self.transaction.authorized:
             return "EVConnected"
+        if self.ev_hold:
+            return "SuspendedEV" if self.ev_hold == "paused" else "EVConnected"
         if abs(self.power_kw) > 0.0:
             return "Charging"
         if self.fault is None and self.car.is_content:

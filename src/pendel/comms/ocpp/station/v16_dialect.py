@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from pendel.comms.ocpp.composite import Stretch
 from pendel.comms.ocpp.frames import ErrorCode
 from pendel.comms.ocpp.profile import Profile, Purpose, profile_of
 from pendel.comms.ocpp.profile_rules import StationAbility, problems_of
@@ -210,6 +211,12 @@ class Dialect16:
     def csms_setpoint_first(self) -> bool:
         """1.6 knows no setpoints."""
         return False
+
+    def as_chosen(
+        self, evse: Evse, stretches: list[Stretch], now_s: float, lasts_s: float
+    ) -> list[Stretch]:
+        """In 1.6 a car says nothing."""
+        return stretches
 
     def ready(self, evse: Evse, now_s: float) -> None:
         """1.6 has no needs of a car to tell."""

@@ -174,18 +174,19 @@ class Charging2(Dialect2):
             most = int(self.variables.value(CONTROLLER, "MaxExternalConstraintsId"))
             support = replace(support, external_id_max=most)
         problems += support_problems(msgspec.to_builtins(wire), evse_id, support, known)
-        ability = self._ability(evse_id, frozenset(running))
-        problems += problems_of(profile, ability, known)
+        problems += problems_of(profile, self.ability(evse_id, transaction_id), known)
         return profile, problems + duplicates(profile, known)
 
-    def _ability(self, evse_id: int, running: frozenset[str]) -> StationAbility:
-        """What the EVSEs a profile is for can do (0 = all of them)."""
+    def ability(self, evse_id: int, starting: str | None = None) -> StationAbility:
+        """What a profile for an EVSE (0 = all) is measured by; starting: a transaction that the
+        profile begins."""
         settings = self.station.settings
-        chosen = [e.v2x for e in self.station.evses.values() if evse_id in (0, e.id)]
-        told = [v2x for v2x in chosen if v2x is not None]
+        own = [e for e in self.station.evses.values() if evse_id in (0, e.id)]
+        running = {e.transaction.id for e in own if e.transaction is not None}
+        told = [e.v2x for e in own if e.v2x is not None]
         return StationAbility(
             modes=self._modes(evse_id),
-            transactions=running,
+            transactions=frozenset(running if starting is None else {*running, starting}),
             dynamic=self.is_21,
             stack_level_max=settings.smart.stack_level_max,
             periods_max=settings.smart.periods_max,
@@ -198,6 +199,12 @@ class Charging2(Dialect2):
         found = self.variables.get("V2XChargingCtrlr", evse_id or 1, "SupportedOperationModes")
         names = found.value.split(",") if found is not None else []
         return frozenset((OperationMode.CHARGING_ONLY, *map(OperationMode, names)))
+
+    def as_chosen(
+        self, evse: Evse | None, stretches: list[composite.Stretch], now_s: float, lasts_s: float
+    ) -> list[composite.Stretch]:
+        """A composite schedule of lasts_s [s] with what the car itself said; here: nothing."""
+        return stretches
 
     def _update(self, profile_id: int, update: Any, now_s: float) -> Payload:
         profile = self.station.profiles.by_id.get(profile_id)
@@ -286,14 +293,6 @@ class Charging2(Dialect2):
             ],
         }
         return {"status": "Accepted", "schedule": schedule}
-
-    def _on_NotifyAllowedEnergyTransfer(self, request: Any, _: float) -> Payload:
-        evse = self.by_transaction(request.transactionId)
-        if evse is None:
-            return {"status": "Rejected"}
-        evse.v2x_allowed = any("BPT" in mode for mode in request.allowedEnergyTransfer)
-        evse.needs_sent = False  # the car chooses its service anew (Q02)
-        return {"status": "Accepted"}
 
     def _on_UsePriorityCharging(self, request: Any, _: float) -> Payload:
         evse = self.by_transaction(request.transactionId)

@@ -11,7 +11,6 @@ from pendel.comms.ocpp.station.core import VirtualStation
 from pendel.comms.ocpp.station.dialect import Refusal
 from pendel.comms.ocpp.station.equipment import Car, Evse, Transaction
 from pendel.comms.ocpp.station.grid_samples import grid_samples
-from pendel.comms.ocpp.station.needs import charging_needs
 from pendel.comms.ocpp.station.stamp import stamp
 from pendel.comms.ocpp.station.variables import Variables
 from pendel.units import W_PER_KW
@@ -127,7 +126,7 @@ class Dialect2:
             modes = getattr(response, "allowedEnergyTransfer", msgspec.UNSET)
             if self.is_21:
                 offered = () if modes is msgspec.UNSET else modes
-                evse.v2x_allowed = not _V2X_TRANSFER.isdisjoint(offered)
+                self.transfers_told(evse, tuple(offered))
             accepted()
             _prioritize(evse.transaction, response.idTokenInfo.chargingPriority)
 
@@ -136,9 +135,16 @@ class Dialect2:
                 accepted()
 
         if self.station.accepted:
-            self.station.call("Authorize", {"idToken": self._token(id_token)}, answered, failed)
+            self.station.call(
+                "Authorize", {"idToken": self._token(id_token, evse)}, answered, failed
+            )
         else:
             failed("")
+
+    def transfers_told(self, evse: Evse, modes: tuple[str, ...]) -> None:
+        """The backend allows these energy transfers; () = it said none: charging only."""
+        evse.transfers = modes
+        evse.v2x_allowed = not _V2X_TRANSFER.isdisjoint(modes)
 
     def _let_in(self, evse: Evse, id_token: str, trigger: str, remote: int | None = None) -> None:
         """A transaction may charge from now on; without a car the card waits for the cable."""
@@ -167,28 +173,7 @@ class Dialect2:
         self._let_in(evse, id_token, "RemoteStart", remote_id)
 
     def ready(self, evse: Evse, now_s: float) -> None:
-        """Say what the car needs, once per transaction and line (K15, K17, Q01)."""
-        car, transaction = evse.car, evse.transaction
-        if car is None or transaction is None or not transaction.authorized or evse.needs_sent:
-            return
-        if evse.fault is not None:
-            return
-        evse.needs_sent = True
-        bidirectional = self.is_21 and evse.v2x_allowed is not False
-        payload: Payload = {
-            "evseId": evse.id,
-            "chargingNeeds": charging_needs(
-                self.station.settings, car, bidirectional, self.stamp, self.is_21
-            ),
-        }
-        if self.is_21:
-            payload["timestamp"] = self.stamp(now_s)
-
-        def failed(code: str) -> None:
-            if code == "ConnectionLost":
-                evse.needs_sent = False
-
-        self.station.call("NotifyEVChargingNeeds", payload, on_fail=failed)
+        """Connected, and no transaction message waits: a car that can speak may (Iso15118)."""
 
     def unplugged(self, evse: Evse, car: Car, now_s: float) -> None:
         """TransactionEvent Ended: the cable is out."""
@@ -271,7 +256,7 @@ class Dialect2:
         if self.station.offline_since_s is not None:
             payload["offline"] = True
         if token:
-            payload["idToken"] = self._token(transaction.id_token)
+            payload["idToken"] = self._token(transaction.id_token, evse)
             if transaction.reservation_id is not None:
                 payload["reservationId"] = transaction.reservation_id
         on_answer = self._told(evse, transaction)
@@ -293,7 +278,7 @@ class Dialect2:
 
         return answered
 
-    def _token(self, id_token: str) -> Payload:
+    def _token(self, id_token: str, evse: Evse | None = None) -> Payload:
         if not id_token:
             return {"idToken": "", "type": "NoAuthorization"}
         return {"idToken": id_token, "type": self.station.settings.id_token_type}

@@ -18,13 +18,15 @@ _PLAIN_MODES = "ChargingOnly,ExternalSetpoint,ExternalLimits"
 
 @dataclass(slots=True)
 class Variable:
-    """A variable with its Actual value as text; writable by the backend or not; most: maxLimit."""
+    """A variable with its Actual value as text; writable by the backend or not; most: maxLimit;
+    allowed: members of its list (() = any)."""
 
     value: str
     writable: bool = False
     data_type: str = "string"
     unit: str = ""
     most: float | None = None
+    allowed: tuple[str, ...] = ()
 
     def takes(self, value: str) -> bool:
         """Whether a new value is of the variable's type."""
@@ -34,6 +36,8 @@ class Variable:
             return value in ("true", "false")
         if self.data_type == "decimal":
             return value == "" or _DECIMAL.fullmatch(value) is not None
+        if self.allowed:
+            return all(member in self.allowed for member in value.split(",") if value)
         return True
 
 
