@@ -7,17 +7,17 @@ import pytest
 from arrow_twin import dense_matrix
 from random_problems import random_problem
 
-from pendel.control.arrow import Arrow, arrow_of
+from pendel.control.arrow import Arrow, Give, arrow_of
 from pendel.control.interior import Interior
 from pendel.control.phase_kernels import PRICE, WEIGHT
 from pendel.control.reach import reach_of
 
 
-def small_arrow(seed: int) -> Arrow:
+def small_arrow(seed: int, give: Give | None = None) -> Arrow:
     problem = random_problem(seed, sites=3, cars=7, storages=2, extras=True, steps=10)
     if seed % 2:
         problem = replace(problem, demand_charge_eur_kw=np.full(3, 0.4))
-    return arrow_of(problem, reach_of(problem))
+    return arrow_of(problem, reach_of(problem), give)
 
 
 def whole(method: Interior, row: int) -> np.ndarray:
@@ -33,10 +33,11 @@ def prices(method: Interior) -> np.ndarray:
     return np.concatenate([method.Y[PRICE, : method.Y.shape[1] - len(top)], top])
 
 
+@pytest.mark.parametrize("give", [None, Give(30.0, 5.0)])
 @pytest.mark.parametrize("seed", range(8))
-def test_first_multipliers_solve_the_normal_equations(seed: int) -> None:
+def test_first_multipliers_solve_the_normal_equations(seed: int, give: Give | None) -> None:
     """start(): A W A' y = A W cost at the first weights."""
-    arrow = small_arrow(seed)
+    arrow = small_arrow(seed, give)
     method = Interior(arrow)
     assert method.start()
     A, w = dense_matrix(arrow), whole(method, WEIGHT)
@@ -45,10 +46,11 @@ def test_first_multipliers_solve_the_normal_equations(seed: int) -> None:
     assert left == pytest.approx(right, abs=1e-7 * max(1.0, np.abs(right).max()))
 
 
+@pytest.mark.parametrize("give", [None, Give(30.0, 5.0)])
 @pytest.mark.parametrize("seed", range(8))
-def test_a_whole_step_keeps_all_rows(seed: int) -> None:
+def test_a_whole_step_keeps_all_rows(seed: int, give: Give | None) -> None:
     """What the rows lack shrinks by the share of the step that was taken."""
-    arrow = small_arrow(seed)
+    arrow = small_arrow(seed, give)
     method = Interior(arrow)
     assert method.start()
     A = dense_matrix(arrow)

@@ -17,7 +17,6 @@ from pendel.control.reach import reach_of
 from pendel.control.shards import (
     Shard,
     SpreadInterior,
-    columns_before,
     cuts_of,
     part_of,
     rows_before,
@@ -54,7 +53,8 @@ def test_parts_are_the_whole() -> None:
     assert cuts[-1] == problem.sites
     parts = [part_of(arrow, a, b) for a, b in pairwise(cuts)]
     assert sum(part.pairs for part in parts) == arrow.pairs
-    for name, before in (("cost", columns_before), ("hi", columns_before), ("due", rows_before)):
+    begins = lambda arrow: arrow.block_begin  # noqa: E731
+    for name, before in (("cost", begins), ("hi", begins), ("due", rows_before)):
         joined = [getattr(part, name)[: before(part)[-1]] for part in parts]
         whole = getattr(arrow, name)
         tail = whole[before(arrow)[-1] :]

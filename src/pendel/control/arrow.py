@@ -26,6 +26,17 @@ FLOP_S = 0.3e-9
 
 
 @dataclass(frozen=True, slots=True)
+class Give:
+    """What gives way, and at what price: a kWh over a limit and one below a target [EUR].
+
+    Both are so high that a limit is never broken to save a target, nor a target to save money.
+    """
+
+    over_eur_kwh: float
+    short_eur_kwh: float
+
+
+@dataclass(frozen=True, slots=True)
 class Arrow:
     """Structure and data. U units (sorted by site), W pairs, S sites, F nodes, T steps.
 
@@ -34,6 +45,8 @@ class Arrow:
     cost, lo, hi [columns]; due [rows], block after block (`phase_kernels`); fixed_kw [all pairs
     of Reach] powers taken out; constant_eur is what these cost, terminal offsets included; end
     [S, T] is the last step tied to a step through a unit (envelope of the site's matrix).
+    has_demand [S]: 1 where there is a demand charge, and 2 more where the blocks are elastic
+    (`elastic_kernels`), which they are where something gives way: then `give` says at what price.
     """
 
     steps: int
@@ -54,6 +67,7 @@ class Arrow:
     fixed_kw: FloatArray
     constant_eur: float
     end: IntArray
+    give: Give | None = None
 
     @property
     def pairs(self) -> int:
@@ -63,16 +77,30 @@ class Arrow:
     @property
     def import_column(self) -> IntArray:
         """[S] column of the import m of the first step of each site."""
-        sites = np.arange(len(self.node_of))
-        return 3 * self.offset[self.site_begin[1:]] + sites * (4 * self.steps + 1)
+        first: IntArray = self.block_begin[:-1] + 3 * np.diff(self.offset[self.site_begin])
+        return first
+
+    @property
+    def block_begin(self) -> IntArray:
+        """[S + 1] first column of each site's block; the last is that of the nodes."""
+        sites, pairs = np.arange(len(self.site_begin)), self.offset[self.site_begin]
+        stiff = 3 * pairs + sites * (4 * self.steps + 1)
+        return stiff if self.give is None else stiff + self.site_begin + sites * self.steps
+
+    @property
+    def beside(self) -> tuple[IntArray, IntArray]:
+        """Columns of the excess [S, T] and of the shortfall [U] of an elastic arrow."""
+        first = self.import_column + 4 * self.steps + 1
+        own = np.diff(self.site_begin)
+        place = np.arange(int(self.site_begin[-1])) - np.repeat(self.site_begin[:-1], own)
+        return first[:, None] + np.arange(self.steps), np.repeat(first + self.steps, own) + place
 
     @property
     def charge_column(self) -> IntArray:
         """[W] column of the charge c of each pair; d and e follow at `stride` and twice that."""
-        own = np.diff(self.offset[self.site_begin])
-        sites = np.arange(len(own))
-        shift = 2 * self.offset[self.site_begin[:-1]] + sites * (4 * self.steps + 1)
-        return np.arange(self.pairs) + np.repeat(shift, own)
+        before = self.offset[self.site_begin]
+        shift = self.block_begin[:-1] - before[:-1]
+        return np.arange(self.pairs) + np.repeat(shift, np.diff(before))
 
     @property
     def stride(self) -> IntArray:
@@ -93,10 +121,10 @@ def applies(problem: PlanProblem) -> bool:
     return not bool((dearer & both).any())
 
 
-def arrow_of(problem: PlanProblem, reach: Reach) -> Arrow:
-    """Arrow form of a problem (vectorised)."""
+def arrow_of(problem: PlanProblem, reach: Reach, give: Give | None = None) -> Arrow:
+    """Arrow form of a problem (vectorised); with `give` limits and targets give way."""
     units, steps, sites, h = problem.units, problem.steps, problem.sites, problem.step_h
-    fixed_kw, free, start = _forced(problem, reach)
+    fixed_kw, free, start = _forced(problem, reach, give is not None)
     order = np.argsort(units.site[reach.unit[free]], kind="stable")
     pair = free[order]
     who = reach.unit[pair]
@@ -109,8 +137,8 @@ def arrow_of(problem: PlanProblem, reach: Reach) -> Arrow:
     np.add.at(base, (units.site[reach.unit], reach.step), fixed_kw)
     node_of, parent, top = nodes_above(problem)
     market = problem.market
-    place, rows = _places(offset[site_begin], len(pair), sites, steps)
-    kinds = _columns(problem, reach, pair, base, len(parent), top)
+    place, rows = _places(offset[site_begin], len(pair), site_begin, steps, give is not None)
+    kinds = _columns(problem, reach, pair, unit, base, len(parent), top, give)
     cost, lo, hi = (_placed(values, place) for values in kinds)
     # A width of rounding size (the last ray of sun) is none: nothing could move inside it.
     hi = np.where(hi - lo < WIDTH_MIN, lo, hi)
@@ -132,7 +160,7 @@ def arrow_of(problem: PlanProblem, reach: Reach) -> Arrow:
         unit_step=reach.step[pair[begins]],
         gain=h * units.charge_efficiency[unit],
         loss=h / units.discharge_efficiency[unit],
-        has_demand=(problem.demand_charge_eur_kw > 0.0).astype(np.int64),
+        has_demand=(problem.demand_charge_eur_kw > 0.0) + (0 if give is None else 2),
         node_of=node_of,
         parent=parent,
         has_market=market is not None,
@@ -148,6 +176,7 @@ def arrow_of(problem: PlanProblem, reach: Reach) -> Arrow:
         fixed_kw=fixed_kw,
         constant_eur=constant,
         end=_envelope(problem, units.site[unit], reach.step[pair[begins]], np.diff(offset)),
+        give=give,
     )
 
 
@@ -179,14 +208,19 @@ def _envelope(problem: PlanProblem, site: IntArray, first: IntArray, length: Int
     return end
 
 
-def _places(before: IntArray, pairs: int, sites: int, steps: int) -> tuple[IntArray, IntArray]:
+def _places(
+    before: IntArray, pairs: int, units_before: IntArray, steps: int, elastic: bool
+) -> tuple[IntArray, IntArray]:
     """Where columns and rows kept kind by kind belong in the blocks of the sites.
 
-    before [S + 1]: pairs ahead of each site. What comes after these (nodes, market) stays.
+    before, units_before [S + 1]: pairs and units ahead of each site. What comes after these
+    (nodes, market) stays.
     """
     own = np.diff(before)
-    site = np.arange(sites)
+    site = np.arange(len(own))
     column, row = 3 * before[:-1] + site * (4 * steps + 1), before[:-1] + 2 * site * steps
+    if elastic:
+        column = column + units_before[:-1] + site * steps
     pair, stride = np.arange(pairs) - np.repeat(before[:-1], own), np.repeat(own, own)
     charge = np.repeat(column, own) + pair
     grid = (column + 3 * own)[:, None] + np.arange(steps)
@@ -194,6 +228,11 @@ def _places(before: IntArray, pairs: int, sites: int, steps: int) -> tuple[IntAr
     columns = [charge, charge + stride, charge + 2 * stride]
     columns += [(grid + k * steps).ravel() for k in range(4)]
     columns.append(grid[:, 0] + 4 * steps)
+    if elastic:
+        units = np.diff(units_before)
+        unit = np.arange(int(units_before[-1])) - np.repeat(units_before[:-1], units)
+        columns.append((grid + 4 * steps + 1).ravel())
+        columns.append(np.repeat(grid[:, 0] + 5 * steps + 1, units) + unit)
     rows = [np.repeat(row, own) + pair, balance.ravel(), (balance + steps).ravel()]
     return np.concatenate(columns), np.concatenate(rows)
 
@@ -205,7 +244,9 @@ def _placed(values: FloatArray, place: IntArray) -> FloatArray:
     return out
 
 
-def _forced(problem: PlanProblem, reach: Reach) -> tuple[FloatArray, IntArray, FloatArray]:
+def _forced(
+    problem: PlanProblem, reach: Reach, elastic: bool
+) -> tuple[FloatArray, IntArray, FloatArray]:
     """Powers of forced pairs [all pairs], the free pairs, and each unit's energy at their begin.
 
     A pair is forced where even the fastest charging only just meets what is due later.
@@ -214,7 +255,7 @@ def _forced(problem: PlanProblem, reach: Reach) -> tuple[FloatArray, IntArray, F
     rate = h * units.charge_efficiency * units.charge_max_kw
     since = np.arange(reach.pairs) - reach.offset[u] + 1
     at_once = np.minimum(reach.start[u] + since * rate[u], reach.hi)
-    least = promised_lo(reach)
+    least = promised_lo(reach, not elastic)
     tighten_backward(reach.offset, rate, rate, least, reach.hi.copy())
     forced = at_once - least <= FORCED_KWH
     still = (units.discharge_max_kw <= 0.0) & (
@@ -252,9 +293,11 @@ def _columns(
     problem: PlanProblem,
     reach: Reach,
     pair: IntArray,
+    unit: IntArray,
     base: FloatArray,
     nodes: int,
     top: bool,
+    give: Give | None,
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Cost, lower and upper bound of every column; all bounds finite."""
     units, steps, sites, h = problem.units, problem.steps, problem.sites, problem.step_h
@@ -271,7 +314,9 @@ def _columns(
     exports = np.where(reach.export_kw > 0.0, np.minimum(reach.export_kw, least + 1.0), 0.0).ravel()
     charged = problem.demand_charge_eur_kw > 0.0
     peak_lo = np.where(charged, problem.peak_so_far_kw, 0.0)
-    highest = np.maximum(imports.reshape(sites, steps).max(axis=1), peak_lo)
+    beside = _beside(problem, reach, unit, most, imports, give)
+    over = beside[2][: sites * steps] if give is not None else zero_s
+    highest = np.maximum((imports + over).reshape(sites, steps).max(axis=1), peak_lo)
     peak_hi = np.where(charged, highest + 1.0, 0.0)
     sigma = np.where(charged, peak_hi, 0.0)
     row = problem.price_row
@@ -279,6 +324,7 @@ def _columns(
         problem, most.sum(axis=0) + 1.0, least.sum(axis=0) + 1.0, top
     )
     energy_lo = promised_lo(reach)[pair]
+    over_cost, over_hi = over_columns(problem, nodes, most.sum(axis=0) + 1.0, node_hi, give)
     cost = np.concatenate(
         [
             h * wear * units.charge_efficiency[who],
@@ -289,12 +335,17 @@ def _columns(
             zero_s,
             zero_s,
             np.where(charged, problem.demand_charge_eur_kw, 0.0),
+            beside[0],
             np.zeros(nodes * steps),
             dev_cost,
+            over_cost,
         ]
     )
     lo = np.concatenate(
-        [zero_w, zero_w, energy_lo, zero_s, zero_s, zero_s, zero_s, peak_lo, node_lo, 0.0 * dev_hi]
+        [
+            *(zero_w, zero_w, energy_lo, zero_s, zero_s, zero_s, zero_s, peak_lo),
+            *(beside[1], node_lo, 0.0 * dev_hi, 0.0 * over_hi),
+        ]
     )
     hi = np.concatenate(
         [
@@ -306,11 +357,44 @@ def _columns(
             problem.pv_kw.ravel(),
             np.repeat(sigma, steps),
             peak_hi,
+            beside[2],
             node_hi,
             dev_hi,
+            over_hi,
         ]
     )
     return cost, lo, hi
+
+
+def _beside(
+    problem: PlanProblem,
+    reach: Reach,
+    unit: IntArray,
+    most: FloatArray,
+    imports: FloatArray,
+    give: Give | None,
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Cost, lower and upper bound of what gives way at the sites: excess [S T] and shortfall [U];
+    none where nothing does. most [S, T]: what a site could import at most."""
+    if give is None:
+        return np.zeros(0), np.zeros(0), np.zeros(0)
+    h, price = problem.step_h, problem.import_eur_kwh[problem.price_row].ravel()
+    over = np.maximum(most.ravel() + 1.0 - imports, 0.0)
+    last = reach.last_pair[unit]
+    short = np.maximum(promised_lo(reach)[last] - promised_lo(reach, False)[last], 0.0)
+    cost = np.concatenate([h * (price + give.over_eur_kwh), np.full(len(unit), give.short_eur_kwh)])
+    return cost, np.zeros(len(cost)), np.concatenate([over, short])
+
+
+def over_columns(
+    problem: PlanProblem, nodes: int, total_in: FloatArray, node_hi: FloatArray, give: Give | None
+) -> tuple[FloatArray, FloatArray]:
+    """Cost and upper bound [F T] of what nodes import beyond their limits; none where nothing
+    gives way. total_in [T] as of `upper_columns`."""
+    if give is None:
+        return np.zeros(0), np.zeros(0)
+    most = np.maximum(np.tile(total_in, nodes) - node_hi, 0.0)
+    return np.full(len(most), problem.step_h * give.over_eur_kwh), most
 
 
 def upper_columns(

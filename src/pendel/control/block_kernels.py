@@ -5,7 +5,8 @@ n pairs (unit, step) of the site's units, T steps. Rows of a block (multipliers 
     site     [T]   m - x - k - sum (c - d) = load - pv
     demand   [T]   P - m - sigma = 0                      (only where there is a demand charge)
 Columns: c, d, e [n each], m, x, k, sigma [T each], P. `above` [T] is the price of the node above.
-w is the barrier weight of each column, 0 where it is fixed. docs/concepts/planning.md.
+w is the barrier weight of each column, 0 where it is fixed. docs/concepts/planning.md. An elastic
+block has more columns (`elastic_kernels`); factors and elimination see the joined weights.
 """
 
 import numpy as np
@@ -16,6 +17,7 @@ from pendel.control.cholesky_kernels import (
     solve_cholesky,
     subtract_square,
 )
+from pendel.control.elastic_kernels import multiply_beside, transpose_beside
 from pendel.kernel import fast_kernel, kernel
 from pendel.units import FloatArray, IntArray
 
@@ -34,7 +36,7 @@ def transpose_block(
     above: FloatArray,
     out: FloatArray,
 ) -> None:
-    """out [3 n + 4 T + 1] = A'y of the block's columns; offset [U + 1] starts anywhere."""
+    """out [columns] = A'y of the block's columns; offset [U + 1] starts anywhere."""
     begin = offset[0]
     n = offset[offset.shape[0] - 1] - begin
     price, peak = y[n : n + steps], y[n + steps :]
@@ -57,6 +59,8 @@ def transpose_block(
         rest[3 * steps + t] = -peak[t]
         total += peak[t]
     rest[4 * steps] = total
+    if rest.shape[0] > 4 * steps + 1:
+        transpose_beside(steps, offset, y, out)
 
 
 @kernel
@@ -86,6 +90,8 @@ def multiply_block(
             site[j] -= c[j] - d[j]
         for j in range(1, b - a):
             own[j] -= e[j - 1]
+    if rest.shape[0] > 4 * steps + 1:
+        multiply_beside(steps, offset, has_demand, v, out)
 
 
 @fast_kernel

@@ -158,7 +158,8 @@ def proven(sections: Sections, section: Section, price: FloatArray) -> float:
     arrow, X, Y = section.arrow, section.X, section.Y
     bound = bound_sites(
         0, len(section.sites), arrow.steps, arrow.site_begin, arrow.offset, arrow.unit_step,
-        section.rates, section.node_of, X[COST], X[LO], X[HI], Y[DUE], Y[PRICE], price,
+        section.rates, arrow.has_demand, section.node_of, X[COST], X[LO], X[HI], Y[DUE], Y[PRICE],
+        price,
     )  # fmt: skip
     return float(bound) + arrow.constant_eur / sections.scale
 

@@ -24,12 +24,13 @@ from pendel.units import FloatArray
 
 COST, LO, HI, V, ZL, ZU, WEIGHT, REDUCED, AFFINE, CHANGE = range(10)
 DUE, PRICE, MISS, ANSWER = range(4)
-ITERATIONS_MAX = 80
+ITERATIONS_MAX, ELASTIC_MAX = 80, 160
 START_CENTRAL = 0.3
 STEP_BACK = 0.9995
 RESIDUAL_KW = 1e-8
 RESIDUAL_ACCEPTED_KW = 1e-6
 PAIRS_PER_THREAD = 4_000
+BETTER = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +113,11 @@ class Interior:
         in_threads(lambda one: centre_sites(*one), args)
         return np.asarray(np.sum(pulls, axis=0))
 
+    def dearest_eur(self) -> float:
+        """More than any schedule costs: every column at its dearer bound."""
+        cost, (lo, hi) = self.arrow.cost, (self.arrow.lo, self.arrow.hi)
+        return float(np.maximum(cost * lo, cost * hi).sum()) + abs(self.arrow.constant_eur) + 1.0
+
     def settle(self) -> None:
         """Have columns and prices of all sites at hand (they may live on other machines)."""
 
@@ -182,17 +188,20 @@ def solve_interior(
     remaining_s: Callable[[], float],
     progress: Callable[[int, float, float], None] | None = None,
     make: Callable[[Arrow], Interior] = Interior,
+    useful_gap: float = 0.0,
 ) -> InteriorResult | None:
     """Iterate until the proven gap is wanted_gap and rows hold; None where it does not converge.
 
-    wanted_gap: (objective - bound) / max(1, |bound|). make: where the sites are worked on.
+    wanted_gap: (objective - bound) / max(1, |bound|); where it is not reached, the best iterate
+    within useful_gap is taken. make: where the sites are worked on.
     """
     method = make(arrow)
     if not method.start():
         return None
     open_columns = max(2 * int((arrow.hi > arrow.lo).sum()), 1)
-    bound, good = -np.inf, None
-    for iteration in range(ITERATIONS_MAX):
+    bound, good, best = -np.inf, None, max(wanted_gap, useful_gap)
+    dearest = method.dearest_eur()
+    for iteration in range(ITERATIONS_MAX if arrow.give is None else ELASTIC_MAX):
         at = method.open()
         if at is None:
             break
@@ -202,15 +211,20 @@ def solve_interior(
             break
         if progress is not None:
             progress(iteration, objective, bound)
-        gap = (objective - bound) / max(1.0, abs(bound))
-        if abs(gap) <= wanted_gap and at.residual <= RESIDUAL_ACCEPTED_KW:
-            if good is None or at.residual < good.residual_kw:
+        if bound > dearest:
+            return None  # no schedule costs as much: there is none
+        gap = abs(objective - bound) / max(1.0, abs(bound))
+        if gap <= best and at.residual <= RESIDUAL_ACCEPTED_KW:
+            if good is None or gap > wanted_gap or at.residual < good.residual_kw:
                 method.settle()
                 proven = max(
                     bound, price_bound_eur(arrow, method.Y[PRICE], method.nodes.price, method.scale)
                 )
                 good = _result(method, proven, objective, at.residual, iteration)
-            if at.residual <= RESIDUAL_KW or iteration >= good.iterations + 2:
+            best = max(wanted_gap, BETTER * gap)
+            if gap <= wanted_gap and (
+                at.residual <= RESIDUAL_KW or iteration >= good.iterations + 2
+            ):
                 break
         if remaining_s() <= 0.0:
             if good is None:

@@ -1,7 +1,8 @@
 """What stands above the sites in the interior method: feeders, the portfolio and the market.
 
 Indices: F nodes, then the market row, then "none" (whose price is always 0). Columns: net import
-g [F T] of each node, deviations dev+, dev- [T each]; rows: node [F T], market [T].
+g [F T] of each node, deviations dev+, dev- [T each], and, where limits give way, the import
+u [F T] beyond each node's limit, which stands beside g; rows: node [F T], market [T].
 """
 
 import numpy as np
@@ -16,10 +17,10 @@ INNER = 0.05
 
 
 class Nodes:
-    """State of the nodes: columns x [10, F T + 2 T], prices [F + 2, T] of their rows."""
+    """State of the nodes: columns x [10, F T (+ 2 T) (+ F T)], prices [F + 2, T] of their rows."""
 
     def __init__(self, parent: IntArray, has_market: bool, steps: int, columns: FloatArray) -> None:
-        """parent [F], -1 on top; columns [3, F T (+ 2 T)]: cost, lower and upper bound."""
+        """parent [F], -1 on top; columns [3, as x]: cost, lower and upper bound."""
         self.count, self.steps, self.has_market = len(parent), steps, has_market
         self.parent = np.where(parent < 0, self.count + 1, parent)
         if has_market:
@@ -42,30 +43,42 @@ class Nodes:
         """Number of flow columns."""
         return self.count * self.steps
 
+    @property
+    def over(self) -> int:
+        """First column of the excess (the end where there is none)."""
+        return self.split + (2 * self.steps if self.has_market else 0)
+
     def rows(self, columns: FloatArray) -> FloatArray:
         """[F + 1, T] node and market rows of A times the columns, without the sites' flows."""
         flows = columns[: self.split].reshape(self.count, self.steps)
+        if self.over < len(columns):
+            flows = flows + columns[self.over :].reshape(self.count, self.steps)
         out = np.zeros((self.count + 2, self.steps))
         out[: self.count] = flows
         np.subtract.at(out, self.parent, flows)
         if self.has_market:
             at = self.split
-            out[self.count] += columns[at : at + self.steps] - columns[at + self.steps :]
+            out[self.count] += columns[at : at + self.steps] - columns[at + self.steps : self.over]
         return out[: self.count + 1]
 
     def transpose(self, price: FloatArray) -> FloatArray:
         """A'y of the columns at prices [F + 2, T]."""
         own = (price[: self.count] - price[self.parent]).ravel()
-        if not self.has_market:
-            return own
-        return np.concatenate([own, price[self.count], -price[self.count]])
+        parts = [own]
+        if self.has_market:
+            parts += [price[self.count], -price[self.count]]
+        if self.over < self.x.shape[1]:
+            parts.append(own)
+        return np.concatenate(parts)
 
     def factor(self) -> bool:
         """Factor S [F + 1, T, T], the sites' answers, at the weights of the columns, in place."""
         w, at = self.x[WEIGHT], self.split
         self.weight[: self.count] = w[:at].reshape(self.count, self.steps)
+        if self.over < len(w):
+            self.weight[: self.count] += w[self.over :].reshape(self.count, self.steps)
         if self.has_market:
-            self.weight[self.count] = w[at : at + self.steps] + w[at + self.steps :]
+            self.weight[self.count] = w[at : at + self.steps] + w[at + self.steps : self.over]
         return bool(factor_nodes(self.order, self._above, self.weight, self.S))
 
     def solve(self, rhs: FloatArray) -> FloatArray:
@@ -86,12 +99,18 @@ class Nodes:
             own = slice(node * self.steps, (node + 1) * self.steps)
             margin = INNER * (x[HI, own] - x[LO, own])
             x[V, own] = np.clip(flow[node], x[LO, own] + margin, x[HI, own] - margin)
-            flow[self.parent[node]] += x[V, own]
+            total = x[V, own]
+            if self.over < x.shape[1]:
+                u = slice(self.over + own.start, self.over + own.stop)
+                inner = INNER * x[HI, u]
+                x[V, u] = np.clip(flow[node] - total, np.minimum(inner, 0.5), x[HI, u] - inner)
+                total = total + x[V, u]
+            flow[self.parent[node]] += total
         if self.has_market:
             off = flow[self.count] + self.due[self.count]
             extra = 0.05 * np.abs(off) + 0.5
             x[V, at : at + self.steps] = np.maximum(off, 0.0) + extra
-            x[V, at + self.steps :] = np.maximum(-off, 0.0) + extra
+            x[V, at + self.steps : self.over] = np.maximum(-off, 0.0) + extra
         barrier.start_weights(x[LO], x[HI], x[V], x[WEIGHT])
 
     def start(self, central: float) -> None:
@@ -162,7 +181,7 @@ def bottom_up(parent: IntArray) -> IntArray:
 
 def nodes_of(arrow: Arrow, scale: float) -> Nodes:
     """The nodes of an arrow, costs divided by scale."""
-    tail = 3 * arrow.pairs + len(arrow.node_of) * (4 * arrow.steps + 1)
+    tail = int(arrow.block_begin[-1])
     columns = np.stack([arrow.cost[tail:] / scale, arrow.lo[tail:], arrow.hi[tail:]])
     nodes = Nodes(arrow.parent, arrow.has_market, arrow.steps, columns)
     if arrow.has_market:

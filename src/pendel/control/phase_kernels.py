@@ -1,8 +1,9 @@
 """Kernels of the interior point: its passes over a range of sites, and the nodes above them.
 
 X [10, columns] and Y [4, rows] hold everything that changes, site block after site block, then
-the nodes: columns g [F T], dev+, dev- [T each]; rows node [F T], dev [T]. With W pairs before
-site s its block begins at column 3 W + s (4 T + 1) and at row W + 2 s T (`block_kernels`).
+the nodes: columns g [F T], dev+, dev- [T each], excess [F T] where elastic; rows node [F T],
+dev [T]. With W pairs before site s its block begins at column 3 W + s (4 T + 1), more where blocks
+are elastic (bit 1 of has_demand, for all sites alike: `elastic_kernels`), and at row W + 2 s T.
 
 One iteration: `open_sites` takes the last step, measures, factors and eliminates; the nodes
 answer; `affine_sites` completes the affine step; `centre_sites` eliminates for the second step;
@@ -20,6 +21,7 @@ from pendel.control.barrier_kernels import (
     step_columns,
     weighted,
 )
+from pendel.control.elastic_kernels import block_begin, block_columns, joined_weights
 from pendel.kernel import kernel
 from pendel.units import FloatArray, IntArray
 
@@ -32,6 +34,22 @@ factor_block = block.factor_block
 answer_node = block.answer_node
 reduce_block = block.reduce_block
 expand_block = block.expand_block
+
+
+@kernel
+def add_net(steps: int, grid: FloatArray, sign: float, out: FloatArray) -> None:
+    """out [T] += sign (m - x), excess of the import included; grid: a block's columns from m on."""
+    for t in range(steps):
+        out[t] += sign * (grid[t] - grid[steps + t])
+    if grid.shape[0] > 4 * steps + 1:
+        for t in range(steps):
+            out[t] += sign * grid[4 * steps + 1 + t]
+
+
+@kernel
+def grown(array: FloatArray, size: int) -> FloatArray:
+    """The array, or a new one where it is too small."""
+    return array if array.shape[0] >= size else np.empty(2 * size)
 
 
 @kernel
@@ -53,13 +71,14 @@ def open_sites(
     Returns parts of the bound, the objective and complementarity, the worst row, 1 if factored.
     """
     bound, objective, total, worst = 0.0, 0.0, 0.0, 0.0
-    P = np.zeros((steps, steps))
+    P, scratch = np.zeros((steps, steps)), np.empty(0)
     places = H.shape[0]
     for s in range(s0, s1):
         u0, u1 = site_begin[s], site_begin[s + 1]
         a, b = offset[u0], offset[u1]
-        c0, r0, n = 3 * a + s * (4 * steps + 1), a + 2 * s * steps, b - a
-        c1, r1 = c0 + 3 * n + 4 * steps + 1, r0 + n + 2 * steps
+        c0, r0, n = block_begin(a, u0, s, steps, has_demand[s]), a + 2 * s * steps, b - a
+        c1 = c0 + block_columns(n, u1 - u0, steps, has_demand[s])
+        r1, demand = r0 + n + 2 * steps, has_demand[s] & 1
         own, start = offset[u0 : u1 + 1], first[u0:u1]
         gain, loss = rates[0, u0:u1], rates[1, u0:u1]
         f = node_of[s]
@@ -80,24 +99,28 @@ def open_sites(
         bound += measured[0]
         objective += measured[1]
         total += measured[2]
-        multiply_block(steps, own, start, gain, loss, has_demand[s], X[V, c0:c1], Y[MISS, r0:r1])
+        multiply_block(steps, own, start, gain, loss, demand, X[V, c0:c1], Y[MISS, r0:r1])
         for i in range(r1 - r0):
             Y[MISS, r0 + i] = Y[DUE, r0 + i] - Y[MISS, r0 + i]
             worst = max(worst, abs(Y[MISS, r0 + i]))
             bound += Y[DUE, r0 + i] * Y[PRICE, r0 + i]
+        w = X[WEIGHT, c0:c1]
+        if has_demand[s] > 1:
+            scratch = grown(scratch, c1 - c0)
+            joined_weights(steps, own, w, scratch)
+            w = scratch[: 3 * n + 4 * steps + 1]
         spread[s] = factor_block(
-            steps, own, start, gain, loss, has_demand[s], end[s], X[WEIGHT, c0:c1], DL[0, a:b],
+            steps, own, start, gain, loss, demand, end[s], w, DL[0, a:b],
             DL[1, a:b], H[s % places], N[s, 0], N[s, 1],
         )  # fmt: skip
         if spread[s] < 0.0:
             return bound, objective, total, worst, 0.0
         if f < S.shape[0]:
             answer_node(H[s % places], end[s], N[s, 0], N[s, 1], spread[s], P, S[f])
-        for t in range(steps):
-            flow[f, t] += X[V, c0 + 3 * n + t] - X[V, c0 + 3 * n + steps + t]
+        add_net(steps, X[V, c0 + 3 * n : c1], 1.0, flow[f])
         prepare_step(X, c0, c1, step[3])
         reduce_site(
-            steps, own, start, gain, loss, has_demand[s], end[s], X[WEIGHT, c0:c1],
+            steps, own, start, gain, loss, demand, end[s], w,
             X[CHANGE, c0:c1], Y[MISS, r0:r1], DL[0, a:b], DL[1, a:b], H[s % places], N[s],
             spread[s], Y[ANSWER, r0:r1], pull[f],
         )  # fmt: skip
@@ -141,8 +164,7 @@ def reduce_site(
     multiply_block(steps, own, start, gain, loss, has_demand, q, answer)
     for i in range(answer.shape[0]):
         answer[i] += miss[i]
-    for t in range(steps):
-        pull[t] -= q[3 * n + t] - q[3 * n + steps + t]
+    add_net(steps, q[3 * n :], -1.0, pull)
     reduce_block(
         steps, own, start, gain, loss, has_demand, end, w, D, L, H, N[0], N[1], spread, answer,
         pull,
@@ -161,17 +183,23 @@ def affine_sites(
     Returns 1 / longest primal and dual step and the coefficients of complementarity after it.
     """
     primal, dual, by_dual, by_primal, by_both = 1.0, 1.0, 0.0, 0.0, 0.0
-    places = H.shape[0]
+    places, scratch = H.shape[0], np.empty(0)
     for s in range(s0, s1):
         u0, u1 = site_begin[s], site_begin[s + 1]
         a, b = offset[u0], offset[u1]
-        c0, r0 = 3 * a + s * (4 * steps + 1), a + 2 * s * steps
-        c1, r1 = c0 + 3 * (b - a) + 4 * steps + 1, r0 + b - a + 2 * steps
+        c0, r0 = block_begin(a, u0, s, steps, has_demand[s]), a + 2 * s * steps
+        c1 = c0 + block_columns(b - a, u1 - u0, steps, has_demand[s])
+        r1, demand = r0 + b - a + 2 * steps, has_demand[s] & 1
         own, start = offset[u0 : u1 + 1], first[u0:u1]
         gain, loss = rates[0, u0:u1], rates[1, u0:u1]
         f = node_of[s]
+        w = X[WEIGHT, c0:c1]
+        if has_demand[s] > 1:
+            scratch = grown(scratch, c1 - c0)
+            joined_weights(steps, own, w, scratch)
+            w = scratch[: 3 * (b - a) + 4 * steps + 1]
         expand_block(
-            steps, own, start, gain, loss, has_demand[s], end[s], X[WEIGHT, c0:c1], DL[0, a:b],
+            steps, own, start, gain, loss, demand, end[s], w, DL[0, a:b],
             DL[1, a:b], H[s % places], N[s, 0], N[s, 1], spread[s], change[f], Y[ANSWER, r0:r1],
         )  # fmt: skip
         transpose_block(
@@ -203,12 +231,13 @@ def centre_sites(
     spread: FloatArray, aim: float, pull: FloatArray,
 ) -> None:  # fmt: skip
     """Eliminate for the step that aims at complementarity `aim` with second-order correction."""
-    places = H.shape[0]
+    places, scratch = H.shape[0], np.empty(0)
     for s in range(s0, s1):
         u0, u1 = site_begin[s], site_begin[s + 1]
         a, b = offset[u0], offset[u1]
-        c0, r0 = 3 * a + s * (4 * steps + 1), a + 2 * s * steps
-        c1, r1 = c0 + 3 * (b - a) + 4 * steps + 1, r0 + b - a + 2 * steps
+        c0, r0 = block_begin(a, u0, s, steps, has_demand[s]), a + 2 * s * steps
+        c1 = c0 + block_columns(b - a, u1 - u0, steps, has_demand[s])
+        r1, demand = r0 + b - a + 2 * steps, has_demand[s] & 1
         own, start = offset[u0 : u1 + 1], first[u0:u1]
         gain, loss = rates[0, u0:u1], rates[1, u0:u1]
         f = node_of[s]
@@ -223,8 +252,13 @@ def centre_sites(
             X[REDUCED, c0:c1],
         )
         weighted(X[WEIGHT, c0:c1], X[REDUCED, c0:c1], X[CHANGE, c0:c1])
+        w = X[WEIGHT, c0:c1]
+        if has_demand[s] > 1:
+            scratch = grown(scratch, c1 - c0)
+            joined_weights(steps, own, w, scratch)
+            w = scratch[: 3 * (b - a) + 4 * steps + 1]
         reduce_site(
-            steps, own, start, gain, loss, has_demand[s], end[s], X[WEIGHT, c0:c1],
+            steps, own, start, gain, loss, demand, end[s], w,
             X[CHANGE, c0:c1], Y[MISS, r0:r1], DL[0, a:b], DL[1, a:b], H[s % places], N[s],
             spread[s], Y[ANSWER, r0:r1], pull[f],
         )  # fmt: skip
@@ -239,20 +273,25 @@ def step_sites(
 ) -> tuple[float, float]:  # fmt: skip
     """Complete the step at a change of the nodes' prices; 1 / longest primal and dual step."""
     primal, dual = 1.0, 1.0
-    ady = np.empty(0)
+    ady, scratch = np.empty(0), np.empty(0)
     places = H.shape[0]
     for s in range(s0, s1):
         u0, u1 = site_begin[s], site_begin[s + 1]
         a, b = offset[u0], offset[u1]
-        c0, r0 = 3 * a + s * (4 * steps + 1), a + 2 * s * steps
-        c1, r1 = c0 + 3 * (b - a) + 4 * steps + 1, r0 + b - a + 2 * steps
+        c0, r0 = block_begin(a, u0, s, steps, has_demand[s]), a + 2 * s * steps
+        c1 = c0 + block_columns(b - a, u1 - u0, steps, has_demand[s])
+        r1, demand = r0 + b - a + 2 * steps, has_demand[s] & 1
         own, start = offset[u0 : u1 + 1], first[u0:u1]
         gain, loss = rates[0, u0:u1], rates[1, u0:u1]
         f = node_of[s]
-        if ady.shape[0] < c1 - c0:
-            ady = np.empty(2 * (c1 - c0))
+        ady = grown(ady, c1 - c0)
+        w = X[WEIGHT, c0:c1]
+        if has_demand[s] > 1:
+            scratch = grown(scratch, c1 - c0)
+            joined_weights(steps, own, w, scratch)
+            w = scratch[: 3 * (b - a) + 4 * steps + 1]
         expand_block(
-            steps, own, start, gain, loss, has_demand[s], end[s], X[WEIGHT, c0:c1], DL[0, a:b],
+            steps, own, start, gain, loss, demand, end[s], w, DL[0, a:b],
             DL[1, a:b], H[s % places], N[s, 0], N[s, 1], spread[s], change[f], Y[ANSWER, r0:r1],
         )  # fmt: skip
         y = ady[: c1 - c0]

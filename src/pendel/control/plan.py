@@ -14,6 +14,7 @@ import numpy as np
 from pendel.control.arrow import Arrow, applies, arrow_of, effort_s, general_effort_s
 from pendel.control.crew import Crew, LocalCrew
 from pendel.control.fleet import FleetResult, is_fleet, solve_fleet, unmet_of_fleet
+from pendel.control.giving import give_of, given_of, keeps_ranks
 from pendel.control.greedy import greedy_schedule
 from pendel.control.interior import Interior, solve_interior
 from pendel.control.linear_plan import ROUNDS_MAX, solve_linear
@@ -37,7 +38,10 @@ INF = float("inf")
 Progress: TypeAlias = Callable[[int, float, float], None]
 FINE_UNITS = 2_000
 FINE_GAP = 1e-7
+RANKED_UNITS = 300
+"""Up to so many units the general solver ranks what gives way in seconds."""
 INNER_GAP_SHARE = 0.1
+ELASTIC_GAP, ELASTIC_USEFUL = 1e-12, 1e-4
 PROOF_SLACK = 1e-6
 HOLD_ROUNDS = 3
 SAFE_PAIRS = 3_000_000
@@ -142,7 +146,7 @@ def _structured(problem: PlanProblem, reach: Reach, options: PlanOptions) -> Pla
         arrow, INNER_GAP_SHARE * wanted, _remaining(options), options.progress, options.make
     )
     if result is None:
-        return None
+        return _elastic(problem, reach, options)
     for keep_net in (False, True):
         power = arrow.fixed_kw.copy()
         power[arrow.pair] = merge_directions(
@@ -156,6 +160,37 @@ def _structured(problem: PlanProblem, reach: Reach, options: PlanOptions) -> Pla
             return finish(problem, reach, schedule, verdict, result.bound_eur, "interior")
     if result.stopped:
         return safe_plan(problem, reach, result.bound_eur, options.warm_kw)
+    return None
+
+
+def _elastic(problem: PlanProblem, reach: Reach, options: PlanOptions) -> Plan | None:
+    """Where limits and targets cannot all be kept: the interior point with prices on what gives
+    way; None where that does not end well, or the general solver can still prove more."""
+    give = give_of(problem)
+    arrow = arrow_of(problem, reach, give)
+    result = solve_interior(
+        arrow, ELASTIC_GAP, _remaining(options), options.progress, options.make, ELASTIC_USEFUL
+    )
+    if result is None:
+        return None
+    found: Plan | None = None
+    for keep_net in (False, True):
+        power = arrow.fixed_kw.copy()
+        power[arrow.pair] = merge_directions(
+            problem, reach, result.charge_kw, result.discharge_kw, arrow.pair, keep_net
+        )
+        schedule = schedule_of(
+            problem, reach, power, result.curtailed_kw, np.zeros(0), targets=False
+        )
+        verdict = verify_schedule(problem, schedule)
+        if not keeps_ranks(problem, reach, schedule, verdict):
+            continue
+        bound = result.bound_eur - given_of(problem, verdict).eur(give)
+        one = finish(problem, reach, schedule, verdict, bound, "interior")
+        found = one if found is None or one.gap < found.gap else found
+    is_large = len(problem.units) > RANKED_UNITS
+    if found is not None and (is_large or result.stopped or found.gap <= options.gap):
+        return found
     return None
 
 

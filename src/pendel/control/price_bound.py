@@ -9,6 +9,7 @@ import numpy as np
 
 from pendel.control.arrow import Arrow
 from pendel.control.bound_kernels import bound_sites
+from pendel.control.nodes import COST, HI, LO, nodes_of
 from pendel.units import FloatArray
 
 
@@ -23,19 +24,14 @@ def price_bound_eur(arrow: Arrow, y: FloatArray, node_price: FloatArray, scale: 
     node_of = np.where(arrow.node_of < 0, nodes + 1, arrow.node_of)
     rates = np.stack([arrow.gain, arrow.loss])
     total = bound_sites(
-        0, sites, steps, arrow.site_begin, arrow.offset, arrow.unit_step, rates, node_of,
-        cost, arrow.lo, arrow.hi, arrow.due, y, node_price,
+        0, sites, steps, arrow.site_begin, arrow.offset, arrow.unit_step, rates,
+        arrow.has_demand, node_of, cost, arrow.lo, arrow.hi, arrow.due, y, node_price,
     )  # fmt: skip
     if not np.isfinite(total):
         return -np.inf
-    tail = 3 * arrow.pairs + sites * (4 * steps + 1)
-    parent = np.where(arrow.parent < 0, nodes + 1, arrow.parent)
+    top = nodes_of(arrow, scale)
     if arrow.has_market:
-        parent[nodes - 1] = nodes
         total += float(arrow.due[-steps:] @ node_price[nodes])
-    aty = (node_price[:nodes] - node_price[parent]).ravel()
-    if arrow.has_market:
-        aty = np.concatenate([aty, node_price[nodes], -node_price[nodes]])
-    reduced = cost[tail:] - aty
-    total += float((reduced * np.where(reduced > 0.0, arrow.lo[tail:], arrow.hi[tail:])).sum())
+    reduced = top.x[COST] - top.transpose(node_price)
+    total += float((reduced * np.where(reduced > 0.0, top.x[LO], top.x[HI])).sum())
     return scale * total + arrow.constant_eur

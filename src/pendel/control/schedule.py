@@ -34,15 +34,17 @@ def schedule_of(
     curtailed_kw: FloatArray,
     reserve_kw: FloatArray,
     promised: bool = True,
+    targets: bool = True,
 ) -> Schedule:
     """Schedule from signed powers [W] of the connected pairs and curtailment [S, T].
 
-    promised: minimum, floors and targets hold too (False where a rank had to give way).
+    promised: minimum, floors and targets hold too (False where a rank had to give way); targets
+    False: all of these but the targets do.
     """
     units, h = problem.units, problem.step_h
     gain, loss = h * units.charge_efficiency, h / units.discharge_efficiency
     up, down = gain * units.charge_max_kw, loss * units.discharge_max_kw
-    lo = promised_lo(reach) if promised else reach.lo.copy()
+    lo = promised_lo(reach, targets) if promised else reach.lo.copy()
     hi, flat, stored = reach.hi.copy(), power_kw.copy(), np.empty(reach.pairs)
     tighten_backward(reach.offset, up, down, lo, hi)
     walk(reach.offset, reach.start, up, down, gain, loss, lo, hi, flat, stored)
@@ -75,9 +77,12 @@ def merge_directions(
     return np.where(change > 0.0, change / eta_c, change * eta_d)
 
 
-def promised_lo(reach: Reach) -> FloatArray:
-    """[W] least energy at the end of each step with minimum, floors and targets kept."""
+def promised_lo(reach: Reach, targets: bool = True) -> FloatArray:
+    """[W] least energy at the end of each step with minimum, floors and targets kept (targets
+    False: these need not be)."""
     lo = np.maximum(np.maximum(reach.lo, reach.minimum), reach.floor)
+    if not targets:
+        return lo
     last = reach.last_pair
     at = last[last >= 0]
     lo[at] = np.maximum(lo[at], reach.target[last >= 0])

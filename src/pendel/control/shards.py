@@ -61,7 +61,7 @@ class Shard(Interior):
 
     def columns(self) -> tuple[FloatArray, FloatArray]:
         """Values of the sites' columns and prices of their rows."""
-        width, height = columns_before(self.arrow), rows_before(self.arrow)
+        width, height = self.arrow.block_begin, rows_before(self.arrow)
         return self.X[V, : width[-1]].copy(), self.Y[PRICE, : height[-1]].copy()
 
 
@@ -69,12 +69,6 @@ def owned(value: Any) -> Any:
     """The value; an array as one of our own: what came over a wire may be read-only, and a kernel
     for read-only arrays would have to be compiled first."""
     return np.array(value) if isinstance(value, np.ndarray) else value
-
-
-def columns_before(arrow: Arrow) -> IntArray:
-    """[S + 1] first column of each site's block; the last is that of the nodes."""
-    pairs = arrow.offset[arrow.site_begin]
-    return 3 * pairs + np.arange(len(pairs)) * (4 * arrow.steps + 1)
 
 
 def rows_before(arrow: Arrow) -> IntArray:
@@ -87,7 +81,7 @@ def part_of(arrow: Arrow, begin: int, end: int) -> Arrow:
     """The sites begin <= s < end as an arrow of their own, under the same nodes."""
     u0, u1 = int(arrow.site_begin[begin]), int(arrow.site_begin[end])
     a, b = int(arrow.offset[u0]), int(arrow.offset[u1])
-    column, row = columns_before(arrow), rows_before(arrow)
+    column, row = arrow.block_begin, rows_before(arrow)
 
     def cut(values: FloatArray, before: IntArray) -> FloatArray:
         return np.concatenate([values[before[begin] : before[end]], values[before[-1] :]])
@@ -149,7 +143,7 @@ class SpreadInterior(Interior):
 
     def settle(self) -> None:
         """Fetch the columns and prices of all shards."""
-        column, row = columns_before(self.arrow), rows_before(self.arrow)
+        column, row = self.arrow.block_begin, rows_before(self.arrow)
         borders = zip(self.cuts[:-1], self.cuts[1:], strict=True)
         for (a, b), (values, prices) in zip(borders, self.team.call("columns"), strict=True):
             self.X[V, column[a] : column[b]] = values

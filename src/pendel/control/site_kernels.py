@@ -8,6 +8,7 @@ function of the node's price, and its derivative comes with the factor of the la
 import numpy as np
 
 from pendel.control.block_kernels import answer_node
+from pendel.control.elastic_kernels import block_begin, block_columns
 from pendel.control.phase_kernels import affine_sites, centre_sites, open_sites, step_sites
 from pendel.control.start_kernels import price_sites, start_sites
 from pendel.kernel import kernel
@@ -77,8 +78,9 @@ def solve_site(
     """One site of `solve_sites`: (1 if settled, bound, objective, iterations); own [1, T] its net
     import at the end."""
     a, b = offset[site_begin[s]], offset[site_begin[s + 1]]
-    c0 = 3 * a + s * (4 * steps + 1)
-    c1 = c0 + 3 * (b - a) + 4 * steps + 1
+    units = site_begin[s + 1] - site_begin[s]
+    c0 = block_begin(a, site_begin[s], s, steps, has_demand[s])
+    c1 = c0 + block_columns(b - a, units, steps, has_demand[s])
     open_columns = 2 * int(np.sum(X[HI, c0:c1] > X[LO, c0:c1]))
     step = np.zeros(4)
     if warm == CENTRED:

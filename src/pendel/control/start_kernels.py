@@ -8,7 +8,8 @@ import numpy as np
 
 from pendel.control.barrier_kernels import start_multipliers, start_weights, weighted
 from pendel.control.block_kernels import answer_node, expand_block, factor_block, transpose_block
-from pendel.control.phase_kernels import reduce_site
+from pendel.control.elastic_kernels import block_begin, block_columns, joined_weights
+from pendel.control.phase_kernels import add_net, grown, reduce_site
 from pendel.kernel import kernel
 from pendel.units import FloatArray, IntArray
 
@@ -40,7 +41,7 @@ def even_units(
         most, least = gain[u] * hi[a], loss[u] * hi[n + a]
         end = 2 * n + b - 1
         goal = lo[end] + 0.3 * (hi[end] - lo[end])
-        energy = start[a]
+        energy, reached = start[a], start[a]
         step = (goal - energy) / (b - a)
         for j in range(a, b):
             d = inside(0.0, 0.0, hi[n + j], INNER)
@@ -50,30 +51,41 @@ def even_units(
             elif step < 0.0 and least > 0.0:
                 d = inside((gain[u] * c - step) / loss[u], 0.0, hi[n + j], INNER)
             energy += gain[u] * c - loss[u] * d
+            reached = energy
             energy = inside(energy, lo[2 * n + j], hi[2 * n + j], INNER)
             v[j], v[n + j], v[2 * n + j] = c, d, energy
             net[first[u] + j - a] += c - d
+        if v.shape[0] > 3 * n + 5 * net.shape[0] + 1:
+            k = 3 * n + 5 * net.shape[0] + 1 + u
+            v[k] = inside(max(energy - reached, 0.0), lo[k], hi[k], INNER)
 
 
 @kernel
 def even_grid(
     steps: int, base: FloatArray, lo: FloatArray, hi: FloatArray, v: FloatArray, net: FloatArray
 ) -> None:
-    """Fill m, x, k, sigma and P [4 T + 1] of a site; base [T] its load, net [T] its units."""
-    peak = 0.0
+    """Fill m, x, k, sigma and P [4 T + 1] of a site, and the excess u [T] of an elastic one; base
+    [T] its load, net [T] its units."""
+    peak, beside = 0.0, 4 * steps + 1
     for t in range(steps):
         k = 2 * steps + t
         v[k] = inside(0.0, lo[k], hi[k], 0.02)
         total = base[t] + v[k] + net[t]
         extra = 0.05 * abs(total) + 0.1
         v[t] = inside(max(total, 0.0) + extra, lo[t], hi[t], INNER)
-        v[steps + t] = inside(v[t] - total, lo[steps + t], hi[steps + t], INNER)
-        peak = max(peak, v[t])
+        taken = v[t]
+        if v.shape[0] > beside:
+            u = beside + t
+            v[u] = inside(max(total, 0.0) + extra - v[t], lo[u], hi[u], 0.02)
+            taken += v[u]
+        v[steps + t] = inside(taken - total, lo[steps + t], hi[steps + t], INNER)
+        peak = max(peak, taken)
     p = 4 * steps
     v[p] = inside(1.1 * peak + 0.5, lo[p], hi[p], INNER)
     for t in range(steps):
         i = 3 * steps + t
-        v[i] = inside(v[p] - v[t], lo[i], hi[i], 0.005)
+        taken = v[t] + v[beside + t] if v.shape[0] > beside else v[t]
+        v[i] = inside(v[p] - taken, lo[i], hi[i], 0.005)
 
 
 @kernel
@@ -85,14 +97,15 @@ def start_sites(
 ) -> bool:  # fmt: skip
     """First v of all sites; eliminate for least-squares multipliers (see `open_sites`)."""
     P = np.zeros((steps, steps))
-    net = np.empty(steps)
+    net, scratch = np.empty(steps), np.empty(0)
     places = H.shape[0]
     for s in range(s0, s1):
         u0, u1 = site_begin[s], site_begin[s + 1]
         a, b = offset[u0], offset[u1]
         n = b - a
-        c0, r0 = 3 * a + s * (4 * steps + 1), a + 2 * s * steps
-        c1, r1 = c0 + 3 * n + 4 * steps + 1, r0 + n + 2 * steps
+        c0, r0 = block_begin(a, u0, s, steps, has_demand[s]), a + 2 * s * steps
+        c1 = c0 + block_columns(n, u1 - u0, steps, has_demand[s])
+        r1, demand = r0 + n + 2 * steps, has_demand[s] & 1
         own, start = offset[u0 : u1 + 1], first[u0:u1]
         gain, loss = rates[0, u0:u1], rates[1, u0:u1]
         f = node_of[s]
@@ -109,20 +122,24 @@ def start_sites(
             net,
         )
         start_weights(X[LO, c0:c1], X[HI, c0:c1], X[V, c0:c1], X[WEIGHT, c0:c1])
+        w = X[WEIGHT, c0:c1]
+        if has_demand[s] > 1:
+            scratch = grown(scratch, c1 - c0)
+            joined_weights(steps, own, w, scratch)
+            w = scratch[: 3 * n + 4 * steps + 1]
         spread[s] = factor_block(
-            steps, own, start, gain, loss, has_demand[s], end[s], X[WEIGHT, c0:c1], DL[0, a:b],
+            steps, own, start, gain, loss, demand, end[s], w, DL[0, a:b],
             DL[1, a:b], H[s % places], N[s, 0], N[s, 1],
         )  # fmt: skip
         if spread[s] < 0.0:
             return False
         if f < S.shape[0]:
             answer_node(H[s % places], end[s], N[s, 0], N[s, 1], spread[s], P, S[f])
-        for t in range(steps):
-            flow[f, t] += X[V, c0 + 3 * n + t] - X[V, c0 + 3 * n + steps + t]
+        add_net(steps, X[V, c0 + 3 * n : c1], 1.0, flow[f])
         Y[MISS, r0:r1] = 0.0
         weighted(X[WEIGHT, c0:c1], X[COST, c0:c1], X[CHANGE, c0:c1])
         reduce_site(
-            steps, own, start, gain, loss, has_demand[s], end[s], X[WEIGHT, c0:c1],
+            steps, own, start, gain, loss, demand, end[s], w,
             X[CHANGE, c0:c1], Y[MISS, r0:r1], DL[0, a:b], DL[1, a:b], H[s % places], N[s],
             spread[s], Y[ANSWER, r0:r1], pull[f],
         )  # fmt: skip
@@ -137,17 +154,23 @@ def price_sites(
     spread: FloatArray, above: FloatArray, central: float,
 ) -> None:  # fmt: skip
     """Multipliers of all sites' rows and bounds at the nodes' prices [F + 1, T]."""
-    places = H.shape[0]
+    places, scratch = H.shape[0], np.empty(0)
     for s in range(s0, s1):
         u0, u1 = site_begin[s], site_begin[s + 1]
         a, b = offset[u0], offset[u1]
-        c0, r0 = 3 * a + s * (4 * steps + 1), a + 2 * s * steps
-        c1, r1 = c0 + 3 * (b - a) + 4 * steps + 1, r0 + b - a + 2 * steps
+        c0, r0 = block_begin(a, u0, s, steps, has_demand[s]), a + 2 * s * steps
+        c1 = c0 + block_columns(b - a, u1 - u0, steps, has_demand[s])
+        r1, demand = r0 + b - a + 2 * steps, has_demand[s] & 1
         own, start = offset[u0 : u1 + 1], first[u0:u1]
         gain, loss = rates[0, u0:u1], rates[1, u0:u1]
         f = node_of[s]
+        w = X[WEIGHT, c0:c1]
+        if has_demand[s] > 1:
+            scratch = grown(scratch, c1 - c0)
+            joined_weights(steps, own, w, scratch)
+            w = scratch[: 3 * (b - a) + 4 * steps + 1]
         expand_block(
-            steps, own, start, gain, loss, has_demand[s], end[s], X[WEIGHT, c0:c1], DL[0, a:b],
+            steps, own, start, gain, loss, demand, end[s], w, DL[0, a:b],
             DL[1, a:b], H[s % places], N[s, 0], N[s, 1], spread[s], above[f], Y[ANSWER, r0:r1],
         )  # fmt: skip
         Y[PRICE, r0:r1] = Y[ANSWER, r0:r1]

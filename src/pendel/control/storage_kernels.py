@@ -24,6 +24,8 @@ def storage_cost(
     hi: FloatArray,
     start: float,
     end_slope: float,
+    least: float,
+    short_eur: float,
     scratch: FloatArray,
     change: FloatArray,
 ) -> float:
@@ -31,17 +33,22 @@ def storage_cost(
 
     charge, discharge [n]: EUR per stored kWh taken in (>= discharge) and given out; up, down:
     most kWh of each in a step; lo, hi [n] bound the energy at the end of the step; end_slope: cost
-    of a kWh at the end. change [n] receives the schedule [kWh]; scratch [4, 2 n + 8].
+    of a kWh at the end; least: below lo at the end down to here each kWh costs short_eur.
+    change [n] receives the schedule [kWh]; scratch [4, 2 n + 8].
     """
     n = charge.shape[0]
     slopes, lengths, charge_to, discharge_to = scratch[0], scratch[1], scratch[2], scratch[3]
     begin = n + 2
     end = begin
-    low, high = lo[n - 1], hi[n - 1]
+    target = lo[n - 1]
+    low, high = min(least, target), hi[n - 1]
     if low > high + 1e-9:
         return np.inf
-    if high > low:
-        slopes[end], lengths[end] = end_slope, high - low
+    if low < target:
+        slopes[end], lengths[end] = end_slope - short_eur, min(target, high) - low
+        end += 1
+    if high > target:
+        slopes[end], lengths[end] = end_slope, high - target
         end += 1
     for t in range(n - 1, -1, -1):
         # Charging pays below the first level, discharging above the second.
@@ -71,8 +78,9 @@ def storage_cost(
             return np.inf
         begin, end, low, high = cut_list(slopes, lengths, begin, end, low, high, floor, roof)
     return follow_levels(
-        charge, discharge, up, down, lo, hi, start, end_slope, charge_to, discharge_to, change
-    )
+        charge, discharge, up, down, lo, hi, start, end_slope, least, short_eur, charge_to,
+        discharge_to, change,
+    )  # fmt: skip
 
 
 @kernel
@@ -85,14 +93,18 @@ def follow_levels(
     hi: FloatArray,
     start: float,
     end_slope: float,
+    least: float,
+    short_eur: float,
     charge_to: FloatArray,
     discharge_to: FloatArray,
     change: FloatArray,
 ) -> float:
     """Cost of charging up to and discharging down to the levels [n]; fills change."""
     cost, energy = 0.0, start
+    last = charge.shape[0] - 1
     for t in range(charge.shape[0]):
-        floor, roof = max(charge_to[t], lo[t]), min(discharge_to[t], hi[t])
+        bottom = min(least, lo[t]) if t == last else lo[t]
+        floor, roof = max(charge_to[t], bottom), min(discharge_to[t], hi[t])
         if energy < floor:
             step = min(floor - energy, up)
             cost += charge[t] * step
@@ -103,7 +115,8 @@ def follow_levels(
             step = 0.0
         change[t] = step
         energy += step
-    return cost + end_slope * energy
+    missing: float = max(lo[last] - energy, 0.0)
+    return cost + end_slope * energy + short_eur * missing
 
 
 @kernel
@@ -131,6 +144,8 @@ def solve_storages(
             hi[u],
             start[u],
             end_slope[u],
+            lo[u, lo.shape[1] - 1],
+            0.0,
             scratch,
             change[u],
         )
