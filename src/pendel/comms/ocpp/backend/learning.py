@@ -12,10 +12,12 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
+from pendel.comms.ocpp.backend.event_streams import STREAMS_MAX, opened
 from pendel.comms.ocpp.backend.metering import Sample, in_utc, register_problem, samples
 from pendel.comms.ocpp.backend.stations import ENDED_KEPT, Network, Station, variable_name
 from pendel.comms.ocpp.backend.transactions import Transaction
 
+UNKNOWN_STREAM = "a stream that is not open here"
 UNKNOWN_TRANSACTION = "a transaction that was never started here"
 
 
@@ -335,6 +337,27 @@ def _notice(heard: Heard) -> list[str]:
     return []
 
 
+def _stream_opened(heard: Heard) -> list[str]:
+    told = heard.payload.constantStreamData
+    streams = heard.station.streams
+    if told.id in streams or len(streams) < STREAMS_MAX:
+        streams[told.id] = opened(told, heard.at_utc)
+    return []
+
+
+def _stream_closed(heard: Heard) -> list[str]:
+    heard.station.streams.pop(heard.payload.id, None)
+    return []
+
+
+def _streamed(heard: Heard) -> list[str]:
+    stream = heard.station.streams.get(heard.payload.id)
+    if stream is None:
+        return [f"{UNKNOWN_STREAM}: {heard.payload.id}"]
+    stream.take(heard.payload)
+    return []
+
+
 _LEARN_16: dict[str, Learn] = {
     "BootNotification": _boot_16,
     "StatusNotification": _status_16,
@@ -358,6 +381,9 @@ _LEARN_2: dict[str, Learn] = {
     "ClearedChargingLimit": _external_limit_gone,
     "ReportChargingProfiles": _profiles,
     "NotifyDERStartStop": _der_started,
+    "OpenPeriodicEventStream": _stream_opened,
+    "ClosePeriodicEventStream": _stream_closed,
+    "NotifyPeriodicEventStream": _streamed,
     **dict.fromkeys(
         (
             "NotifyEvent",

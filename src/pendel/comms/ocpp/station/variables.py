@@ -13,12 +13,14 @@ Key = tuple[str, int | None, str]
 
 @dataclass(slots=True)
 class Variable:
-    """A variable with its Actual value as text; writable by the backend or not."""
+    """A variable with its Actual value as text; writable by the backend or not; live: it moves by
+    itself and can be monitored."""
 
     value: str
     writable: bool = False
     data_type: str = "string"
     unit: str = ""
+    live: bool = False
 
     def takes(self, value: str) -> bool:
         """Whether a new value is of the variable's type."""
@@ -79,7 +81,7 @@ class Variables:
                 place["evse"] = {"id": evse}
             about: dict[str, Any] = {
                 "dataType": variable.data_type,
-                "supportsMonitoring": False,
+                "supportsMonitoring": variable.live,
             }
             if variable.unit:
                 about["unit"] = variable.unit
