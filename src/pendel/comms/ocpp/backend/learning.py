@@ -12,12 +12,10 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
-from pendel.comms.ocpp.backend.event_streams import STREAMS_MAX, opened
 from pendel.comms.ocpp.backend.metering import Sample, in_utc, register_problem, samples
 from pendel.comms.ocpp.backend.stations import ENDED_KEPT, Network, Station, variable_name
 from pendel.comms.ocpp.backend.transactions import Transaction
 
-UNKNOWN_STREAM = "a stream that is not open here"
 UNKNOWN_TRANSACTION = "a transaction that was never started here"
 
 
@@ -338,10 +336,7 @@ def _notice(heard: Heard) -> list[str]:
 
 
 def _stream_opened(heard: Heard) -> list[str]:
-    told = heard.payload.constantStreamData
-    streams = heard.station.streams
-    if told.id in streams or len(streams) < STREAMS_MAX:
-        streams[told.id] = opened(told, heard.at_utc)
+    heard.station.open_stream(heard.payload.constantStreamData, heard.at_utc)
     return []
 
 
@@ -351,11 +346,7 @@ def _stream_closed(heard: Heard) -> list[str]:
 
 
 def _streamed(heard: Heard) -> list[str]:
-    stream = heard.station.streams.get(heard.payload.id)
-    if stream is None:
-        return [f"{UNKNOWN_STREAM}: {heard.payload.id}"]
-    stream.take(heard.payload)
-    return []
+    return heard.station.streamed(heard.payload)
 
 
 _LEARN_16: dict[str, Learn] = {

@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec import UNSET
 
-from pendel.comms.ocpp.backend.event_streams import EventStream
+from pendel.comms.ocpp.backend.event_streams import STREAMS_MAX, EventStream, opened
 from pendel.comms.ocpp.backend.local_list import LocalList
 from pendel.comms.ocpp.backend.transactions import Transaction
 
@@ -100,6 +100,19 @@ class Station:
         key = (component, evse_id, name)
         if key in self.variables or len(self.variables) < VARIABLES_MAX:
             self.variables[key] = value
+
+    def open_stream(self, told: Any, at_utc: datetime) -> None:
+        """Take an event stream where there is room for it (at most STREAMS_MAX)."""
+        if told.id in self.streams or len(self.streams) < STREAMS_MAX:
+            self.streams[told.id] = opened(told, at_utc)
+
+    def streamed(self, told: Any) -> list[str]:
+        """Take in the values of a stream; what is put aside."""
+        stream = self.streams.get(told.id)
+        if stream is None:
+            return [f"a stream that is not open here: {told.id}"]
+        stream.take(told)
+        return []
 
     def open_transactions(self) -> list[Transaction]:
         """Transactions without an end."""
