@@ -9,6 +9,7 @@ import pytest
 from ocpp_network_bench import HASH, RawStation, config, event, station_at
 from station_model import dutiful, factory, settled, there
 
+from pendel.adapters.memory_log import MemoryEventLog
 from pendel.comms.ocpp.backend.tokens import IdToken
 from pendel.config.server import ServerConfig
 from pendel.runtime.network import ChargingNetwork
@@ -307,3 +308,43 @@ def test_commands_go_in_as_many_messages_as_the_station_asks_for() -> None:
 
     with dutiful() as network:
         asyncio.run(act(network))
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_storm_of_boots_is_one_set_up_after_the_other(
+    version: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pendel.runtime.network_duties.QUESTION_TIMEOUT_S", 0.3)
+
+    async def act(network: ChargingNetwork) -> None:
+        async with station_at(network.port, version=version) as station:
+            station.answers |= {"GetConfiguration": None, "GetVariables": None}
+            for _ in range(50):
+                await station.boot(version)
+            await asyncio.sleep(1.0)
+            questions = [a for a, _ in station.asked if a in ("GetConfiguration", "GetVariables")]
+            assert 1 <= len(questions) <= 5
+
+    with dutiful() as network:
+        asyncio.run(act(network))
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_after_a_restart_a_station_that_comes_back_is_not_asked_what_the_log_knows(
+    version: str,
+) -> None:
+    model, store = factory(version), MemoryEventLog()
+
+    async def first(network: ChargingNetwork) -> None:
+        async with there(network, model, version):
+            await settled(network)
+
+    async def second(network: ChargingNetwork) -> None:
+        async with station_at(network.port, version=version) as station:
+            model.answer(station)
+            assert (await station.call("Heartbeat", {}))[0] == 3
+            assert (await settled(network)).metering == "set" and not station.asked
+
+    for act in (first, second):
+        with dutiful(store=store) as network:
+            asyncio.run(act(network))

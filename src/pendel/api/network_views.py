@@ -70,7 +70,7 @@ def _settings(station_id: str, network: ChargingNetwork) -> dict[str, Any]:
     return {
         "boot": network.policy.boot_status(station_id).lower(),
         "boot_told": (station.boot.lower() or None) if station is not None else None,
-        "metering": None if found is None else found.metering,
+        "metering": None if found is None else found.metering or None,
         "metering_refused": {} if found is None else found.refused,
         "local_list_version": 0 if station is None else station.local_list.version,
         "local_list": (found.local_list or None) if found is not None else None,
