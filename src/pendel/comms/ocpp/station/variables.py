@@ -101,6 +101,12 @@ class Variables:
         return rows
 
 
+MEASURANDS = (
+    "Energy.Active.Import.Register,Energy.Active.Export.Register,"
+    "Power.Active.Import,Power.Active.Export,SoC"
+)
+"""What a virtual station always tells, whatever the occasion."""
+
 _STATION_VARIABLES = (
     ("OCPPCommCtrlr", "HeartbeatInterval", "300", True, "integer"),
     ("OCPPCommCtrlr", "MessageTimeout", "30", False, "integer"),
@@ -123,12 +129,18 @@ _STATION_VARIABLES = (
     ("SecurityCtrlr", "SecurityProfile", "1", False, "integer"),
     ("ClockCtrlr", "DateTime", "", False, "dateTime"),
     ("LocalAuthListCtrlr", "Enabled", "true", True, "boolean"),
+    ("AlignedDataCtrlr", "Measurands", MEASURANDS, False, "MemberList"),
+    ("SampledDataCtrlr", "TxStartedMeasurands", MEASURANDS, False, "MemberList"),
+    ("SampledDataCtrlr", "TxUpdatedMeasurands", MEASURANDS, False, "MemberList"),
+    ("SampledDataCtrlr", "TxEndedMeasurands", MEASURANDS, False, "MemberList"),
 )
 
 CONFIGURATION_16: dict[str, tuple[str, bool]] = {
     "HeartbeatInterval": ("300", False),
     "MeterValueSampleInterval": ("60", False),
     "ClockAlignedDataInterval": ("0", False),
+    "MeterValuesAlignedData": (MEASURANDS, True),
+    "MeterValuesSampledData": (MEASURANDS, True),
     "ConnectionTimeOut": ("120", False),
     "AuthorizeRemoteTxRequests": ("false", False),
     "NumberOfConnectors": ("1", True),
