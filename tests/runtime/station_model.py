@@ -138,6 +138,6 @@ async def settled(network: ChargingNetwork) -> SetUp:
     duties = network.duties
     assert isinstance(duties, StationDuties)
     async with asyncio.timeout(10.0):
-        while "CP1" not in duties.set_up or duties.set_up["CP1"].metering == "asked":
+        while "CP1" not in duties.set_up or duties.set_up["CP1"].metering in ("", "asked"):
             await asyncio.sleep(0.01)
     return duties.set_up["CP1"]

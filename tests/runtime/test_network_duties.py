@@ -1,20 +1,23 @@
 """What the backend does of itself with an accepted station, against stations of each kind."""
 
 import asyncio
-import json
+import random
 import re
 from typing import Any
 
 import pytest
-from ocpp_network_bench import HASH, RawStation, config, event, station_at
+from ocpp_network_bench import PASSWORD, RawStation, config, event, station_at
 from station_model import dutiful, factory, settled, there
 
-from pendel.comms.ocpp.backend.tokens import IdToken
-from pendel.config.server import ServerConfig
+from pendel.adapters.memory_log import MemoryEventLog
+from pendel.adapters.ocpp_client import StationClient
+from pendel.comms.ocpp.release import Version
+from pendel.comms.ocpp.station.core import VirtualStation
+from pendel.comms.ocpp.station.equipment import Car, StationSettings
+from pendel.runtime.metered import metered
 from pendel.runtime.network import ChargingNetwork
 
 REGISTERS = {"Energy.Active.Import.Register", "Energy.Active.Export.Register"}
-TOKENS = [{"token": name} for name in ("A", "B", "C")]
 VERSIONS = ["1.6", "2.0.1", "2.1"]
 
 
@@ -165,6 +168,51 @@ async def begun_16(station: RawStation) -> None:
     await station.call("StartTransaction", start)
 
 
+@pytest.mark.parametrize("version", list(Version))
+def test_a_virtual_station_is_set_up_and_tells_the_quarter_hours(version: Version) -> None:
+    """Both sides of this program: what one sets the other follows."""
+    begin_s = 1_800_000_000.0
+    settings = StationSettings("CP1", follows_clock=False)
+    station = VirtualStation(settings, version, random.Random(1), begin_s)
+    clock = [begin_s]
+
+    async def act(network: ChargingNetwork) -> None:
+        url = f"ws://127.0.0.1:{network.port}/ocpp"
+        client = StationClient(station, url, PASSWORD, lambda: clock[0], random.Random(2))
+        running = asyncio.create_task(client.run())
+        try:
+            found = await settled(network)
+            assert set(found.refused) <= {
+                "AlignedDataCtrlr.TxEndedInterval",
+                "AlignedDataCtrlr.TxEndedMeasurands",
+            }
+            assert station.aligned_s == 900.0 and 0.0 < station.meter_interval_s <= 60.0
+            station.plug(1, Car(60.0, 20.0, 50.0), clock[0])
+            transactions = network.csms.network.station("CP1").transactions
+            for _ in range(100):
+                clock[0] += 30.0
+                client.tick()
+                await asyncio.sleep(0.01)
+            async with asyncio.timeout(20.0):
+                while len(quarters(network)) < 3:
+                    client.tick()
+                    await asyncio.sleep(0.05)
+            assert len(transactions) == 1
+        finally:
+            running.cancel()
+
+    with dutiful(store=MemoryEventLog()) as network:
+        asyncio.run(act(network))
+
+
+def quarters(network: ChargingNetwork) -> set[int]:
+    """Full quarter hours of which a register came."""
+    found = metered(record for _, record in network._store.replay())
+    marks = [mark for device in found.marks.values() for mark in device]
+    times = [mark.at_utc.timestamp() for mark in marks if mark.direction == "export"]
+    return {int(at_s) // 900 for at_s in times if at_s % 900 == 0}
+
+
 def test_the_owner_may_leave_stations_as_they_are() -> None:
     model = factory("2.1")
     settings = config(ocpp={"metering": {"set_at_stations": False}})
@@ -175,93 +223,6 @@ def test_the_owner_may_leave_stations_as_they_are() -> None:
             assert not station.asked
 
     with dutiful(settings) as network:
-        asyncio.run(act(network))
-
-
-def quiet(**more: Any) -> ServerConfig:
-    """No metering is set; CP1 is given the list."""
-    station = {"station_id": "CP1", "site_id": "home", "password_hash": HASH, "local_list": True}
-    ocpp = {"metering": {"set_at_stations": False}}
-    return config(station=[station], id_token=TOKENS, ocpp=ocpp, **more)
-
-
-def lists(station: RawStation) -> list[Any]:
-    return [payload for action, payload in station.asked if action == "SendLocalList"]
-
-
-async def listed(station: RawStation, count: int) -> list[Any]:
-    async with asyncio.timeout(5.0):
-        while len(lists(station)) < count:
-            await asyncio.sleep(0.01)
-    return lists(station)
-
-
-def tokens_in(payload: Any) -> list[str]:
-    entries = payload.get("localAuthorizationList", [])
-    return [e["idTag"] if "idTag" in e else e["idToken"]["idToken"] for e in entries]
-
-
-@pytest.mark.parametrize("version", VERSIONS)
-def test_a_token_that_is_deleted_leaves_the_lists_by_itself(version: str) -> None:
-    model = factory(version)
-
-    async def act(network: ChargingNetwork) -> None:
-        async with there(network, model, version) as station:
-            (first,) = await listed(station, 1)
-            assert first["updateType"] == "Full" and tokens_in(first) == ["A", "B", "C"]
-            delete = network.settings.set_token("b", None)
-            await asyncio.to_thread(network.wait_for, delete, 5.0)
-            _, second = await listed(station, 2)
-            assert second["updateType"] == "Differential" and tokens_in(second) == ["B"]
-            assert "idTokenInfo" not in json.dumps(second) and "idTagInfo" not in json.dumps(second)
-            add = network.settings.set_token("D", IdToken("D", group="G"))
-            await asyncio.to_thread(network.wait_for, add, 5.0)
-            third = (await listed(station, 3))[2]
-            assert tokens_in(third) == ["D"] and '"G"' in json.dumps(third)
-
-    with dutiful(quiet()) as network:
-        asyncio.run(act(network))
-
-
-@pytest.mark.parametrize("version", VERSIONS)
-def test_a_station_with_another_list_than_we_know_gets_all_of_it(version: str) -> None:
-    model = factory(version)
-
-    async def act(network: ChargingNetwork) -> None:
-        async with there(network, model, version) as station:
-            await listed(station, 1)
-            model.list_number = 40
-            delete = network.settings.set_token("A", None)
-            await asyncio.to_thread(network.wait_for, delete, 5.0)
-            third = (await listed(station, 3))[2]
-            assert third["updateType"] == "Full" and tokens_in(third) == ["B", "C"]
-            assert model.list_number == 41
-
-    with dutiful(quiet()) as network:
-        asyncio.run(act(network))
-
-
-@pytest.mark.proves("TC_N_46_CSMS")
-def test_a_customer_whose_data_are_cleared_leaves_the_list_of_that_station() -> None:
-    model = factory("2.0.1")
-    token = {"idToken": "B", "type": "ISO14443"}
-
-    async def act(network: ChargingNetwork) -> None:
-        async with there(network, model, "2.0.1") as station:
-            await listed(station, 1)
-            order = {"requestId": 1, "report": True, "clear": True, "idToken": token}
-            await asyncio.to_thread(network.command, "CP1", "CustomerInformation", order, 5.0)
-            told = {"data": "B", "seqNo": 0, "generatedAt": "2026-03-01T12:00:00Z", "requestId": 1}
-            assert (await station.call("NotifyCustomerInformation", told))[0] == 3
-            first, second = await listed(station, 2)
-            assert second["updateType"] == "Differential"
-            assert second["versionNumber"] > first["versionNumber"]
-            assert second["localAuthorizationList"] == [{"idToken": token}]
-            other = network.settings.set_token("E", IdToken("E"))
-            await asyncio.to_thread(network.wait_for, other, 5.0)
-            assert tokens_in((await listed(station, 3))[2]) == ["E"], "B does not come back"
-
-    with dutiful(quiet()) as network:
         asyncio.run(act(network))
 
 
@@ -307,3 +268,43 @@ def test_commands_go_in_as_many_messages_as_the_station_asks_for() -> None:
 
     with dutiful() as network:
         asyncio.run(act(network))
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_storm_of_boots_is_one_set_up_after_the_other(
+    version: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pendel.runtime.network_duties.QUESTION_TIMEOUT_S", 0.3)
+
+    async def act(network: ChargingNetwork) -> None:
+        async with station_at(network.port, version=version) as station:
+            station.answers |= {"GetConfiguration": None, "GetVariables": None}
+            for _ in range(50):
+                await station.boot(version)
+            await asyncio.sleep(1.0)
+            questions = [a for a, _ in station.asked if a in ("GetConfiguration", "GetVariables")]
+            assert 1 <= len(questions) <= 5
+
+    with dutiful() as network:
+        asyncio.run(act(network))
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_after_a_restart_a_station_that_comes_back_is_not_asked_what_the_log_knows(
+    version: str,
+) -> None:
+    model, store = factory(version), MemoryEventLog()
+
+    async def first(network: ChargingNetwork) -> None:
+        async with there(network, model, version):
+            await settled(network)
+
+    async def second(network: ChargingNetwork) -> None:
+        async with station_at(network.port, version=version) as station:
+            model.answer(station)
+            assert (await station.call("Heartbeat", {}))[0] == 3
+            assert (await settled(network)).metering == "set" and not station.asked
+
+    for act in (first, second):
+        with dutiful(store=store) as network:
+            asyncio.run(act(network))

@@ -54,6 +54,7 @@ MODES = [
     Mode("CentralFrequency", 0.0, ((-1.0, -4.0), (1.0, 30.0))),
     Mode("LocalFrequency", 2.0, ((49.8, -50.0), (50.2, 50.0))),
 ]
+METER = Manner(Dialect.LIMIT, "A")
 kilowatts = st.floats(0.0, 50.0)
 
 
@@ -122,6 +123,13 @@ def test_the_default_only_charges(version: Version) -> None:
     assert JUDGES[version].is_valid(request)
     assert numbers(request, ("limit",)) == [11_000.0]
     assert numbers(default_profile(11, -3.0, version.value, "W"), ("limit",)) == [0.0]
+
+
+def test_a_transaction_of_another_version_has_no_number_to_name() -> None:
+    for transaction, named in (("12", {"transactionId": 12}), ("R", {})):
+        profile = tx_profile(2, transaction, Wish(0.0, 11.0, 11.0, False), METER, "1.6", False)
+        assert {key: profile[key] for key in ("transactionId",) if key in profile} == named
+        assert JUDGES[Version.V16].is_valid(set_request(1, profile, "1.6"))
 
 
 def test_amperes_round_down() -> None:

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from pendel.api.auth import Caller, Right
-from pendel.api.network_views import transactions
+from pendel.api.network_views import streams, transactions
 from pendel.api.operation_modes import put_operation_mode
 from pendel.api.problems import HttpError
 from pendel.api.service import (
@@ -43,6 +43,7 @@ def network_routes() -> list[Route]:
     """Routes of the charging network."""
     return [
         Route(f"{BASE}/transactions", get_transactions),
+        Route(f"{BASE}/stations/{{station_id}}/streams", get_streams),
         Route(f"{BASE}/stations/{{station_id}}/commands", post_command, methods=["POST"]),
         Route(
             f"{BASE}/evses/{{station_id}}/{{evse_id}}/operation_mode",
@@ -58,6 +59,13 @@ async def get_transactions(request: Request) -> Response:
     station_id = request.query_params.get("station_id")
     items = transactions(service.network, station_id, caller.sites)
     return listed(request, items, "key")
+
+
+async def get_streams(request: Request) -> Response:
+    """GET /api/v1/stations/{station_id}/streams: open event streams and their newest values."""
+    station_id = request.path_params["station_id"]
+    network = network_of(service_of(request), caller_of(request), station_id)
+    return listed(request, streams(station_id, network), "key")
 
 
 async def post_command(request: Request) -> Response:

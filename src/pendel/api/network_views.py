@@ -9,6 +9,8 @@ from pendel.runtime.network import ChargingNetwork
 from pendel.runtime.network_duties import StationDuties
 
 KWH_DIGITS = 6
+TOO_SLOW = 3
+"""A stream whose held-back values grew so often in a row is too slow (N15.FR.05)."""
 
 
 def completed(items: list[dict[str, Any]], network: ChargingNetwork | None) -> list[dict[str, Any]]:
@@ -68,7 +70,7 @@ def _settings(station_id: str, network: ChargingNetwork) -> dict[str, Any]:
     return {
         "boot": network.policy.boot_status(station_id).lower(),
         "boot_told": (station.boot.lower() or None) if station is not None else None,
-        "metering": None if found is None else found.metering,
+        "metering": None if found is None else found.metering or None,
         "metering_refused": {} if found is None else found.refused,
         "local_list_version": 0 if station is None else station.local_list.version,
         "local_list": (found.local_list or None) if found is not None else None,
@@ -132,3 +134,33 @@ def transaction(of: Transaction) -> dict[str, Any]:
         "operation_mode": of.operation_mode or None,
         "stopped_reason": of.stopped_reason or None,
     }
+
+
+def streams(station_id: str, network: ChargingNetwork) -> list[dict[str, Any]]:
+    """Open event streams of a station with their newest values (contract: 2.1, N11 to N15)."""
+    station = network.csms.network.stations.get(station_id)
+    found = []
+    for stream in [] if station is None else list(station.streams.values()):
+        place = None if station is None else station.monitors.get(stream.monitor_id)
+        component, evse_id, variable = place or (None, None, None)
+        found.append(
+            {
+                "key": f"{stream.id:012d}",
+                "stream_id": stream.id,
+                "monitor_id": stream.monitor_id,
+                "component": component,
+                "evse_id": evse_id or None,
+                "variable": variable,
+                "interval_s": stream.interval_s,
+                "values": stream.values,
+                "opened_utc": utc_or_none(stream.opened_utc),
+                "count": stream.count,
+                "pending": stream.pending,
+                "too_slow": stream.growing >= TOO_SLOW,
+                "newest": [
+                    {"at_utc": utc_or_none(at_utc), "value": text}
+                    for at_utc, text in list(stream.newest)
+                ],
+            }
+        )
+    return sorted(found, key=lambda item: str(item["key"]))

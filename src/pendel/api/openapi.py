@@ -114,6 +114,9 @@ def _paths() -> dict[str, Any]:
             }
             for name, method, summary, body in STATION_SETTINGS
         },
+        f"{BASE}/stations/{{station_id}}/streams": {
+            "get": _call("Event streams and their newest values.", of("station_id") + listing)
+        },
         f"{BASE}/id_tokens": {"get": _call("Tokens of drivers.", listing)},
         f"{BASE}/id_tokens/{{token}}": {
             "put": _call("Set a token.", of("token"), IdTokenBody),

@@ -39,6 +39,7 @@ BASE = "/api/v1"
 STORE_TIMEOUT_S = 10.0
 ORDERS_MAX = 4
 PASSWORD_16_CHARS_MAX = 20
+TOKEN_CHARS_MAX = 255
 _Timeout = Annotated[float, msgspec.Meta(gt=0.0, le=300.0)]
 
 
@@ -133,6 +134,8 @@ async def put_id_token(request: Request) -> Response:
     network, body = _all_tokens(request), await read_body(request)
     wish = decoded(body, IdTokenBody)
     name = request.path_params["token"]
+    if len(name) > TOKEN_CHARS_MAX:
+        raise HttpError(422, f"a token has at most {TOKEN_CHARS_MAX} characters")
     entry = IdToken(name, **msgspec.structs.asdict(wish))
     return await _token_order(request, network, body, name, entry)
 

@@ -173,8 +173,7 @@ class ChargingNetwork(StationOrders):
         """Streams are kept; broken frames that carry energy are put aside, not dropped."""
         self._seen(link, self.now_utc())
         if isinstance(event, Streamed):
-            payload = msgspec.json.encode(event.payload).decode()
-            self._keep(link, event.action, payload, ())
+            self._streamed(link, event)
         elif isinstance(event, Deviation) and link.deviations <= 100:
             self.presence[link.station_id].deviated(event.reason)
             if _must_be_kept(event, text):
@@ -294,10 +293,23 @@ class ChargingNetwork(StationOrders):
             link.version = link.peer.version = Version.V21
             station.ocpp_version = link.version.value
 
-    def _keep(self, link: Link, action: str, payload: str, refused: tuple[str, ...]) -> None:
+    def _streamed(self, link: Link, event: Streamed) -> None:
+        """Values of a stream: nobody waits for an answer, so nothing waits for the disk."""
+        record_id, payload = self.csms.new_id(), event.payload
+        refused = self.csms.streamed(
+            link.station_id, link.version, payload, record_id, self.now_utc()
+        )
+        for reason in refused:
+            self.presence[link.station_id].deviated(reason)
+        text = msgspec.json.encode(payload).decode()
+        self._keep(link, event.action, text, tuple(refused), record_id)
+
+    def _keep(
+        self, link: Link, action: str, payload: str, refused: tuple[str, ...], record_id: str = ""
+    ) -> None:
         self.keep(
             StationMessage(
-                id=self.csms.new_id(),
+                id=record_id or self.csms.new_id(),
                 at_utc=self.now_utc(),
                 station_id=link.station_id,
                 ocpp_version=link.version.value,

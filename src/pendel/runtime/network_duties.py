@@ -10,6 +10,7 @@ short questions, each waited for at most QUESTION_TIMEOUT_S.
 
 import asyncio
 import logging
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -40,7 +41,10 @@ LOG = logging.getLogger("pendel.ocpp")
 QUESTION_TIMEOUT_S = 5.0
 LIST_TIMEOUT_S = 30.0
 REBOOT_AGAIN = timedelta(days=1)
+METER, LIST = "meter", "list"
 _TAKEN = ("Accepted", "RebootRequired")
+
+Work = Callable[[str], Coroutine[Any, Any, None]]
 
 
 class SilentError(Exception):
@@ -49,11 +53,11 @@ class SilentError(Exception):
 
 @dataclass(slots=True)
 class SetUp:
-    """How a station stands. metering: "asked", "set", "refused" (something was), "silent" (it
-    does not answer) or "reboot" (it takes effect after one); refused: variable -> what it
-    answered; local_list: what became of the last list, "" = none was sent."""
+    """How a station stands. metering: "" (not asked), "asked", "set", "refused" (something was),
+    "silent" (it does not answer) or "reboot" (it takes effect after one); refused: variable ->
+    what it answered; local_list: what became of the last list, "" = none was sent."""
 
-    metering: str = "asked"
+    metering: str = ""
     refused: dict[str, str] = field(default_factory=dict)
     at_utc: datetime | None = None
     local_list: str = ""
@@ -68,20 +72,26 @@ class StationDuties:
         self.set_up: dict[str, SetUp] = {}
         self._network = network
         self._metering = metering
+        self._waiting: set[tuple[str, str]] = set()
 
     def came(self, station_id: str) -> None:
         """A station connected: one that was accepted before sends no BootNotification."""
         station = self._network.csms.network.station(station_id)
         if station.booted and self._network.policy.boot_status(station_id) == "Accepted":
-            if station_id not in self.set_up and lacking(station, self._aims(station_id)):
-                self._network.soon(self._meter(station_id))
-            self._network.soon(self._list(station_id))
+            if station_id not in self.set_up:
+                wanted = self._aims(station_id)
+                if lacking(station, wanted):
+                    self._once(station_id, METER, self._meter)
+                elif wanted:
+                    self._of(station_id).metering = "set"  # by what it told before
+            self._once(station_id, LIST, self._list)
 
     def heard(self, station_id: str, action: str, payload: Any) -> None:
         """A request was stored and answered."""
         station = self._network.csms.network.station(station_id)
         if action == "BootNotification" and station.booted:
-            self._network.soon(self._accepted(station_id))
+            self._once(station_id, METER, self._meter)
+            self._once(station_id, LIST, self._list)
         elif action == "StopTransaction":
             set_up = self.set_up.get(station_id)
             if set_up is not None and set_up.metering == "reboot":
@@ -90,12 +100,12 @@ class StationDuties:
     def answered(self, station_id: str, action: str) -> None:
         """A station answered an order: one that cleared a customer needs another list."""
         if action == "CustomerInformation":
-            self._network.soon(self._list(station_id))
+            self._once(station_id, LIST, self._list)
 
     def tokens_changed(self) -> None:
         """An operator set or deleted a token."""
         for station_id in self._network.links():
-            self._network.soon(self._list(station_id))
+            self._once(station_id, LIST, self._list)
 
     async def send_list(self, station_id: str, full: bool) -> str:
         """Send a station what its list lacks, or all of it; what came of it. Raises OfflineError,
@@ -105,9 +115,17 @@ class StationDuties:
             set_up.local_list = await self._send_list(station_id, full)
             return set_up.local_list
 
-    async def _accepted(self, station_id: str) -> None:
-        await self._meter(station_id)
-        await self._list(station_id)
+    def _once(self, station_id: str, duty: str, work: Work) -> None:
+        """Do a duty soon; one that waits already is not put beside itself, however often a
+        station boots meanwhile."""
+        if (station_id, duty) not in self._waiting:
+            self._waiting.add((station_id, duty))
+            self._network.soon(self._do(station_id, duty, work))
+
+    async def _do(self, station_id: str, duty: str, work: Work) -> None:
+        async with self._of(station_id).busy:
+            self._waiting.discard((station_id, duty))
+            await work(station_id)
 
     def _of(self, station_id: str) -> SetUp:
         return self.set_up.setdefault(station_id, SetUp())
@@ -126,20 +144,20 @@ class StationDuties:
         if not wanted:
             return
         set_up = self._of(station_id)
-        async with set_up.busy:
-            set_up.metering, set_up.refused = "asked", {}
-            set_up.at_utc = self._network.now_utc()
-            try:
-                await self._ask(station_id, wanted)
-                waits = await self._set(station_id, wanted, set_up)
-                set_up.metering = "refused" if set_up.refused else "set"
-                if waits:
-                    set_up.metering = "reboot"
-                    await self._reboot(station_id, set_up)
-            except SilentError:
-                set_up.metering = "silent"
+        set_up.metering, set_up.refused = "asked", {}
+        set_up.at_utc = self._network.now_utc()
+        try:
+            await self._ask(station_id, wanted)
+            waits = await self._set(station_id, wanted, set_up)
+            set_up.metering = "refused" if set_up.refused else "set"
+            if waits:
+                set_up.metering = "reboot"
+                await self._reboot(station_id, set_up)
+        except SilentError:
+            set_up.metering = "silent"
         if set_up.refused:
-            LOG.warning("station %s: metering as it is: %s", station_id, set_up.refused)
+            names = ", ".join(sorted(set_up.refused))
+            LOG.info("station %s refused settings of its metering: %s", station_id, names[:500])
 
     async def _ask(self, station_id: str, wanted: list[Aim]) -> None:
         """Ask for the limits of messages first, then for everything else."""
@@ -161,8 +179,9 @@ class StationDuties:
         for place, status in told.items():
             if status not in _TAKEN:
                 set_up.refused[_text(place)] = status
-                value = import_only(station, place) if "," in _value(wanted, place) else None
-                if value is not None:
+                is_list = "," in _value(wanted, place)
+                value = import_only(station, place) if is_list else None
+                if value is not None and status == "Rejected":
                     smaller[place] = value
         for place, status in (await self._change(station_id, smaller)).items():
             told[place] = status
@@ -214,7 +233,7 @@ class StationDuties:
         if not station.local_list.version and not (configured and configured.local_list):
             return
         if station.booted:
-            await self.send_list(station_id, False)
+            self._of(station_id).local_list = await self._send_list(station_id, False)
 
     async def _send_list(self, station_id: str, full: bool) -> str:
         """Bring a list up to date; where the station has another one than we know, all of it."""

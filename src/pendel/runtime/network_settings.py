@@ -41,6 +41,7 @@ class NetworkSettings:
         self._policy = network.policy
         self._configured_admissions = dict(network.policy.admissions)
         self._asked: dict[str, tuple[str, ...]] = {}
+        self._changing: dict[str, asyncio.Lock] = {}
 
     def recalled(self, records: Iterable[Any]) -> Iterator[Any]:
         """Take in the decisions among the records of a log; gives the others on."""
@@ -86,6 +87,12 @@ class NetworkSettings:
         door (A01.FR.11), while nobody knows both do. Raises OfflineError, OverflowError,
         StoreError."""
         self._network.version_of(station_id)
+        async with self._changing.setdefault(station_id, asyncio.Lock()):
+            return await self._change_password(station_id, action, request, timeout_s)
+
+    async def _change_password(
+        self, station_id: str, action: str, request: Any, timeout_s: float
+    ) -> Event:
         before = self._policy.admissions[station_id]
         known = [] if before.password_hash is None else [before.password_hash, *before.also]
         hashes = await asyncio.gather(

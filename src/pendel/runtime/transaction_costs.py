@@ -87,7 +87,8 @@ class TransactionCosts:
         metered, key = self._metered, (record.station_id, transaction_id)
         if record.station_id not in self._site_of or key in self._ended:
             return
-        metered.take(record)
+        if "sampledValue" in record.payload:
+            metered.take(record)
         found = [mark for marks in metered.marks.values() for mark in marks]
         metered.marks.clear()
         metered.refused.clear()

@@ -357,3 +357,13 @@ def test_sequence_set_is_a_set(steps: list[tuple[int, bool]]) -> None:
         assert all((n in found) is (n in plain) for n in range(26))
         top = max(plain, default=-1)
         assert found.gaps(0) == [n for n in range(top) if n not in plain]
+
+
+@pytest.mark.parametrize("when", ["9999-12-31T23:59:59-23:59", "0001-01-01T00:00:00+23:59"])
+def test_times_at_the_ends_of_the_calendar_are_taken(when: str) -> None:
+    backend = booted(Version.V21)
+    told = {**event(0, "Started"), "timestamp": when}
+    told["meterValue"] = [{"timestamp": when, "sampledValue": [{"value": 5.0}]}]
+    reply = ask(backend, Version.V21, "TransactionEvent", told)
+    assert reply.code is None and reply.record is not None
+    assert backend.network.station("S").transactions["T"].events == 1

@@ -193,3 +193,24 @@ def test_keys_of_1_6_go_in_parts_and_their_answers_are_one() -> None:
     second = msgspec.convert({"unknownKey": ["c"]}, kind)
     told = joined([first, second])
     assert [k.key for k in told.configurationKey] == ["a"] and told.unknownKey == ["b", "c"]
+
+
+@ALL
+def test_numbers_begin_anew_before_they_leave_their_bits(version: Version) -> None:
+    station, holder = Station("S"), Holder(version)
+    book = TokenBook.of([IdToken("a")])
+    station.local_list.version = holder.number = 2**31 - 2
+    assert send(station, holder, book, version) == 1
+    assert holder.number == 1 and set(holder.tokens) == {"a"}
+
+
+def test_a_token_that_is_too_long_for_a_version_does_not_spoil_its_list() -> None:
+    book = TokenBook.of([IdToken("x" * 20), IdToken("y" * 36), IdToken("z" * 255)])
+    lengths = {Version.V16: [20], Version.V201: [20, 36], Version.V21: [20, 36, 255]}
+    for version, expected in lengths.items():
+        request = list_order(Station("S").local_list, book, version, NOW)
+        kind = messages_of(version).REQUESTS["SendLocalList"]
+        msgspec.json.decode(msgspec.json.encode(request), type=kind)
+        told = msgspec.to_builtins(request)["localAuthorizationList"]
+        names = [e["idTag"] if "idTag" in e else e["idToken"]["idToken"] for e in told]
+        assert [len(name) for name in names] == expected

@@ -62,7 +62,10 @@ def tx_profile(
         period["limit"] = in_unit(limit_kw(wish, manner), unit)
     kind = "Dynamic" if dynamic and version == "2.1" else "Relative"
     found = _profile(profile_id, TX_STACK, "TxProfile", kind, period, version, unit)
-    found["transactionId"] = int(transaction_id) if version == "1.6" else transaction_id
+    if version != "1.6":
+        found["transactionId"] = transaction_id
+    elif transaction_id.isdigit():  # else it was begun by another version
+        found["transactionId"] = int(transaction_id)
     return found
 
 

@@ -13,6 +13,8 @@ from pendel.comms.ocpp.backend.stations import Station, variable_name
 from pendel.comms.ocpp.release import Version, messages_of
 from pendel.records import StationMessage
 
+MONITORS_MAX = 10_000
+
 Take = Callable[[Station, Version, Any, Any], None]
 
 
@@ -82,6 +84,38 @@ def _cleared(station: Station, version: Version, request: Any, response: Any) ->
         station.local_list.cleared.add(request.idToken.idToken.casefold())
 
 
+def _monitored(station: Station, version: Version, request: Any, response: Any) -> None:
+    for entry in response.setMonitoringResult:
+        if entry.status == "Accepted" and entry.id is not UNSET:
+            place = entry.component.evse
+            evse_id = 0 if place is UNSET else place.id
+            if entry.id in station.monitors or len(station.monitors) < MONITORS_MAX:
+                name = variable_name(entry.variable)
+                station.monitors[entry.id] = (entry.component.name, evse_id, name)
+
+
+def _unmonitored(station: Station, version: Version, request: Any, response: Any) -> None:
+    for entry in response.clearMonitoringResult:
+        if entry.status != "Rejected":
+            station.monitors.pop(entry.id, None)
+
+
+def _streams(station: Station, version: Version, request: Any, response: Any) -> None:
+    told = [] if response.constantStreamData is UNSET else response.constantStreamData
+    named = {each.id: each for each in told}
+    for gone in station.streams.keys() - named.keys():
+        del station.streams[gone]
+    for number, each in named.items():
+        if number in station.streams:
+            station.streams[number].adjust(each.params)
+
+
+def _adjusted(station: Station, version: Version, request: Any, response: Any) -> None:
+    stream = station.streams.get(request.id)
+    if response.status == "Accepted" and stream is not None:
+        stream.adjust(request.params)
+
+
 _TAKERS: dict[str, Take] = {
     "GetVariables": _got,
     "SetVariables": _set,
@@ -89,4 +123,8 @@ _TAKERS: dict[str, Take] = {
     "ChangeConfiguration": _changed,
     "SendLocalList": _listed,
     "CustomerInformation": _cleared,
+    "SetVariableMonitoring": _monitored,
+    "ClearVariableMonitoring": _unmonitored,
+    "GetPeriodicEventStream": _streams,
+    "AdjustPeriodicEventStream": _adjusted,
 }

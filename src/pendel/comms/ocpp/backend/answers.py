@@ -161,6 +161,12 @@ def _pull(asked: Asked) -> dict[str, Any]:
     return {"status": "Accepted", "scheduleUpdate": messages.ChargingScheduleUpdateType(**update)}
 
 
+def _open_stream(asked: Asked) -> dict[str, Any]:
+    """Accepted where there was room for it (N11.FR.05, FR.06)."""
+    taken = asked.payload.constantStreamData.id in asked.station.streams
+    return {"status": "Accepted" if taken else "Rejected"}
+
+
 def _vat(asked: Asked) -> dict[str, Any]:
     return {"vatNumber": asked.payload.vatNumber, "status": "Rejected"}
 
@@ -236,7 +242,7 @@ _ANSWERS_2: dict[str, Answer] = {
     "NotifyEVChargingNeeds": _needs,
     "NotifyEVChargingSchedule": _fixed(status="Accepted"),
     "PullDynamicScheduleUpdate": _pull,
-    "OpenPeriodicEventStream": _fixed(status="Accepted"),
+    "OpenPeriodicEventStream": _open_stream,
     "VatNumberValidation": _vat,
     "BatterySwap": _nothing,
     **dict.fromkeys(

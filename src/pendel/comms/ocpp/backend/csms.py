@@ -184,6 +184,18 @@ class Csms:
         )
         return self._answered(asked, record, key)
 
+    def streamed(
+        self, station_id: str, version: Version, payload: Any, record_id: str, now_utc: datetime
+    ) -> list[str]:
+        """Take in what a station sent without asking for an answer (SEND, 2.1); what was put
+        aside of it."""
+        station = self.network.station(station_id)
+        if not station.booted:
+            return ["not before an accepted BootNotification"]
+        action = "NotifyPeriodicEventStream"
+        heard = Heard(self.network, station, version.label, action, payload, record_id, now_utc)
+        return learn(heard)
+
     def forget(self, station_id: str, key: Key) -> None:
         """An event could not be made durable: it may come again and must then count."""
         station = self.network.station(station_id)

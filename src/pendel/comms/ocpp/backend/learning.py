@@ -335,6 +335,20 @@ def _notice(heard: Heard) -> list[str]:
     return []
 
 
+def _stream_opened(heard: Heard) -> list[str]:
+    heard.station.open_stream(heard.payload.constantStreamData, heard.at_utc)
+    return []
+
+
+def _stream_closed(heard: Heard) -> list[str]:
+    heard.station.streams.pop(heard.payload.id, None)
+    return []
+
+
+def _streamed(heard: Heard) -> list[str]:
+    return heard.station.streamed(heard.payload)
+
+
 _LEARN_16: dict[str, Learn] = {
     "BootNotification": _boot_16,
     "StatusNotification": _status_16,
@@ -358,6 +372,9 @@ _LEARN_2: dict[str, Learn] = {
     "ClearedChargingLimit": _external_limit_gone,
     "ReportChargingProfiles": _profiles,
     "NotifyDERStartStop": _der_started,
+    "OpenPeriodicEventStream": _stream_opened,
+    "ClosePeriodicEventStream": _stream_closed,
+    "NotifyPeriodicEventStream": _streamed,
     **dict.fromkeys(
         (
             "NotifyEvent",

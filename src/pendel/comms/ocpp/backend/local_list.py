@@ -24,6 +24,10 @@ from pendel.comms.ocpp.backend.tokens import (
 )
 from pendel.comms.ocpp.release import Version, messages_of
 
+NUMBER_MAX = 2**31 - 100_000
+"""A list is numbered from 1 again before its number leaves 32 bits."""
+TOKEN_CHARS_MAX = {Version.V16: TAG_16_CHARS_MAX, Version.V201: 36, Version.V21: 255}
+
 
 class Held(msgspec.Struct, frozen=True):
     """One entry of a list: its token as it was told, and a mark of the whole."""
@@ -66,13 +70,13 @@ def mark(entry: Any) -> bytes:
 
 
 def wanted(held: LocalList, book: TokenBook, version: Version, now_utc: datetime) -> dict[str, Any]:
-    """The entries a station shall hold, by token in lower case. 1.6 knows tags of 20 characters."""
+    """The entries a station shall hold, by token in lower case. Each version has its longest."""
     found = {}
     for token in book.listed():
         name = token.token.casefold()
         if name in held.cleared or token.type in UNGUARDED:
             continue
-        if version is not Version.V16 or len(token.token) <= TAG_16_CHARS_MAX:
+        if len(token.token) <= TOKEN_CHARS_MAX[version]:
             found[name] = _entry(token, book.info(token.token, now_utc), version)
     return found
 
@@ -84,6 +88,8 @@ def list_order(
 
     full: the whole list, whatever is held."""
     entries = wanted(held, book, version, now_utc)
+    if held.version >= NUMBER_MAX:  # a whole list may have any number: begin anew
+        return _request(version, 1, "Full", list(entries.values()))
     if full or not held.version:
         return _request(version, held.version + 1, "Full", list(entries.values()))
     marks = {name: each.mark for name, each in held.entries.items()}

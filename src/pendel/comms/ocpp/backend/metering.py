@@ -49,10 +49,14 @@ class Sample(msgspec.Struct, frozen=True, gc=False):
 
 
 def in_utc(when: datetime) -> datetime:
-    """A time of the wire in UTC; without offset it is UTC (OCPP-J, date-time)."""
+    """A time of the wire in UTC; without offset it is UTC (OCPP-J, date-time). At the ends of the
+    calendar the offset is left out, where it would lead beyond."""
     if when.tzinfo is UTC:
         return when
-    return when.replace(tzinfo=UTC) if when.tzinfo is None else when.astimezone(UTC)
+    try:
+        return when.replace(tzinfo=UTC) if when.tzinfo is None else when.astimezone(UTC)
+    except OverflowError:
+        return when.replace(tzinfo=UTC)
 
 
 def samples(meter_values: Iterable[Any], main: bool = False) -> tuple[list[Sample], list[str]]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from msgspec import UNSET
 
+from pendel.comms.ocpp.backend.event_streams import STREAMS_MAX, EventStream, opened
 from pendel.comms.ocpp.backend.local_list import LocalList
 from pendel.comms.ocpp.backend.transactions import Transaction
 
@@ -51,7 +52,8 @@ class Station:
     ever came by (0 = 1 at most); booted: it was accepted; boot: what it was told at its last
     BootNotification (Accepted, Pending, Rejected; "" = it never booted here); permitted: until
     when it may say what it was asked for while it is Pending, by action; variables: by component,
-    EVSE and name[instance] (1.6: configuration keys, of component ""); local_list: what it holds.
+    EVSE and name[instance] (1.6: configuration keys, of component ""); local_list: what it holds;
+    streams: open event streams by id (2.1); monitors: component, EVSE and variable of each.
     """
 
     station_id: str
@@ -72,7 +74,8 @@ class Station:
     profiles: dict[int, Any] = field(default_factory=dict)
     der_controls: dict[str, Any] = field(default_factory=dict)
     dynamic: dict[int, dict[str, float]] = field(default_factory=dict)
-    streams: dict[int, Any] = field(default_factory=dict)
+    streams: dict[int, EventStream] = field(default_factory=dict)
+    monitors: dict[int, tuple[str, int, str]] = field(default_factory=dict)
     permitted: dict[str, datetime] = field(default_factory=dict)
     local_list: LocalList = field(default_factory=LocalList)
 
@@ -97,6 +100,19 @@ class Station:
         key = (component, evse_id, name)
         if key in self.variables or len(self.variables) < VARIABLES_MAX:
             self.variables[key] = value
+
+    def open_stream(self, told: Any, at_utc: datetime) -> None:
+        """Take an event stream where there is room for it (at most STREAMS_MAX)."""
+        if told.id in self.streams or len(self.streams) < STREAMS_MAX:
+            self.streams[told.id] = opened(told, at_utc)
+
+    def streamed(self, told: Any) -> list[str]:
+        """Take in the values of a stream; what is put aside."""
+        stream = self.streams.get(told.id)
+        if stream is None:
+            return [f"a stream that is not open here: {told.id}"]
+        stream.take(told)
+        return []
 
     def open_transactions(self) -> list[Transaction]:
         """Transactions without an end."""

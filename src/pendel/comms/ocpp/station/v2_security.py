@@ -6,13 +6,13 @@ from msgspec import UNSET
 
 from pendel.comms.ocpp.certificates import HashData
 from pendel.comms.ocpp.station.certificate_duties import CertificateDuties
-from pendel.comms.ocpp.station.v2_commands import Commands2
 from pendel.comms.ocpp.station.v2_dialect import Payload, rejected
+from pendel.comms.ocpp.station.v2_monitoring import Monitoring2
 
 SIGNED_FIRMWARE = ("Downloading", "Downloaded", "SignatureVerified", "Installing", "Installed")
 
 
-class Security2(Commands2, CertificateDuties):
+class Security2(Monitoring2, CertificateDuties):
     """The whole 2.x station."""
 
     def say_request(self, csr_pem: str, request_id: int | None) -> Payload:

@@ -19,7 +19,7 @@ _PLAIN_MODES = "ChargingOnly,ExternalSetpoint,ExternalLimits"
 @dataclass(slots=True)
 class Variable:
     """A variable with its Actual value as text; writable by the backend or not; most: maxLimit;
-    allowed: members of its list (() = any)."""
+    allowed: members of its list (() = any); live: it moves by itself and can be monitored."""
 
     value: str
     writable: bool = False
@@ -27,6 +27,7 @@ class Variable:
     unit: str = ""
     most: float | None = None
     allowed: tuple[str, ...] = ()
+    live: bool = False
 
     def takes(self, value: str) -> bool:
         """Whether a new value is of the variable's type."""
@@ -130,7 +131,7 @@ class Variables:
                 place["evse"] = {"id": evse}
             about: dict[str, Any] = {
                 "dataType": variable.data_type,
-                "supportsMonitoring": False,
+                "supportsMonitoring": variable.live,
             }
             if variable.unit:
                 about["unit"] = variable.unit
@@ -164,6 +165,11 @@ BALANCING = {
     "LowerOffset": "0",
 }
 """LocalLoadBalancing as built [W]."""
+MEASURANDS = (
+    "Energy.Active.Import.Register,Energy.Active.Export.Register,"
+    "Power.Active.Import,Power.Active.Export,SoC"
+)
+"""What a virtual station always tells, whatever the occasion."""
 
 _STATION_VARIABLES = (
     ("OCPPCommCtrlr", "HeartbeatInterval", "300", True, "integer"),
@@ -183,12 +189,18 @@ _STATION_VARIABLES = (
     ("SecurityCtrlr", "SecurityProfile", "1", False, "integer"),
     ("ClockCtrlr", "DateTime", "", False, "dateTime"),
     ("LocalAuthListCtrlr", "Enabled", "true", True, "boolean"),
+    ("AlignedDataCtrlr", "Measurands", MEASURANDS, False, "MemberList"),
+    ("SampledDataCtrlr", "TxStartedMeasurands", MEASURANDS, False, "MemberList"),
+    ("SampledDataCtrlr", "TxUpdatedMeasurands", MEASURANDS, False, "MemberList"),
+    ("SampledDataCtrlr", "TxEndedMeasurands", MEASURANDS, False, "MemberList"),
 )
 
 CONFIGURATION_16: dict[str, tuple[str, bool]] = {
     "HeartbeatInterval": ("300", False),
     "MeterValueSampleInterval": ("60", False),
     "ClockAlignedDataInterval": ("0", False),
+    "MeterValuesAlignedData": (MEASURANDS, True),
+    "MeterValuesSampledData": (MEASURANDS, True),
     "ConnectionTimeOut": ("120", False),
     "AuthorizeRemoteTxRequests": ("false", False),
     "NumberOfConnectors": ("1", True),
