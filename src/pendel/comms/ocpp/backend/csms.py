@@ -130,7 +130,8 @@ class Csms:
         record = StationMessage(
             id=record_id,
             at_utc=now_utc,
-            causes=self._causes(station, transaction_id, record_id),
+            causes=_der_causes(station, action, payload)
+            or self._causes(station, transaction_id, record_id),
             station_id=station_id,
             ocpp_version=version.label,
             action=action,
@@ -231,6 +232,15 @@ class Csms:
         if transaction is None or transaction.record_id == record_id:
             return ()
         return (transaction.record_id,)
+
+
+def _der_causes(station: Station, action: str, payload: Any) -> tuple[str, ...]:
+    """Why a station speaks of a DER control: somebody wanted it there."""
+    if action not in ("NotifyDERAlarm", "NotifyDERStartStop"):
+        return ()
+    name = payload.controlType if action == "NotifyDERAlarm" else payload.controlId
+    cause = station.der_causes.get(name)
+    return () if cause is None else (cause,)
 
 
 def event_key(version: Version, action: str, payload: Any) -> Key | None:

@@ -41,11 +41,23 @@ class Evse:
         return next((s for s in told if s not in ("Available", "Unavailable")), told[0])
 
 
+@dataclass(frozen=True, slots=True)
+class DerAlarm:
+    """A DER control moves the station's power away from its order (2.1, R05). record_id: of the
+    message that told it."""
+
+    control_type: str
+    grid_event: str
+    since_utc: datetime
+    record_id: str
+
+
 @dataclass(slots=True)
 class Station:
     """One station. dynamic: per profile id the update it may pull (2.1, K28); tasks: newest
     notices by topic (security events, firmware, logs, DER alarms, limits); security_profile: the
-    highest it ever came by (0 = 1 at most)."""
+    highest it ever came by (0 = 1 at most); der_causes: by id and type of a DER control the record
+    that asked for it; der_alarm: the one that stands."""
 
     station_id: str
     ocpp_version: str = ""
@@ -63,6 +75,8 @@ class Station:
     external_limits: dict[tuple[int, str], Any] = field(default_factory=dict)
     profiles: dict[int, Any] = field(default_factory=dict)
     der_controls: dict[str, Any] = field(default_factory=dict)
+    der_causes: dict[str, str] = field(default_factory=dict)
+    der_alarm: DerAlarm | None = None
     dynamic: dict[int, dict[str, float]] = field(default_factory=dict)
     streams: dict[int, Any] = field(default_factory=dict)
 
