@@ -11,6 +11,7 @@ from scripted_backend import START_S, Pair, a_car, profile_2
 
 from pendel.comms.ocpp.der_rules import TYPES, field_of
 from pendel.comms.ocpp.release import Version
+from pendel.comms.ocpp.station.der_in_car import shared
 from pendel.comms.ocpp.station.equipment import StationSettings
 
 
@@ -426,6 +427,19 @@ def test_a_car_with_der_tells_its_inverter_and_widens_what_is_supported() -> Non
     assert "derChargingParameters" not in needs
     assert pair.ask("ClearDERControl", {"isDefault": True, "controlType": "VoltVar"}
                     ).status == "NotSupported"  # fmt: skip
+
+
+def test_who_carries_out_a_control_of_a_hybrid_session() -> None:
+    """What the car can is the car's; of the rest the station does what it can emulate (R03)."""
+    settings = StationSettings("CS1", der_modes=("FreqDroop", "VoltVar"))
+    wanted = ["VoltVar", "FreqDroop", "HFMustTrip", "WattPF"]
+    found = shared(settings, a_car(der_controls=("VoltVar", "HFMustTrip")), wanted)
+    assert found.in_car == ("VoltVar", "HFMustTrip")
+    assert found.emulated == ("FreqDroop",) and found.unsupported == ("WattPF",)
+    alone = shared(settings, a_car(), wanted)
+    assert (alone.in_car, alone.emulated) == ((), ("VoltVar", "FreqDroop"))
+    dc = shared(StationSettings("CS1", is_dc=True), a_car(der_controls=("VoltVar",)), wanted)
+    assert (dc.in_car, dc.emulated) == ((), tuple(wanted)), "the inverter is the station's"
 
 
 def test_alarms_on_command() -> None:

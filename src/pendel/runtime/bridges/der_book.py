@@ -232,6 +232,7 @@ class DerBook:
             await self._compared(station_id, {})
         elif status != "Accepted":
             LOG.info("station %s tells no DER controls: %s", station_id, status or event)
+            await self.drive(station_id)
 
     def _reported(self, station_id: str, book: StationBook, payload: Any) -> None:
         found = book.reports.get(payload.requestId)
