@@ -1,6 +1,7 @@
 """`pendel station` as its own process, alone and against `pendel serve`, in the three versions."""
 
 import base64
+import contextlib
 import hashlib
 import json
 import os
@@ -76,8 +77,8 @@ class Server:
                 return
         raise RuntimeError("the server does not start")
 
-    def ask(self, path: str, body: object = None) -> Any:
-        request = urllib.request.Request(f"{self.http}api/v1/{path}")
+    def ask(self, path: str, body: object = None, method: str | None = None) -> Any:
+        request = urllib.request.Request(f"{self.http}api/v1/{path}", method=method)
         request.add_header("Authorization", "Bearer right")
         if body is not None:
             request.data = json.dumps(body).encode()
@@ -103,13 +104,26 @@ def until(condition: Callable[[], Any], within_s: float = 40.0) -> None:
         time.sleep(0.1)
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    found = Server(tmp_path_factory.mktemp("server"))
+@contextlib.contextmanager
+def served(folder: Path) -> Iterator[Server]:
+    found = Server(folder)
     yield found
     found.process.send_signal(signal.SIGTERM)
     found.process.communicate(timeout=30)
     assert found.process.returncode == 0
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with served(tmp_path_factory.mktemp("server")) as found:
+        yield found
+
+
+@pytest.fixture
+def fresh(tmp_path: Path) -> Iterator[Server]:
+    """A server that has learned nothing of drivers yet."""
+    with served(tmp_path) as found:
+        yield found
 
 
 @pytest.mark.parametrize("name", list(VERSIONS))
@@ -145,6 +159,62 @@ def test_a_station_is_steered_by_the_server(server: Server, name: str) -> None:
     assert (row["export_kwh"] > 0.0) == (name == "CP21")
     assert row["queued"] == 0
     assert row["connections"] >= 2
+
+
+def test_a_der_control_of_the_api_holds_the_car_back_at_high_voltage(fresh: Server) -> None:
+    """From an operator's order over the wire to less power, an alarm, and its end."""
+    station = command(
+        "station", fresh.ocpp, "--id", "CP21", "--version", "2.1", "--password-stdin",
+        "--meter-s", "1", "--json", "--depart", "+20h", "--soc", "0.82", "--target-soc", "1",
+        "--voltage", "108",
+    )  # fmt: skip
+    assert station.stdin is not None
+    station.stdin.write(PASSWORD + "\n")
+    station.stdin.flush()
+    points = [{"x": 106.0, "y": 100.0}, {"x": 110.0, "y": 0.0}]
+    setting = {"priority": 0, "yUnit": "PctMaxW", "curveData": points}
+    controls = "stations/CP21/der_controls"
+    try:
+        until(lambda: fresh.evse("CP21").get("session_id") and fresh.evse("CP21").get("soc"))
+        time.sleep(1.5)
+        fresh.ask("evses/CP21/1/setpoint", {"power_kw": -9.0, "duration_s": 600})
+        until(lambda: abs(fresh.evse("CP21").get("power_kw", 0.0) + 9.0) < 0.05)
+        wish = {"control_type": "VoltWatt", "setting": setting}
+        fresh.ask(f"{controls}/vw", wish, "PUT")
+        until(lambda: abs(fresh.evse("CP21").get("power_kw", 0.0) + 5.5) < 0.05)
+        until(lambda: fresh.ask(controls)["alarm"])
+        told = fresh.ask(controls)
+        assert told["items"][0]["status"] == "Accepted"
+        assert told["alarm"]["grid_event"] == "OverVoltage"
+        station.stdin.write("voltage 101\n")
+        station.stdin.flush()
+        until(lambda: fresh.ask(controls)["alarm"] is None)
+        until(lambda: abs(fresh.evse("CP21").get("power_kw", 0.0) + 9.0) < 0.05)
+        fresh.ask(f"{controls}/vw", None, "DELETE")
+        until(lambda: fresh.ask(controls)["items"] == [])
+    finally:
+        station.send_signal(signal.SIGINT)
+        _, err = station.communicate(timeout=30)
+    assert (station.returncode, err) == (0, "")
+
+
+def test_a_grid_is_played_from_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without a line; and what a broken file is told."""
+    good = tmp_path / "grid.csv"
+    good.write_text("time_s,frequency_hz,voltage_pu\n0,50.0,1.0\n2,49.9,0.99\n")
+    station = command(
+        "station", "ws://127.0.0.1:9/ocpp", "--id", "A", "--grid", str(good), "--json", "--no-car",
+        "--hours", "0.001",
+    )  # fmt: skip
+    lines = "plug\nbuilding 3\nvoltage 100 104 108\nvoltage 1 2\n"
+    out, err = station.communicate(lines, timeout=30)
+    assert json.loads(out)["stations"][0]["import_kwh"] > 0.0
+    assert err == "A: voltage: one value or three, 0 to 200 percent\n"
+    bad = tmp_path / "bad.csv"
+    bad.write_text("time_s,frequency_hz\n0,fifty\n")
+    words = ["station", "ws://127.0.0.1:9/ocpp", "--id", "A", "--grid", str(bad)]
+    assert main(words) == 2
+    assert "bad.csv:2: frequency_hz: 'fifty'" in capsys.readouterr().err
 
 
 def test_a_wrong_password_is_said_and_nothing_hangs(server: Server) -> None:

@@ -12,6 +12,7 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pendel.api import commands, views
+from pendel.api.der_controls import der_routes
 from pendel.api.live import get_events
 from pendel.api.metrics import CONTENT_TYPE, metrics_text
 from pendel.api.network_commands import network_routes
@@ -82,6 +83,7 @@ def api_routes() -> list[Route]:
         Route(f"{base}/explain/{{record_id:path}}", get_explain),
         *network_routes(),
         *settings_routes(),
+        *der_routes(),
     ]
 
 

@@ -23,6 +23,7 @@ from pendel.api.service import (
     read_body,
     service_of,
 )
+from pendel.comms.ocpp.der_rules import problems_of
 from pendel.comms.ocpp.peer import Answered, Failed
 from pendel.runtime.bridges.order_guard import guarded
 from pendel.runtime.network import ChargingNetwork
@@ -76,6 +77,11 @@ async def post_command(request: Request) -> Response:
     network = network_of(service, caller, station_id)
     body = await read_body(request)
     wish = decoded(body, CommandBody)
+
+    if wish.action == "SetDERControl":
+        problems = problems_of(wish.payload)
+        if problems:
+            raise HttpError(422, "; ".join(problems))
 
     def act() -> Response:
         payload, reasons = _inside_limits(service, station_id, wish)

@@ -6,6 +6,7 @@ import msgspec
 
 from pendel import __version__
 from pendel.api.bodies import LimitBody, PromiseBody, SetpointBody
+from pendel.api.der_controls import DerControlBody
 from pendel.api.network_commands import CommandBody
 from pendel.api.operation_modes import OperationModeBody
 from pendel.api.station_settings import (
@@ -28,6 +29,7 @@ BODIES = (
     SecurityProfileBody,
     LocalListBody,
     IdTokenBody,
+    DerControlBody,
 )
 
 STATION_SETTINGS: tuple[tuple[str, str, str, type], ...] = (
@@ -121,6 +123,21 @@ def _paths() -> dict[str, Any]:
         f"{BASE}/id_tokens/{{token}}": {
             "put": _call("Set a token.", of("token"), IdTokenBody),
             "delete": _call("Delete a token.", of("token"), status="204"),
+        },
+        f"{BASE}/stations/{{station_id}}/der_controls": {
+            "get": _call("DER controls of a station and its alarm.", of("station_id"))
+        },
+        **{
+            f"{BASE}/{place}/der_controls/{{control_id}}": {
+                "put": _call(
+                    "A DER control, by schema and prose.", of(names), DerControlBody, "202"
+                ),
+                "delete": _call("Take a DER control back.", of(names), status="202"),
+            }
+            for place, names in (
+                ("stations/{station_id}", "station_id control_id"),
+                ("sites/{site_id}", "site_id control_id"),
+            )
         },
         f"{BASE}/transactions": {"get": _call("Metered transactions.", [*STATION, *listing])},
         f"{BASE}/explain/{{record_id}}": {"get": _call("The chain of causes.", of("record_id"))},

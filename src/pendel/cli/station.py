@@ -31,9 +31,9 @@ CALL_TIMEOUT_S = 30.0
 RESERVE_SOC = 0.2
 COMMANDS = (
     "plug, unplug, fault [WORDS], clear, offline SECONDS, reboot, rfid TAG, drift SECONDS, "
-    "alarm FAULT, clearalarm FAULT, frequency HZ, voltage PERCENT, grid up, grid down, "
-    "limit KW [SOURCE] [critical], setpoint KW, generation KW, release [SOURCE] [generation], "
-    "priority on, priority off; "
+    "alarm FAULT, clearalarm FAULT, frequency HZ, voltage PERCENT [L2 L3], grid up, grid down, "
+    "building KW, limit KW [SOURCE] [critical], setpoint KW, generation KW, "
+    "release [SOURCE] [generation], priority on, priority off; "
     "with several stations: ID: COMMAND"
 )
 
@@ -64,6 +64,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--rfid", default="TAG1", metavar="TAG", help="card of the driver (default TAG1)")
     add("--depart", default="+8h", metavar="TIME", help="ISO time or +8h (default +8h)")
     add("--no-car", action="store_true", help="begin with free stations")
+    add("--grid", type=Path, metavar="FILE", help="frequency and voltage over time (CSV)")
+    add("--frequency", type=float, metavar="HZ", help="frequency of the grid (default nominal)")
+    add("--voltage", type=float, default=100.0, metavar="PERCENT", help="of nominal (default 100)")
+    add("--nominal-hz", type=float, default=50.0, metavar="HZ", help="50 (default) or 60")
     add("--meter-s", type=float, default=60.0, metavar="S", help="meter interval (default 60)")
     add("--aligned-s", type=float, default=900.0, metavar="S", help="clock-aligned values (900)")
     add("--speed", type=float, default=1.0, metavar="N", help="simulated seconds per second")
@@ -78,6 +82,7 @@ def run(args: argparse.Namespace) -> Outcome:
     _check(args)
     from pendel.cli.station_life import Life
     from pendel.clock import RealClock
+    from pendel.comms.ocpp.station.grid import read_grid_record
     from pendel.runtime.loop import Stop, stop_on_signals
 
     password = sys.stdin.readline().rstrip("\r\n") if args.password_stdin else args.password
@@ -93,8 +98,13 @@ def run(args: argparse.Namespace) -> Outcome:
         quiet=args.json,
     )
     tls = _tls(args)
+    record = None if args.grid is None else read_grid_record(args.grid).begun(begin_s)
     for number, name in enumerate(names):
-        life.add(_client(args, name, number, life, password, tls, begin_s))
+        client = _client(args, name, number, life, password, tls, begin_s)
+        around = client.station.around
+        around.record, around.frequency_hz = record, args.frequency
+        around.voltage_pu = args.voltage / 100.0
+        life.add(client)
     if args.no_car:
         visits = []
     life.visits = visits
@@ -143,6 +153,7 @@ def _settings(args: argparse.Namespace, name: str, number: int) -> "StationSetti
         aligned_s=args.aligned_s,
         call_timeout_s=CALL_TIMEOUT_S * max(args.speed, 1.0),
         follows_clock=args.speed == 1.0,
+        nominal_hz=args.nominal_hz,
     )
 
 
@@ -229,6 +240,10 @@ def _check(args: argparse.Namespace) -> None:
     within("--power-kw", args.power_kw, 0.1, POWER_MAX_KW)
     within("--discharge-kw", args.discharge_kw, 0.0, POWER_MAX_KW)
     within("--meter-s", args.meter_s, 1.0, 86_400.0)
+    within("--voltage", args.voltage, 0.0, 200.0)
+    within("--nominal-hz", args.nominal_hz, 45.0, 65.0)
+    if args.frequency is not None:
+        within("--frequency", args.frequency, 0.0, 1_000.0)
     within("--aligned-s", args.aligned_s, 0.0, 86_400.0)
     within("--speed", args.speed, 0.001, SPEED_MAX)
     if args.hours is not None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pendel.adapters.ocpp_client import StationClient, run_clients
 from pendel.cli.station_outside import outside
+from pendel.comms.ocpp.station.behaviour import Surroundings
 from pendel.comms.ocpp.station.equipment import Car, Evse
 
 if TYPE_CHECKING:
@@ -196,9 +197,11 @@ class Life:
             case "drift":
                 station.clock_error_s += float(argument)
             case "frequency":
-                station.around.frequency_hz = float(argument)
+                station.around.frequency_hz, station.around.record = float(argument), None
             case "voltage":
-                station.around.voltage_pu = float(argument) / 100.0
+                set_voltage(station.around, argument)
+            case "building":
+                station.around.building_kw = float(argument)
             case "grid" if argument in ("up", "down"):
                 station.around.grid_up = argument == "up"
             case "reboot":
@@ -256,6 +259,17 @@ class Life:
                 f"{row['export_kwh']:.3f} kWh{soc}, {row['queued']} messages still queued"
             )
         return "\n".join(lines)
+
+
+def set_voltage(around: Surroundings, argument: str) -> None:
+    """`108`, or `100 104 112` for three phases [percent of nominal]; ends a record that plays.
+
+    Raises ValueError."""
+    phases = tuple(float(word) / 100.0 for word in argument.split())
+    if len(phases) not in (1, 3) or not all(0.0 <= share <= 2.0 for share in phases):
+        raise ValueError("one value or three, 0 to 200 percent")
+    around.record, around.voltage_pu = None, sum(phases) / len(phases)
+    around.phases_pu = phases if len(phases) > 1 else ()
 
 
 _CUTTING: set["asyncio.Task[None]"] = set()

@@ -3,6 +3,8 @@
 from datetime import UTC, datetime
 from math import isfinite
 
+import msgspec
+
 from pendel.records import (
     AnyRecord,
     Delivery,
@@ -32,6 +34,8 @@ RANK_WORDS = {
     Rank.COMFORT: "comfort",
 }
 EPOCH_FIELDS = frozenset({"begin_s", "until_s", "start_s"})
+TEXT_SHOWN = 300
+"""Characters of a text in a signal that are shown."""
 IDLE_KW = 0.05
 """Below this a car is said to wait [kW]."""
 
@@ -101,10 +105,24 @@ def _message(record: StationMessage) -> str:
     name = record.action or "a message that could not be read"
     if record.outgoing:
         return f"{record.station_id} was sent {name}: {record.status}"
-    text = f"{record.station_id} sent {name}"
+    text = f"{record.station_id} sent {name}{_der(record)}"
     if record.transaction_id:
         text += f" of transaction {record.transaction_id}"
     return f"{text} (put aside: {'; '.join(record.refused)})" if record.refused else text
+
+
+def _der(record: StationMessage) -> str:
+    """What a message about a DER control says."""
+    if record.action not in ("NotifyDERAlarm", "NotifyDERStartStop"):
+        return ""
+    told = msgspec.json.decode(record.payload)
+    if record.action == "NotifyDERStartStop":
+        gone = ", ".join(told.get("supersededIds", ()))
+        more = f" in place of {gone}" if gone else ""
+        return f": {told['controlId']} {'began' if told['started'] else 'ended'}{more}"
+    event = f" after {told['gridEventFault']}" if "gridEventFault" in told else ""
+    state = "lets go of" if told.get("alarmEnded") else "changes"
+    return f": {told['controlType']} {state} its power{event}"
 
 
 def _what(record: Setpoint | Reading | SessionEvent) -> str:
@@ -195,7 +213,9 @@ def _detail(key: str, value: float | str | list[float]) -> str:
         return f"{key} {len(value)} values from {min(value):.3f} to {max(value):.3f}"
     if isinstance(value, float) and key in EPOCH_FIELDS:
         return f"{key.removesuffix('_s')} {clock_text(datetime.fromtimestamp(value, UTC))}"
-    return f"{key} {value:g}" if isinstance(value, float) else f"{key} {value}"
+    if isinstance(value, float):
+        return f"{key} {value:g}"
+    return f"{key} {value if len(value) <= TEXT_SHOWN else value[:TEXT_SHOWN] + '...'}"
 
 
 def _session(record: SessionEvent) -> str:

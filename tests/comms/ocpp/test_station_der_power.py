@@ -248,7 +248,7 @@ def test_a_recorded_grid_moves_the_car_row_by_row() -> None:
     pair = discharging()
     pair.ask("SetDERControl", control("FreqDroop", "freqDroop", DROOP))
     record = grid_record(lines, "grid.csv")
-    pair.station.around.record = type(record)(record.samples, pair.now_s)
+    pair.station.around.record = record.begun(pair.now_s)
     powers = []
     for _ in range(40):
         pair.run(1, 1.0)
@@ -258,7 +258,7 @@ def test_a_recorded_grid_moves_the_car_row_by_row() -> None:
     before = pair.station.evses[1].export_wh
     other = discharging()
     other.ask("SetDERControl", control("FreqDroop", "freqDroop", DROOP))
-    other.station.around.record = type(record)(record.samples, other.now_s)
+    other.station.around.record = record.begun(other.now_s)
     other.run(40, 40.0)
     assert other.station.evses[1].export_wh == pytest.approx(before)
 

@@ -9,6 +9,7 @@ from pendel.clock import floor_to_step
 from pendel.comms.ocpp.release import Version
 from pendel.ports import PriceSource
 from pendel.runtime.area_tick import Ports
+from pendel.runtime.bridges.der_book import DerBook
 from pendel.runtime.bridges.ocpp_site import OcppSite
 from pendel.runtime.bridges.steering import Steering
 from pendel.runtime.engine import Runtime
@@ -40,9 +41,11 @@ class OcppBridge:
     network: ChargingNetwork
     steering: Steering
     site_of: dict[str, OcppSite]
+    der: DerBook
 
     def heard(self, station_id: str, action: str, payload: Any) -> None:
         """A request was stored and answered."""
+        self.der.heard(station_id, action, payload)
         site = self.site_of.get(station_id)
         if site is None:
             return
@@ -61,6 +64,7 @@ class OcppBridge:
 
     def came(self, station_id: str, version: Version) -> None:
         """A station connected: what it was not told yet follows."""
+        self.der.came(station_id)
         for line in list(self.steering.lines.values()):
             if line.station_id == station_id:
                 line.not_before_s = 0.0
@@ -87,6 +91,8 @@ def bridge(
         area.ports = Ports(site, site, site, paid)
         for station in area.stations:
             site_of[station.station_id] = site
-    found = OcppBridge(network, steering, site_of)
+    der = DerBook(network)
+    der.recall(runtime.state)
+    found = OcppBridge(network, steering, site_of, der)
     network.listener = found
     return found

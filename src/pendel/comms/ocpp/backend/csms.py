@@ -172,7 +172,8 @@ class Csms:
         record = StationMessage(
             id=record_id,
             at_utc=now_utc,
-            causes=self._causes(station, transaction_id, record_id),
+            causes=_der_causes(station, action, payload)
+            or self._causes(station, transaction_id, record_id),
             station_id=station_id,
             ocpp_version=version.label,
             action=action,
@@ -347,6 +348,15 @@ def asked_for(action: str, payload: Any) -> tuple[str, ...]:
         return ()
     wanted = str(payload.requestedMessage)
     return ("SignCertificate",) if wanted.startswith("Sign") else (wanted,)
+
+
+def _der_causes(station: Station, action: str, payload: Any) -> tuple[str, ...]:
+    """Why a station speaks of a DER control: somebody wanted it there."""
+    if action not in ("NotifyDERAlarm", "NotifyDERStartStop"):
+        return ()
+    name = payload.controlType if action == "NotifyDERAlarm" else payload.controlId
+    cause = station.der_causes.get(name)
+    return () if cause is None else (cause,)
 
 
 def event_key(version: Version, action: str, payload: Any) -> Key | None:

@@ -13,7 +13,13 @@ import msgspec
 from msgspec import UNSET
 
 from pendel.comms.ocpp.backend.metering import Sample, in_utc, register_problem, samples
-from pendel.comms.ocpp.backend.stations import ENDED_KEPT, Network, Station, variable_name
+from pendel.comms.ocpp.backend.stations import (
+    ENDED_KEPT,
+    DerAlarm,
+    Network,
+    Station,
+    variable_name,
+)
 from pendel.comms.ocpp.backend.transactions import Transaction
 
 UNKNOWN_TRANSACTION = "a transaction that was never started here"
@@ -330,6 +336,17 @@ def _der_started(heard: Heard) -> list[str]:
     return []
 
 
+def _der_alarm(heard: Heard) -> list[str]:
+    told, station = heard.payload, heard.station
+    event = "" if told.gridEventFault is UNSET else told.gridEventFault
+    ended = told.alarmEnded is True
+    since_utc = in_utc(told.timestamp)
+    station.der_alarm = (
+        None if ended else DerAlarm(told.controlType, event, since_utc, heard.record_id)
+    )
+    return _notice(heard)
+
+
 def _notice(heard: Heard) -> list[str]:
     heard.station.note(heard.action, heard.payload)
     return []
@@ -375,6 +392,7 @@ _LEARN_2: dict[str, Learn] = {
     "OpenPeriodicEventStream": _stream_opened,
     "ClosePeriodicEventStream": _stream_closed,
     "NotifyPeriodicEventStream": _streamed,
+    "NotifyDERAlarm": _der_alarm,
     **dict.fromkeys(
         (
             "NotifyEvent",
@@ -382,7 +400,6 @@ _LEARN_2: dict[str, Learn] = {
             "FirmwareStatusNotification",
             "LogStatusNotification",
             "NotifyEVChargingSchedule",
-            "NotifyDERAlarm",
             "ReportDERControl",
             "NotifyPriorityCharging",
             "NotifyCustomerInformation",

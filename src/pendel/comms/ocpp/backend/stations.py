@@ -45,6 +45,17 @@ class Evse:
         return next((s for s in told if s not in ("Available", "Unavailable")), told[0])
 
 
+@dataclass(frozen=True, slots=True)
+class DerAlarm:
+    """A DER control moves the station's power away from its order (2.1, R05). record_id: of the
+    message that told it."""
+
+    control_type: str
+    grid_event: str
+    since_utc: datetime
+    record_id: str
+
+
 @dataclass(slots=True)
 class Station:
     """One station. dynamic: per profile id the update it may pull (2.1, K28); notices: newest by
@@ -53,7 +64,9 @@ class Station:
     BootNotification (Accepted, Pending, Rejected; "" = it never booted here); permitted: until
     when it may say what it was asked for while it is Pending, by action; variables: by component,
     EVSE and name[instance] (1.6: configuration keys, of component ""); local_list: what it holds;
-    streams: open event streams by id (2.1); monitors: component, EVSE and variable of each.
+    streams: open event streams by id (2.1); monitors: component, EVSE and variable of each;
+    der_causes: by id and type of a DER control the record that asked for it; der_alarm: the one
+    that stands.
     """
 
     station_id: str
@@ -73,6 +86,8 @@ class Station:
     external_limits: dict[tuple[int, str], Any] = field(default_factory=dict)
     profiles: dict[int, Any] = field(default_factory=dict)
     der_controls: dict[str, Any] = field(default_factory=dict)
+    der_causes: dict[str, str] = field(default_factory=dict)
+    der_alarm: DerAlarm | None = None
     dynamic: dict[int, dict[str, float]] = field(default_factory=dict)
     streams: dict[int, EventStream] = field(default_factory=dict)
     monitors: dict[int, tuple[str, int, str]] = field(default_factory=dict)

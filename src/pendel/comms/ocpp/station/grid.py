@@ -8,7 +8,7 @@ import csv
 import math
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pendel.errors import InputError, Problem
@@ -63,6 +63,10 @@ class GridRecord:
 
     samples: Sequence[Sample]
     begin_s: float = 0.0
+
+    def begun(self, begin_s: float) -> "GridRecord":
+        """The same record, its first row at begin_s [epoch s]."""
+        return replace(self, begin_s=begin_s)
 
     def _place(self, now_s: float) -> int:
         return bisect_right(self.samples, now_s - self.begin_s, key=lambda s: s.at_s)

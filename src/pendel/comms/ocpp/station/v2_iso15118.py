@@ -137,7 +137,7 @@ class Iso15118(Offers2):
             return
         if not evse.needs_sent and not session.paused:
             self._tell_needs(evse, evse.car, session)
-        self._look(evse, session, now_s)
+        self._look_at(evse, session, now_s)
 
     def _tell_needs(self, evse: Evse, car: Car, session: EvSession) -> None:
         evse.needs_sent, session.phase = True, Phase.ASKED
@@ -217,9 +217,9 @@ class Iso15118(Offers2):
         for evse_id, session in list(self.sessions.items()):
             evse = self.station.evses[evse_id]
             if evse.transaction is not None and evse.transaction.id == session.transaction_id:
-                self._look(evse, session, now_s)
+                self._look_at(evse, session, now_s)
 
-    def _look(self, evse: Evse, session: EvSession, now_s: float) -> None:
+    def _look_at(self, evse: Evse, session: EvSession, now_s: float) -> None:
         profiles, own = self._installed(session)
         self._act(evse, session, session.looked(profiles, own, now_s))
 
