@@ -239,7 +239,9 @@ def test_a_station_before_21_knows_no_local_generation() -> None:
 # K29: dynamic profiles
 
 
-@pytest.mark.proves("K29.FR.04", "K29.FR.05", "K29.FR.06", "K01.FR.82", "K11.FR.06")
+@pytest.mark.proves(
+    "K29.FR.01", "K29.FR.02", "K29.FR.04", "K29.FR.05", "K29.FR.06", "K01.FR.82", "K11.FR.06"
+)
 @pytest.mark.parametrize("most", [None, 100])
 def test_single_values_are_one_dynamic_profile(most: int | None) -> None:
     pair = world(smart=SmartCharging(external_id_max=most))
@@ -261,6 +263,7 @@ def test_single_values_are_one_dynamic_profile(most: int | None) -> None:
     assert number < 0 if most is None else number <= most
 
 
+@pytest.mark.proves("K29.FR.07", "K29.FR.08")
 def test_a_silent_outside_system_is_not_obeyed_for_ever() -> None:
     """Errata K29.FR.07, FR.08: duration counts from the last update."""
     pair = world()

@@ -126,7 +126,7 @@ def test_dynamic_profiles_take_updates_at_once() -> None:
     assert refusal(update(pair, 9, limit=1.0)) == "NotFound"
 
 
-@pytest.mark.proves("K28.FR.05", "K28.FR.10")
+@pytest.mark.proves("K28.FR.08", "K28.FR.10", "K28.FR.13", "K28.FR.14", "K28.FR.15")
 def test_a_silent_dynamic_profile_ends_and_comes_back() -> None:
     """Errata K28.FR.13, FR.14: duration counts from the last update."""
     pair = world()

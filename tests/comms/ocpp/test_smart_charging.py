@@ -256,6 +256,7 @@ def test_setpoints_are_capped_in_the_composite() -> None:
         assert powers(pair) == [expected / 1000]
 
 
+@pytest.mark.proves("K08.FR.09")
 def test_values_of_the_phases_are_in_the_composite() -> None:
     pair = world()
     wire = for_tx(pair, 4, 3000, period={"limit_L2": 2000, "limit_L3": 1000})
