@@ -53,6 +53,7 @@ class Point:
     frequency_curve: tuple[tuple[float, float], ...]
     signal_curve: tuple[tuple[float, float], ...]
     sources: tuple[int, ...]
+    reactive_var: float | None = None
     phases: int = 0
     phase_to_use: int | None = None
     per_phase: bool = False
@@ -167,6 +168,7 @@ def point_at(profiles: Iterable[Profile], where: Situation, at_s: float) -> Poin
         frequency_curve=() if chosen is None else chosen.frequency_curve,
         signal_curve=() if chosen is None else chosen.signal_curve,
         sources=tuple(profile.id for profile, _ in (*ruling, *extra)),
+        reactive_var=None if chosen is None else chosen.reactive_var,
         phases=phases,
         phase_to_use=next((p.phase_to_use for _, p in ruling if p.phase_to_use), None),
         per_phase=any(period.per_phase for _, period in ruling),

@@ -53,7 +53,8 @@ class OperationMode(StrEnum):
 class Period:
     """One period of a schedule. limit is the highest charging power, discharge (<= 0) the
     strongest discharge; setpoint None where the mode has none. Curves: points (x, power_w).
-    phases: numberPhases, 3 where not said, 0 on DC; per_phase: L2 or L3 have their own values."""
+    phases: numberPhases, 3 where not said, 0 on DC; per_phase: L2 or L3 have their own values;
+    reactive_var: setpointReactive in total [var], + inductive."""
 
     start_s: float
     mode: OperationMode
@@ -65,6 +66,7 @@ class Period:
     frequency_curve: tuple[tuple[float, float], ...]
     signal_curve: tuple[tuple[float, float], ...]
     beyond_w: Quad = UNLIMITED
+    reactive_var: float | None = None
     phase_to_use: int | None = None
     per_phase: bool = False
 
@@ -181,6 +183,8 @@ def with_values(period: Period, data: dict[str, Any], unit: str, supply: Supply)
             changes[name] = _quad(data, wire, unit, supply, period.phases)
     if "setpoint" in data:
         changes["setpoint_w"] = _quad(data, "setpoint", unit, supply, period.phases)
+    if "setpointReactive" in data:
+        changes["reactive_var"] = _reactive_var(data, unit, supply, period.phases)
     return replace(period, **changes)
 
 
@@ -208,6 +212,7 @@ def _period_of(
         ),
         signal_curve=tuple((p["signal"], p["power"]) for p in data.get("v2xSignalWattCurve", ())),
         beyond_w=UNLIMITED if soc is None else _quad(soc, "limit", unit, supply, phases),
+        reactive_var=_reactive_var(data, unit, supply, phases),
         phase_to_use=data.get("phaseToUse"),
         per_phase=any(name.endswith(("_L2", "_L3")) for name in data),
     )
@@ -229,6 +234,11 @@ def _quad(data: dict[str, Any], name: str, unit: str, supply: Supply, phases: in
         for value in (base, data.get(f"{name}_L2", 0.0), data.get(f"{name}_L3", 0.0))
     ]
     return (sum(each), each[0], each[1], each[2])
+
+
+def _reactive_var(data: dict[str, Any], unit: str, supply: Supply, phases: int) -> float | None:
+    name = "setpointReactive"
+    return _quad(data, name, unit, supply, phases)[0] if name in data else None
 
 
 def _watts(value: float, unit: str, supply: Supply, phases: int) -> float:
