@@ -106,6 +106,8 @@ REFUSED: list[tuple[str, str, SmartCharging, Make]] = [
      lambda p: absolute(3, "ChargingStationExternalConstraints", 1)),
     ("K01.FR.115", "InvalidOperationMode", PLAIN,
      lambda p: period(default(3, 1), limit=None, operationMode="CentralSetpoint", setpoint=1.0)),
+    ("K01.FR.114", "InvalidOperationMode", PLAIN, lambda p: period(
+        absolute(3, "LocalGeneration", 1), operationMode="CentralSetpoint", setpoint=1.0)),
     ("K01.FR.144", "PhaseConflict", PLAIN, lambda p: period(default(3, 1), limit_L2=1.0)),
     ("K01.FR.146", "PhaseConflict", PLAIN,
      lambda p: period(for_tx(p, 3, 1), limit=None, limit_L2=1.0)),
@@ -124,7 +126,8 @@ REFUSED: list[tuple[str, str, SmartCharging, Make]] = [
 @pytest.mark.proves(
     "K01.FR.09", "K01.FR.26", "K01.FR.38", "K01.FR.43", "K01.FR.48", "K01.FR.70", "K01.FR.71",
     "K01.FR.95", "K01.FR.120", "K01.FR.121", "K01.FR.122", "K01.FR.123", "K01.FR.124",
-    "K01.FR.125", "K01.FR.126", "K04.FR.03", "K28.FR.03", "K28.FR.04",
+    "K01.FR.125", "K01.FR.126", "K01.FR.114", "K01.FR.115", "K01.FR.144", "K01.FR.146",
+    "K04.FR.03", "K28.FR.03", "K28.FR.04",
 )  # fmt: skip
 @pytest.mark.parametrize(("rule", "code", "smart", "make"), REFUSED, ids=lambda v: str(v)[:24])
 def test_refused_with_the_reason_code_of_the_appendix(
@@ -232,6 +235,20 @@ def test_amperes_are_per_phase(unit: str, limit: float, phases: int | None, kw: 
     assert powers(pair) == [pytest.approx(per_phase * (phases or 3))]
 
 
+@pytest.mark.proves("K01.FR.140")
+@pytest.mark.parametrize(("default_n", "cap_n", "phases"), [(3, 1, 1), (1, 3, 1), (2, 3, 2)])
+def test_the_fewest_phases_of_all_profiles_are_used(
+    default_n: int, cap_n: int, phases: int
+) -> None:
+    pair = world()
+    assert refusal(put(pair, period(default(3, 3000 * default_n), numberPhases=default_n))) == ""
+    cap = period(absolute(4, "ChargingStationMaxProfile", 2000 * cap_n), numberPhases=cap_n)
+    assert refusal(put(pair, cap, 0)) == ""
+    assert powers(pair) == [pytest.approx(2.0 * phases)], "2 kW on each"
+    assert pair.station.evses[1].phases == phases
+
+
+@pytest.mark.proves("K01.FR.141")
 def test_two_phases_cannot_be_used_at_once() -> None:
     pair = world()
     one = period(default(3, 4000), numberPhases=1, phaseToUse=1)
@@ -242,7 +259,7 @@ def test_two_phases_cannot_be_used_at_once() -> None:
     assert refusal(put(pair, own)) == "", "a TxProfile overrules the default"
 
 
-@pytest.mark.proves("K01.FR.05", "K01.FR.07", "K01.FR.02", "K01.FR.08")
+@pytest.mark.proves("K01.FR.05", "K01.FR.07")
 def test_a_known_id_is_replaced_and_the_result_holds_at_once() -> None:
     pair = world()
     for watts in (4000, 3000, 5000):
@@ -318,7 +335,7 @@ def test_what_a_reboot_leaves() -> None:
     assert powers(pair) == [4.1]
 
 
-@pytest.mark.proves("K01.FR.56")
+@pytest.mark.proves("K01.FR.56", "K01.FR.57")
 def test_persistent_profiles_are_not_rewritten_too_often() -> None:
     pair = world(cars=2, smart=replace(PLAIN, pause_s=60.0))
     assert refusal(put(pair, default(3, 4000), 1)) == ""

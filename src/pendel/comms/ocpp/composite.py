@@ -171,10 +171,10 @@ def point_at(profiles: Iterable[Profile], where: Situation, at_s: float) -> Poin
         frequency_curve=() if chosen is None else chosen.frequency_curve,
         signal_curve=() if chosen is None else chosen.signal_curve,
         sources=tuple(profile.id for profile, _ in (*ruling, *extra)),
+        reactive_var=None if chosen is None else chosen.reactive_var,
         phases=phases,
         phase_to_use=next((p.phase_to_use for _, p in ruling if p.phase_to_use), None),
         per_phase=any(period.per_phase for _, period in ruling),
-        reactive_var=None if chosen is None else chosen.reactive_var,
         sleep=chosen is not None and chosen.sleep and mode is OperationMode.IDLE,
         precondition=chosen is not None and chosen.precondition and mode is OperationMode.IDLE,
     )

@@ -12,6 +12,8 @@ import logging
 from dataclasses import dataclass, field
 from typing import Any
 
+from msgspec import UNSET
+
 from pendel.comms.ocpp.backend.stations import Station
 from pendel.comms.ocpp.peer import Answered, Failed
 from pendel.comms.ocpp.release import Version
@@ -220,6 +222,10 @@ class Steering:
         if isinstance(event, Answered):
             accepted = bool(event.response.status == "Accepted")
             line.trouble = "" if accepted else f"{action}: {event.response.status}"
+            wait_s = _asked_pause_s(event.response)
+            if wait_s is not None:  # the same again, later
+                line.not_before_s = asyncio.get_running_loop().time() + wait_s
+                return None
             return accepted
         line.trouble = f"{action}: {event.code}" if isinstance(event, Failed) else action
         silent = isinstance(event, Failed) and event.code in ("Timeout", "ConnectionLost")
@@ -244,7 +250,8 @@ class Steering:
             return True
         line.failures += 1
         pause_s = min(RETRY_FIRST_S * 2.0 ** (line.failures - 1), RETRY_MAX_S)
-        line.not_before_s = asyncio.get_running_loop().time() + pause_s
+        again_s = asyncio.get_running_loop().time() + pause_s
+        line.not_before_s = max(line.not_before_s, again_s)
         LOG.warning("station %s, EVSE %d: %s", line.station_id, line.evse_id, line.trouble)
         return False
 
@@ -298,3 +305,14 @@ def _supports(station: Station, feature: str) -> bool:
     """Whether a station has a feature of block K, as far as it said."""
     told = station.variable("SmartChargingCtrlr", f"SupportsFeature[{feature}]")
     return told is None or told.lower() == "true"
+
+
+def _asked_pause_s(response: Any) -> float | None:
+    """How long a station that was told too often wants to be left alone [s] (K01.FR.57 to FR.59);
+    None where that is not what it said."""
+    info = getattr(response, "statusInfo", UNSET)
+    if info is UNSET or info.reasonCode != "RateLimitExceeded":
+        return None
+    words = "" if info.additionalInfo is UNSET else str(info.additionalInfo)
+    seconds = words.split(" ", 1)[0]
+    return min(float(seconds), RETRY_MAX_S) if seconds.isdigit() else RETRY_FIRST_S

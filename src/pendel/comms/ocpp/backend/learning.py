@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
+from pendel.comms.ocpp.backend.external_limits import learn_notice, learn_release, learn_report
 from pendel.comms.ocpp.backend.metering import Sample, in_utc, register_problem, samples
 from pendel.comms.ocpp.backend.stations import (
     ENDED_KEPT,
@@ -21,6 +22,7 @@ from pendel.comms.ocpp.backend.stations import (
     variable_name,
 )
 from pendel.comms.ocpp.backend.transactions import Transaction
+from pendel.comms.ocpp.release import Version
 
 UNKNOWN_TRANSACTION = "a transaction that was never started here"
 
@@ -307,18 +309,13 @@ def _report(heard: Heard) -> list[str]:
 
 
 def _external_limit(heard: Heard) -> list[str]:
-    told = heard.payload
-    evse_id = 0 if told.evseId is UNSET else told.evseId
-    limits = heard.station.external_limits
-    if len(limits) < 100:
-        limits[evse_id, told.chargingLimit.chargingLimitSource] = told
+    known, version = heard.station.external_limits, Version(heard.ocpp_version)
+    learn_notice(known, heard.payload, version, heard.record_id, heard.at_utc)
     return []
 
 
 def _external_limit_gone(heard: Heard) -> list[str]:
-    told = heard.payload
-    evse_id = 0 if told.evseId is UNSET else told.evseId
-    heard.station.external_limits.pop((evse_id, told.chargingLimitSource), None)
+    learn_release(heard.station.external_limits, heard.payload)
     return []
 
 
@@ -326,6 +323,7 @@ def _profiles(heard: Heard) -> list[str]:
     for profile in heard.payload.chargingProfile:
         if profile.id in heard.station.profiles or len(heard.station.profiles) < 1_000:
             heard.station.profiles[profile.id] = profile
+    learn_report(heard.station.external_limits, heard.payload, heard.record_id, heard.at_utc)
     return []
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from msgspec import UNSET
 
 from pendel.comms.ocpp.backend.event_streams import STREAMS_MAX, EventStream, opened
+from pendel.comms.ocpp.backend.external_limits import ExternalLimit, Key
 from pendel.comms.ocpp.backend.local_list import LocalList
 from pendel.comms.ocpp.backend.transactions import Transaction
 
@@ -83,7 +84,7 @@ class Station:
     starts_16: dict[bytes, str] = field(default_factory=dict)
     variables: dict[tuple[str, int, str], str] = field(default_factory=dict)
     notices: dict[str, deque[Any]] = field(default_factory=dict)
-    external_limits: dict[tuple[int, str], Any] = field(default_factory=dict)
+    external_limits: dict[Key, ExternalLimit] = field(default_factory=dict)
     profiles: dict[int, Any] = field(default_factory=dict)
     der_controls: dict[str, Any] = field(default_factory=dict)
     der_causes: dict[str, str] = field(default_factory=dict)

@@ -67,7 +67,7 @@ class ExternalSystem:
     _numbers: dict[Key, int] = field(default_factory=dict)
     _hosts: dict[int, tuple[Profile, dict[str, Any]]] = field(default_factory=dict)
     _released: list[dict[str, Any]] = field(default_factory=list)
-    _rates: dict[str, float] = field(default_factory=dict)
+    _rates: dict[str, tuple[float, float]] = field(default_factory=dict)
     _marks: Any = None
 
     def set(
@@ -326,12 +326,16 @@ class ExternalSystem:
         transaction = evse.transaction
         if transaction is None or not transaction.authorized:
             return
-        before = self._rates.get(transaction.id)
-        if changed and before is not None and self._significant(before, evse.power_kw):
-            self.charging.event(evse, "Updated", "ChargingRateChanged", now_s)
-        if before is None and len(self._rates) > 2 * len(self.station.evses):
+        if transaction.id not in self._rates and len(self._rates) > 2 * len(self.station.evses):
             self._rates.clear()
-        self._rates[transaction.id] = evse.power_kw
+        power_kw = evse.power_kw
+        told_kw, last_kw = self._rates.get(transaction.id, (power_kw, power_kw))
+        if changed and self._significant(told_kw, power_kw):
+            self.charging.event(evse, "Updated", "ChargingRateChanged", now_s)
+            told_kw = power_kw
+        elif not changed and power_kw != last_kw:
+            told_kw = power_kw  # for another reason, which is told in another way
+        self._rates[transaction.id] = (told_kw, power_kw)
 
     def _significant(self, before: float | None, after: float) -> bool:
         """Whether a change is above LimitChangeSignificance [percent of what was before]."""
