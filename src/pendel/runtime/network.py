@@ -28,7 +28,7 @@ from pendel.comms.ocpp.release import Version, messages_of
 from pendel.errors import StoreError
 from pendel.records import StationMessage, StationSecurity
 from pendel.runtime.bridges.dialects import Dialect, manner_of
-from pendel.runtime.network_orders import OfflineError, order_record, typed_order
+from pendel.runtime.network_orders import OfflineError, accepted, order_record, typed_order
 from pendel.runtime.network_policy import ConfigPolicy
 from pendel.runtime.network_presence import Listener, Presence
 from pendel.runtime.network_security import Security, SecurityWatch
@@ -213,6 +213,8 @@ class ChargingNetwork:
             now_utc, version = self.now_utc(), link.version
             record_id = self.csms.new_id()
             self._add(order_record(record_id, now_utc, told, station_id, version, text, event))
+            if accepted(event):
+                self.csms.ordered(station_id, version, action, payload, now_utc)
             done(event)
 
         link.ask(action, text, timeout_s, keep)

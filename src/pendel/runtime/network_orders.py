@@ -19,6 +19,11 @@ class InvalidOrderError(PendelError):
     """An order that the schema of the station's version does not allow."""
 
 
+def accepted(event: Event) -> bool:
+    """Whether a station answered with Accepted."""
+    return isinstance(event, Answered) and getattr(event.response, "status", "") == "Accepted"
+
+
 def typed_order(version: Version, action: str, payload: Any) -> Any:
     """Plain data as the typed request of a version. Raises InvalidOrderError with the place."""
     kind = messages_of(version).REQUESTS.get(action)

@@ -33,7 +33,7 @@ class OpenPolicy:
     def token_status(self, station_id: str, token: str) -> str:
         return "Invalid" if token == "stolen" else "Accepted"
 
-    def v2x_allowed(self, station_id: str, token: str) -> bool:
+    def v2x_allowed(self, station_id: str, token: str, evcc_id: str) -> bool | None:
         return token != "one-way"
 
     def steers(self, station_id: str) -> bool:

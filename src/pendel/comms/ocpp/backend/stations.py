@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from pendel.comms.ocpp.backend.schedule_check import Offered
 from pendel.comms.ocpp.backend.transactions import Transaction
 
 VARIABLES_MAX = 10_000
@@ -17,7 +18,9 @@ ENDED_KEPT = 100_000
 class Evse:
     """One EVSE (in 1.6: one connector). needs: the chargingNeeds told last, typed; needs_soc,
     needs_import_kwh, needs_export_kwh: SoC and transaction registers at that moment. heard_utc:
-    when something measured or asked came in, by this server's clock."""
+    when something measured or asked came in, by this server's clock. needs_points: most entries of
+    a schedule the car takes (0 = not said); schedule: what the car last said it will draw,
+    schedule_problem: why that leaves what it was offered ("" = it does not)."""
 
     evse_id: int
     status: dict[int, str] = field(default_factory=dict)
@@ -25,6 +28,9 @@ class Evse:
     needs: Any = None
     needs_utc: datetime | None = None
     needs_soc: float | None = None
+    needs_points: int = 0
+    schedule: Any = None
+    schedule_problem: str = ""
     needs_import_kwh: float = 0.0
     needs_export_kwh: float = 0.0
     heard_utc: datetime | None = None
@@ -45,7 +51,8 @@ class Evse:
 class Station:
     """One station. dynamic: per profile id the update it may pull (2.1, K28); tasks: newest
     notices by topic (security events, firmware, logs, DER alarms, limits); security_profile: the
-    highest it ever came by (0 = 1 at most)."""
+    highest it ever came by (0 = 1 at most); offered: profiles it accepted since this server runs;
+    transfers: energy transfers it was told for a token (None = the list was left out)."""
 
     station_id: str
     ocpp_version: str = ""
@@ -65,6 +72,8 @@ class Station:
     der_controls: dict[str, Any] = field(default_factory=dict)
     dynamic: dict[int, dict[str, float]] = field(default_factory=dict)
     streams: dict[int, Any] = field(default_factory=dict)
+    offered: Offered = field(default_factory=Offered)
+    transfers: dict[str, tuple[str, ...] | None] = field(default_factory=dict)
 
     def evse(self, evse_id: int) -> Evse:
         """The EVSE of an id, made when it is first heard of."""
