@@ -29,11 +29,15 @@ POWER_MAX_KW = 1_000.0
 CAPACITY_MAX_KWH = 5_000.0
 CALL_TIMEOUT_S = 30.0
 RESERVE_SOC = 0.2
+PROTOCOLS = ("auto", "2", "20", "none")
+"""ISO 15118-2, -20; none: the car says nothing of itself."""
+CONTROLS = {"dynamic": "DynamicControl", "scheduled": "ScheduledControl"}
 COMMANDS = (
     "plug, unplug, fault [WORDS], clear, offline SECONDS, reboot, rfid TAG, drift SECONDS, "
     "alarm FAULT, clearalarm FAULT, frequency HZ, voltage PERCENT [L2 L3], grid up, grid down, "
     "building KW, limit KW [SOURCE] [critical], setpoint KW, generation KW, "
-    "release [SOURCE] [generation], priority on, priority off; "
+    "release [SOURCE] [generation], priority on, priority off, "
+    "renegotiate, target PERCENT, leave +2h, pause, resume; "
     "with several stations: ID: COMMAND"
 )
 
@@ -63,6 +67,21 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--dc", action="store_true", help="a DC station (else AC, three phases)")
     add("--rfid", default="TAG1", metavar="TAG", help="card of the driver (default TAG1)")
     add("--depart", default="+8h", metavar="TIME", help="ISO time or +8h (default +8h)")
+    add(
+        "--iso",
+        choices=PROTOCOLS,
+        default="auto",
+        help="what the car speaks (auto: by what it can)",
+    )
+    add("--control", choices=tuple(CONTROLS), default="dynamic", help="of ISO 15118-20")
+    add("--evcc", default="", metavar="ID", help="EVCCID of the car, told with its token (-20)")
+    add(
+        "--profile-wait-s",
+        type=float,
+        default=10.0,
+        metavar="S",
+        help="how long the car waits for a profile that was promised, at most 60 (default 10)",
+    )
     add("--no-car", action="store_true", help="begin with free stations")
     add("--grid", type=Path, metavar="FILE", help="frequency and voltage over time (CSV)")
     add("--frequency", type=float, metavar="HZ", help="frequency of the grid (default nominal)")
@@ -154,6 +173,7 @@ def _settings(args: argparse.Namespace, name: str, number: int) -> "StationSetti
         call_timeout_s=CALL_TIMEOUT_S * max(args.speed, 1.0),
         follows_clock=args.speed == 1.0,
         nominal_hz=args.nominal_hz,
+        profile_wait_s=args.profile_wait_s,
     )
 
 
@@ -176,6 +196,7 @@ def _visits(args: argparse.Namespace, begin_s: float) -> "list[Visit]":
 def _visit(args: argparse.Namespace, name: str, now_s: float) -> "Visit":
     from pendel.cli.station_life import Visit
     from pendel.comms.ocpp.station.equipment import Car
+    from pendel.comms.ocpp.station.ev_side import EvSide
 
     car = Car(
         capacity_kwh=args.capacity_kwh,
@@ -187,8 +208,13 @@ def _visit(args: argparse.Namespace, name: str, now_s: float) -> "Visit":
         depart_s=_depart_s(args.depart, now_s),
         id_token=args.rfid,
         battery_model=args.battery,
+        evcc_id=args.evcc,
+        ev_side=EvSide(_PROTOCOL_NAMES.get(args.iso, args.iso), CONTROLS[args.control]),
     )
     return Visit(name, 1, now_s, math.inf, car)
+
+
+_PROTOCOL_NAMES = {"auto": "", "2": "-2", "20": "-20"}
 
 
 def _depart_s(text: str, now_s: float) -> float:
@@ -244,6 +270,7 @@ def _check(args: argparse.Namespace) -> None:
     within("--nominal-hz", args.nominal_hz, 45.0, 65.0)
     if args.frequency is not None:
         within("--frequency", args.frequency, 0.0, 1_000.0)
+    within("--profile-wait-s", args.profile_wait_s, 0.0, 60.0)
     within("--aligned-s", args.aligned_s, 0.0, 86_400.0)
     within("--speed", args.speed, 0.001, SPEED_MAX)
     if args.hours is not None:

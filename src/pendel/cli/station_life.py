@@ -13,6 +13,8 @@ from pendel.adapters.ocpp_client import StationClient, run_clients
 from pendel.cli.station_outside import outside
 from pendel.comms.ocpp.station.behaviour import Surroundings
 from pendel.comms.ocpp.station.equipment import Car, Evse
+from pendel.comms.ocpp.station.v2_iso15118 import Iso15118
+from pendel.units import SECONDS_PER_HOUR
 
 if TYPE_CHECKING:
     from pendel.runtime.loop import Stop
@@ -210,6 +212,8 @@ class Life:
                 task = asyncio.get_running_loop().create_task(client.cut(float(argument)))
                 _CUTTING.add(task)
                 task.add_done_callback(_CUTTING.discard)
+            case "renegotiate" | "target" | "leave" | "pause" | "resume":
+                self._talk(client, word, argument)
             case "alarm" | "clearalarm" if argument:
                 alarm = getattr(station.dialect, "alarm", None)
                 if alarm is None or station.version.value != "2.1":
@@ -220,6 +224,25 @@ class Life:
             case _:
                 raise ValueError("unknown; see pendel station --help")
         client.tick()
+
+    def _talk(self, client: StationClient, word: str, argument: str) -> None:
+        """What a driver or his car says in the middle of a session. Raises ValueError."""
+        dialect, now_s = client.station.dialect, self.now_s()
+        if not isinstance(dialect, Iso15118):
+            raise ValueError("only a station of 2.x talks with its car")
+        car = client.station.evses[1].car
+        if word in ("pause", "resume"):
+            dialect.pause(1, now_s, resume=word == "resume")
+        elif word == "target" and car is not None:
+            share = min(max(float(argument) / 100.0, 0.0), 1.0)
+            dialect.renegotiate(1, now_s, target_kwh=share * car.capacity_kwh)
+        elif word == "leave" and argument.startswith("+") and argument.endswith("h"):
+            hours = float(argument[1:-1])
+            dialect.renegotiate(1, now_s, depart_s=now_s + hours * SECONDS_PER_HOUR)
+        elif word == "renegotiate":
+            dialect.renegotiate(1, now_s)
+        else:
+            raise ValueError("target 80, or leave +2h")
 
     # what came of it
 

@@ -37,6 +37,11 @@ class InvalidOrderError(PendelError):
     """An order that the schema of the station's version does not allow."""
 
 
+def accepted(event: Event) -> bool:
+    """Whether a station answered with Accepted."""
+    return isinstance(event, Answered) and getattr(event.response, "status", "") == "Accepted"
+
+
 class StationOrders:
     """The part of a charging network that gives orders. Everything but `command` lives on its
     loop."""
@@ -162,8 +167,10 @@ class StationOrders:
         """Learn from an answer; what a Pending station was asked for it may say."""
         station = self.csms.network.station(station_id)
         take_answer(station, version, event.action, payload, event.response)
-        if str(getattr(event.response, "status", "")) == "Accepted":
-            self.csms.permit(station_id, version, event.action, payload, self.now_utc())
+        if accepted(event):
+            now_utc = self.now_utc()
+            self.csms.permit(station_id, version, event.action, payload, now_utc)
+            self.csms.ordered(station_id, version, event.action, payload, now_utc)
         if self.duties is not None:
             self.duties.answered(station_id, event.action)
 

@@ -31,6 +31,8 @@ class ConfigPolicy:
             for meter in config.meter
         }
         self._contracted = {c.site_id for c in config.contract if c.tariff is not None}
+        self._by_evcc = {v.evcc_id.casefold(): v for v in config.vehicle if v.evcc_id}
+        self._known_by_evcc_only = any(v.evcc_id and not v.id_tokens for v in config.vehicle)
         self._by_token: dict[str, VehicleConfig] = {
             token.casefold(): vehicle for vehicle in config.vehicle for token in vehicle.id_tokens
         }
@@ -56,15 +58,19 @@ class ConfigPolicy:
         site = self.sites.get(site_id)
         return site_id in self._contracted or (site is not None and site.tariff is not None)
 
-    def vehicle(self, token: str) -> VehicleConfig | None:
-        """The car of a token, where it is known."""
-        return self._by_token.get(token.casefold())
+    def vehicle(self, token: str, evcc_id: str = "") -> VehicleConfig | None:
+        """The car of an EVCCID, else of a token, where it is known."""
+        found = self._by_evcc.get(evcc_id.casefold())
+        return self._by_token.get(token.casefold()) if found is None else found
 
-    def v2x_allowed(self, station_id: str, token: str) -> bool:
-        """Whether the car of a token may discharge at a station."""
-        station, vehicle = self.stations.get(station_id), self.vehicle(token)
+    def v2x_allowed(self, station_id: str, token: str, evcc_id: str = "") -> bool | None:
+        """Whether the car of a token or EVCCID may discharge at a station; None while it may be one
+        that only its EVCCID tells from others."""
+        station, vehicle = self.stations.get(station_id), self.vehicle(token, evcc_id)
         if station is None or station.mode not in V2X_MODES:
             return False
+        if vehicle is None and not evcc_id and self._known_by_evcc_only:
+            return None
         return vehicle is None or vehicle.v2x_allowed
 
     def steers(self, station_id: str) -> bool:

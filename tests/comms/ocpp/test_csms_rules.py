@@ -37,7 +37,7 @@ class OpenPolicy:
     def boot_status(self, station_id: str) -> str:
         return {"WAITING": "Pending", "UNWANTED": "Rejected"}.get(station_id, "Accepted")
 
-    def v2x_allowed(self, station_id: str, token: str) -> bool:
+    def v2x_allowed(self, station_id: str, token: str, evcc_id: str) -> bool | None:
         return token != "one-way"
 
     def steers(self, station_id: str) -> bool:

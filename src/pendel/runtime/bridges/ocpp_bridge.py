@@ -53,7 +53,11 @@ class OcppBridge:
         if action == "BootNotification":
             self.steering.booted(station_id)
         elif action == "NotifyEVChargingNeeds":
+            self.steering.renew(station_id, payload.evseId)
             site.prepare(station_id, payload.evseId, now_utc)
+        elif action == "NotifyEVChargingSchedule":
+            told = self.network.csms.network.station(station_id).evse(payload.evseId)
+            self.steering.breached(station_id, payload.evseId, told.schedule_problem)
         elif action == "TransactionEvent" and payload.eventType == "Started":
             station = self.network.csms.network.station(station_id)
             transaction = station.transactions.get(payload.transactionInfo.transactionId)

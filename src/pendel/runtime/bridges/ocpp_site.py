@@ -20,16 +20,24 @@ from pendel.control.limits import SiteLimit
 from pendel.records import Needs, Reading, SessionEvent, Setpoint, Signal
 from pendel.runtime.area import AreaSpec, site_limits
 from pendel.runtime.area_tick import Area
+from pendel.runtime.bridges.allowed_transfers import AllowedTransfers
 from pendel.runtime.bridges.car_needs import (
     CHARGE_DEFAULT_KW,
     EFFICIENCY,
-    Car,
     Known,
     car_of,
+)
+from pendel.runtime.bridges.car_schedule import (
+    CarSchedule,
+    CarSchedules,
+    points_of,
+    schedule_of,
+    takes_schedule,
 )
 from pendel.runtime.bridges.dialects import manner_of
 from pendel.runtime.bridges.external_limits import within_external
 from pendel.runtime.bridges.order_guard import Band
+from pendel.runtime.bridges.plugged import Plugged, with_minimum
 from pendel.runtime.bridges.site_meters import SiteMeter
 from pendel.runtime.bridges.steering import Steering
 from pendel.runtime.bridges.wire_profiles import Mode, Wish
@@ -42,40 +50,6 @@ from pendel.units import POWER_MAX_KW
 PLUG_AGE_MAX = timedelta(days=1)
 MODE_TOPIC = "operation_mode:"
 RETRY_TICK = timedelta(seconds=2)
-
-
-@dataclass(frozen=True, slots=True)
-class Plugged:
-    """One open transaction with the car behind it. limited_by: records of the external limits
-    (K11) that bind what the car may do."""
-
-    station: Station
-    evse: Evse
-    transaction: Transaction
-    car: Car
-    vehicle_id: str
-    limited_by: tuple[str, ...] = ()
-
-    @property
-    def session_id(self) -> str:
-        """Name of the session: unique per station and transaction."""
-        return f"{self.station.station_id}:{self.transaction.transaction_id}"
-
-    @property
-    def device_id(self) -> str:
-        """Where it is plugged in."""
-        return f"{self.station.station_id}/{self.evse.evse_id}"
-
-    @property
-    def energy_kwh(self) -> float:
-        """Stored energy now: by SoC where the car tells it, else counted from the needs on."""
-        if self.transaction.soc is not None:
-            return self.transaction.soc * self.car.capacity_kwh
-        evse, transaction = self.evse, self.transaction
-        taken = transaction.imported.kwh - (evse.needs_import_kwh if evse.needs else 0.0)
-        given = transaction.exported.kwh - (evse.needs_export_kwh if evse.needs else 0.0)
-        energy = self.car.energy_kwh + taken * EFFICIENCY - given / EFFICIENCY
-        return min(max(energy, 0.0), self.car.capacity_kwh)
 
 
 @dataclass(slots=True)
@@ -98,6 +72,12 @@ class OcppSite:
     _limits: list[SiteLimit] = field(default_factory=list)
     _driven_utc: datetime | None = None
     _meters: dict[str, SiteMeter] = field(default_factory=dict)
+    _schedules: CarSchedules = field(default_factory=CarSchedules)
+    _transfers: AllowedTransfers = field(init=False)
+    _resting: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._transfers = AllowedTransfers(self.network)
 
     def plugged(self, now_utc: datetime) -> list[Plugged]:
         """Cars at the site's EVSEs, by the open transactions."""
@@ -123,6 +103,7 @@ class OcppSite:
                 self._told.pop(session_id, None)
                 events.append(self._left(view.event, now_utc))
         for session_id, each in present.items():
+            self._transfers.look(each.station, each.transaction, now_utc)
             # What a car holds changes with each reading; that alone makes no new session.
             marks = (replace(each.car, energy_kwh=0.0), each.vehicle_id, each.limited_by)
             if session_id in self.state.sessions and self._told.get(session_id) == marks:
@@ -182,6 +163,8 @@ class OcppSite:
     def prepare(self, station_id: str, evse_id: int, now_utc: datetime) -> None:
         """Needs were accepted: both profiles go out at once, with the setpoint that stands, or
         at rest until control has decided."""
+        if not self.network.policy.steers(station_id):
+            return
         for each in self.plugged(now_utc):
             if (each.station.station_id, each.evse.evse_id) == (station_id, evse_id):
                 order = self._orders.get(each.device_id)
@@ -251,12 +234,34 @@ class OcppSite:
             discharge_max_kw=discharge_kw,
             bidirectional=each.car.bidirectional,
             mode=self.modes.get(each.device_id, Mode()),
+            schedule=self._schedule(each, power_kw, (discharge_kw, charge_kw), now_utc),
         )
         station_id = each.station.station_id
         default_kw = self._station_max_kw(each.station, each.evse.evse_id) or CHARGE_DEFAULT_KW
         limit_kw = self.spec.import_limit_kw[0]
         self.steering.default_limit_kw[station_id] = max(min(default_kw, limit_kw), 0.0)
         self.network.soon(self.steering.want(station_id, each.evse.evse_id, wish, cause))
+
+    def _schedule(
+        self, each: Plugged, power_kw: float, band: tuple[float, float], now_utc: datetime
+    ) -> CarSchedule | None:
+        """For a car that follows schedules: that of its plan. band: discharge, charge [kW]."""
+        points, gives = points_of(each.station, each.evse), each.car.bidirectional
+        own_mode = gives and each.device_id in self.modes
+        if own_mode or not takes_schedule(each.evse.needs, points, gives):
+            return None
+        hand = standing_hand(self.state, each.device_id, now_utc)
+        plan = self.state.plans.get(self._site_of(each.station.station_id))
+        plan = None if hand is not None or each.device_id in self.modes else plan
+        now_s = now_utc.timestamp()
+        low_kw = -band[0] if gives and self._may_discharge(each.device_id, now_utc) else 0.0
+        fresh = schedule_of(plan, each.device_id, now_s, power_kw, (low_kw, band[1]), points)
+        key = (each.device_id, each.transaction.transaction_id)
+        order = self._orders.get(each.device_id)
+        ordered = order is not None and order.until_utc > now_utc
+        at_once = hand is not None or self._resting.get(key[0]) == key[1]
+        self._resting[key[0]] = "" if ordered else key[1]
+        return self._schedules.wanted(key, fresh, at_once)
 
     def _may_discharge(self, device_id: str, now_utc: datetime) -> bool:
         """Without a tariff only an operator's hand discharges (contract)."""
@@ -293,19 +298,19 @@ class OcppSite:
         self, station: Station, evse: Evse, transaction: Transaction, now_utc: datetime
     ) -> Plugged:
         policy = self.network.policy
-        vehicle = policy.vehicle(transaction.id_token)
+        vehicle = policy.vehicle(transaction.id_token, transaction.evcc_id)
         manner = manner_of(station.vendor, station.model, station.ocpp_version)
-        allowed = policy.v2x_allowed(station.station_id, transaction.id_token)
+        allowed = policy.v2x_allowed(station.station_id, transaction.id_token, transaction.evcc_id)
         known = Known(
             capacity_kwh=None if vehicle is None else vehicle.capacity_kwh,
             soc=evse.needs_soc if evse.needs is not None else transaction.soc,
             station_max_kw=self._station_max_kw(station, evse.evse_id),
-            v2x_allowed=allowed and manner.dialect.discharges,
+            v2x_allowed=allowed is True and manner.dialect.discharges,
             discharges_unasked=manner.dialect.value == "negative_limit" and vehicle is not None,
         )
         car = car_of(evse.needs, known, evse.needs_utc or transaction.begun_utc)
         if vehicle is not None and vehicle.minimum_soc is not None:
-            car = _with_minimum(car, vehicle.minimum_soc)
+            car = with_minimum(car, vehicle.minimum_soc)
         car, limited_by = within_external(car, station, evse.evse_id, now_utc)
         vehicle_id = "" if vehicle is None else vehicle.vehicle_id
         return Plugged(station, evse, transaction, car, vehicle_id, limited_by)
@@ -386,8 +391,3 @@ class OcppSite:
 
     def _site_of(self, station_id: str) -> str:
         return self.network.policy.stations[station_id].site_id
-
-
-def _with_minimum(car: Car, minimum_soc: float) -> Car:
-    """The owner's floor, where it is above the car's own."""
-    return replace(car, minimum_kwh=max(car.minimum_kwh or 0.0, minimum_soc * car.capacity_kwh))

@@ -41,13 +41,18 @@ ORDER_TIMEOUT_S = 20.0
 WATCHDOG_S = 3_600
 """A dynamic profile nobody refreshes runs out (K28), and the default below it takes over."""
 REFRESH_S = 900.0
+TOO_EARLY = "InvalidMessageSeq"
+"""A station waits for the needs of its car before it takes a profile for it (K15.FR.17)."""
 OFFLINE_S = 120
 """A station that lost its line keeps a V2X setpoint this long, then only charges (Q11)."""
 
 
 @dataclass(slots=True)
 class Line:
-    """What one EVSE shall do and what it was told. sent: the last content the station accepted."""
+    """What one EVSE shall do and what it was told. sent: the last content the station accepted.
+    asked, answered: how often the profile of the transaction was asked for (needs, a schedule that
+    leaves it) and how often it was given; breaches: schedules in a row that left theirs;
+    renew_s: when the car is to be given its profile anew because of that."""
 
     station_id: str
     evse_id: int
@@ -66,6 +71,11 @@ class Line:
     not_before_s: float = 0.0
     trouble: str = ""
     busy: bool = False
+    asked: int = 0
+    answered: int = 0
+    breaches: int = 0
+    renew_s: float | None = None
+    refusal: str = ""
 
     def forget(self, transaction_id: str) -> None:
         """Another transaction, or a station that booted: nothing is known to be installed."""
@@ -93,6 +103,28 @@ class Steering:
         for line in self.lines.values():
             if line.station_id == station_id:
                 line.forget(line.transaction_id)
+
+    def renew(self, station_id: str, evse_id: int) -> None:
+        """Needs were told: the profile of the transaction goes out, whether or not it is another
+        than before (K15.FR.07, K16.FR.12), and nothing refused before counts."""
+        line = self.line(station_id, evse_id)
+        line.asked += 1
+        line.failures, line.not_before_s, line.breaches = 0, 0.0, 0
+        line.dynamic_refused = False
+
+    def breached(self, station_id: str, evse_id: int, problem: str) -> None:
+        """A car's schedule was judged: one that leaves its offer is renegotiated (K15.FR.13), at
+        once the first time, then with a growing pause."""
+        line = self.line(station_id, evse_id)
+        line.breaches = line.breaches + 1 if problem else 0
+        if not problem:
+            return
+        LOG.warning("station %s, EVSE %d: the car plans %s", station_id, evse_id, problem)
+        if line.renew_s is None:
+            pause_s = min(RETRY_FIRST_S * 2.0 ** (line.breaches - 2), RETRY_MAX_S)
+            now_s = asyncio.get_running_loop().time()
+            line.renew_s = now_s + (pause_s if line.breaches > 1 else 0.0)
+        self._network.soon(self.drive(line))
 
     async def want(self, station_id: str, evse_id: int, wish: Wish, cause: str) -> None:
         """A new wish for an EVSE; returns when the station follows or cannot."""
@@ -136,7 +168,10 @@ class Steering:
             return False
         watched = line.profile is not None and line.profile["chargingProfileKind"] == "Dynamic"
         stale = watched and now_s - line.sent_s > REFRESH_S
-        return line.profile is None or stale or self._content(line) != line.sent
+        if line.renew_s is not None and now_s >= line.renew_s:
+            line.asked, line.renew_s = line.asked + 1, None
+        fresh = line.asked == line.answered and line.profile is not None
+        return not fresh or stale or self._content(line) != line.sent
 
     async def _step(self, line: Line) -> bool:
         """One order; False when the station refused and it must wait."""
@@ -157,9 +192,10 @@ class Steering:
             line.default_refused = not accepted
             line.sent_s = -1e9  # what goes on top follows at once
             return True
-        dynamic = self._dynamic(line, station)
-        content = self._content(line)
+        dynamic = self._dynamic(line, station) and wish.schedule is None
+        content, asked = self._content(line), line.asked
         same = line.profile is not None and content["fixed"] == line.sent.get("fixed")
+        same = same and line.answered == asked
         if dynamic and same and content["update"]:
             return await self._update(line, content)
         number = first_id(station) + line.evse_id * 10 + 2
@@ -167,7 +203,7 @@ class Steering:
         self._bound(profile, station, dynamic, wish)
         accepted = await self._set(line, profile)
         if accepted:
-            line.profile, line.sent = profile, content
+            line.profile, line.sent, line.answered = profile, content, asked
             return self._told(line)
         return self._refused(line, manner, dynamic, accepted is None)
 
@@ -188,8 +224,10 @@ class Steering:
         """V2X profiles run out by themselves when the line or the server is gone."""
         if station.ocpp_version != "2.1":
             return
-        if dynamic:
-            profile["chargingSchedule"][0]["duration"] = WATCHDOG_S
+        (schedule,) = profile["chargingSchedule"]
+        if dynamic or (wish.schedule is not None and wish.bidirectional):
+            last_s = schedule["chargingSchedulePeriod"][-1]["startPeriod"]
+            schedule["duration"] = last_s + WATCHDOG_S
         if wish.bidirectional and _supports(station, "MaxOfflineDuration"):
             profile["maxOfflineDuration"] = OFFLINE_S
 
@@ -226,6 +264,8 @@ class Steering:
             if wait_s is not None:  # the same again, later
                 line.not_before_s = asyncio.get_running_loop().time() + wait_s
                 return None
+            info = getattr(event.response, "statusInfo", UNSET)
+            line.refusal = "" if accepted or info is UNSET else info.reasonCode
             return accepted
         line.trouble = f"{action}: {event.code}" if isinstance(event, Failed) else action
         silent = isinstance(event, Failed) and event.code in ("Timeout", "ConnectionLost")
@@ -240,6 +280,9 @@ class Steering:
 
     def _refused(self, line: Line, manner: Manner | None, dynamic: bool, silent: bool) -> bool:
         """Try another form at once where there is one, else the same later."""
+        if not silent and line.refusal == TOO_EARLY:  # the needs will come, and `renew` with them
+            line.not_before_s = asyncio.get_running_loop().time() + RETRY_FIRST_S
+            return False
         if not silent and dynamic and not line.dynamic_refused:
             line.dynamic_refused = True
             return True
@@ -265,6 +308,8 @@ class Steering:
     def _content(self, line: Line) -> dict[str, Any]:
         """What the station must know: the changing numbers, and all the rest of the period."""
         wish = self._wish(line)
+        if wish.schedule is not None:
+            return {"fixed": {"schedule": wish.schedule}, "update": {}}
         manner = line.manner or Manner(Dialect.LIMIT, "W")
         changing = update(wish, manner.unit)
         if manner.dialect is Dialect.NEGATIVE_LIMIT:

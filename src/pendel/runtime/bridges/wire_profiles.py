@@ -6,8 +6,10 @@ A CentralSetpoint period carries no limits (Q03.FR.02). Sources: OCPP 2.1 part 2
 """
 
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
+from pendel.runtime.bridges.car_schedule import CarSchedule
 from pendel.runtime.bridges.dialects import Dialect, Manner
 
 DEFAULT_STACK, TX_STACK = 0, 1
@@ -30,13 +32,15 @@ class Mode:
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What an EVSE shall do: signed power_kw inside [-discharge_max_kw, charge_max_kw]."""
+    """What an EVSE shall do: signed power_kw inside [-discharge_max_kw, charge_max_kw]; schedule:
+    the same with the steps to come, for a car that follows one."""
 
     power_kw: float
     charge_max_kw: float
     discharge_max_kw: float
     bidirectional: bool
     mode: Mode = Mode()
+    schedule: CarSchedule | None = None
 
 
 def default_profile(profile_id: int, limit_kw: float, version: str, unit: str) -> dict[str, Any]:
@@ -62,11 +66,27 @@ def tx_profile(
         period["limit"] = in_unit(limit_kw(wish, manner), unit)
     kind = "Dynamic" if dynamic and version == "2.1" else "Relative"
     found = _profile(profile_id, TX_STACK, "TxProfile", kind, period, version, unit)
+    if wish.schedule is not None:
+        _as_schedule(found, wish.schedule, period, unit)
     if version != "1.6":
         found["transactionId"] = transaction_id
     elif transaction_id.isdigit():  # else it was begun by another version
         found["transactionId"] = int(transaction_id)
     return found
+
+
+def _as_schedule(
+    profile: dict[str, Any], schedule: CarSchedule, period: dict[str, Any], unit: str
+) -> None:
+    """All periods of a schedule, with its begin, instead of the one for now."""
+    (only,) = profile["chargingSchedule"]
+    profile["chargingProfileKind"] = "Absolute"
+    name = "setpoint" if "setpoint" in period else "limit"
+    only["startSchedule"] = datetime.fromtimestamp(schedule.begin_s, UTC).isoformat()
+    only["chargingSchedulePeriod"] = [
+        {**period, "startPeriod": offset_s, name: in_unit(power_kw, unit)}
+        for offset_s, power_kw in schedule.periods
+    ]
 
 
 def v2x_period(wish: Wish, unit: str = "W") -> dict[str, Any]:

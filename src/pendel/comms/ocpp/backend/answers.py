@@ -12,6 +12,7 @@ import msgspec
 from msgspec import UNSET
 from msgspec.structs import replace
 
+from pendel.comms.ocpp.backend.car_talk import evcc_of
 from pendel.comms.ocpp.backend.certificates import (
     CertificateDesk,
     chain_answer,
@@ -26,6 +27,8 @@ from pendel.comms.ocpp.release import Version, messages_of
 HEARTBEAT_S = 300
 BOOT_AGAIN_S = 60
 """After this a station that is not accepted asks again."""
+TOKENS_MAX = 1_000
+"""Tokens of a station of which it is remembered what they were allowed."""
 _V16 = Version.V16
 PLAIN_TRANSFER = ("AC_single_phase", "AC_two_phase", "AC_three_phase", "DC")
 V2X_TRANSFER = ("AC_BPT", "DC_BPT", "AC_BPT_DER", "AC_DER")
@@ -42,8 +45,9 @@ class Policy(Protocol):
         """Accepted, Pending or Rejected: the answer to a BootNotification."""
         ...
 
-    def v2x_allowed(self, station_id: str, token: str) -> bool:
-        """Whether a car of this token may discharge at this station."""
+    def v2x_allowed(self, station_id: str, token: str, evcc_id: str) -> bool | None:
+        """Whether a car of this token or EVCCID may discharge at this station; None = that cannot
+        be said before the car is known."""
         ...
 
     def steers(self, station_id: str) -> bool:
@@ -124,8 +128,11 @@ def _authorize_2(asked: Asked) -> dict[str, Any]:
     token = asked.payload.idToken
     fields: dict[str, Any] = {"idTokenInfo": _token_2(asked, token, False)}
     if asked.version is Version.V21 and fields["idTokenInfo"].status == "Accepted":
-        v2x = asked.policy.v2x_allowed(asked.station.station_id, token.idToken)
-        fields["allowedEnergyTransfer"] = [*PLAIN_TRANSFER, *(V2X_TRANSFER if v2x else ())]
+        allowed = transfers(asked.policy, asked.station, token.idToken, evcc_of(token))
+        if len(asked.station.transfers) < TOKENS_MAX:
+            asked.station.transfers[token.idToken] = allowed
+        if allowed is not None:
+            fields["allowedEnergyTransfer"] = list(allowed)
     if asked.payload.iso15118CertificateHashData is not UNSET or (
         asked.payload.certificate is not UNSET
     ):
@@ -145,12 +152,52 @@ def _transaction_event(asked: Asked) -> dict[str, Any]:
     return fields
 
 
+def transfers(policy: Policy, station: Station, token: str, evcc_id: str) -> tuple[str, ...] | None:
+    """Energy transfers allowed to a car (Q01.FR.01); None = not to be said yet (Q01.FR.08)."""
+    v2x = policy.v2x_allowed(station.station_id, token, evcc_id)
+    enabled = [
+        value
+        for (component, _, name), value in station.variables.items()
+        if (component, name) == ("V2XChargingCtrlr", "Enabled")
+    ]
+    if v2x is False or (enabled and all(value.lower() == "false" for value in enabled)):
+        return PLAIN_TRANSFER
+    return None if v2x is None else (*PLAIN_TRANSFER, *V2X_TRANSFER)
+
+
 def _needs(asked: Asked) -> dict[str, Any]:
-    if not asked.policy.steers(asked.station.station_id):
-        none = "NoChargingProfile" if asked.version is Version.V21 else "Rejected"
-        return {"status": none}
+    """K15, K17-K19; a transfer outside of what the station was told is refused (Q01.FR.04)."""
+    station, needs = asked.station, asked.payload.chargingNeeds
+    evse = station.evses.get(asked.payload.evseId)
+    transaction = None if evse is None else station.transactions.get(evse.transaction_id)
+    told = None if transaction is None else transaction.transfers
+    if told is None and transaction is not None:
+        told = station.transfers.get(transaction.id_token)
+    if told is not None and needs.requestedEnergyTransfer not in told:
+        messages: Any = messages_of(asked.version)
+        why = f"allowed are {', '.join(told)}"
+        info = messages.StatusInfoType(reasonCode="InvalidValue", additionalInfo=why)
+        return {"status": "Rejected", "statusInfo": info}
+    if not asked.policy.steers(station.station_id):
+        return {"status": "Rejected" if _is_iso2(asked) else "NoChargingProfile"}
+    return {"status": "Processing" if transaction is None else "Accepted"}
+
+
+def _is_iso2(asked: Asked) -> bool:
+    """Whether needs are those of ISO 15118-2, to which Rejected says that no profile will come."""
+    needs = asked.payload.chargingNeeds
+    plain = (needs.acChargingParameters, needs.dcChargingParameters)
+    return asked.version is Version.V201 or any(each is not UNSET for each in plain)
+
+
+def _ev_schedule(asked: Asked) -> dict[str, Any]:
     evse = asked.station.evses.get(asked.payload.evseId)
-    return {"status": "Accepted" if evse is not None and evse.transaction_id else "Processing"}
+    if evse is None or not evse.schedule_problem:
+        return {"status": "Accepted"}
+    messages: Any = messages_of(asked.version)
+    why = evse.schedule_problem[:512]
+    info = messages.StatusInfoType(reasonCode="InvalidSchedule", additionalInfo=why)
+    return {"status": "Rejected", "statusInfo": info}
 
 
 def _pull(asked: Asked) -> dict[str, Any]:
@@ -240,7 +287,7 @@ _ANSWERS_2: dict[str, Answer] = {
     "GetCertificateStatus": _certificate_status,
     "GetCertificateChainStatus": _chain_status,
     "NotifyEVChargingNeeds": _needs,
-    "NotifyEVChargingSchedule": _fixed(status="Accepted"),
+    "NotifyEVChargingSchedule": _ev_schedule,
     "PullDynamicScheduleUpdate": _pull,
     "OpenPeriodicEventStream": _open_stream,
     "VatNumberValidation": _vat,

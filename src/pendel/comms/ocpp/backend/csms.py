@@ -199,6 +199,13 @@ class Csms:
         heard = Heard(self.network, station, version.label, action, payload, record_id, now_utc)
         return learn(heard)
 
+    def ordered(
+        self, station_id: str, version: Version, action: str, payload: Any, now_utc: datetime
+    ) -> None:
+        """A station accepted a request (typed): what it was offered."""
+        if version is not _V16:
+            self.network.station(station_id).offered.ordered(action, payload, now_utc.timestamp())
+
     def forget(self, station_id: str, key: Key) -> None:
         """An event could not be made durable: it may come again and must then count."""
         station = self.network.station(station_id)

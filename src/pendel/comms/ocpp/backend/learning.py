@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
+from pendel.comms.ocpp.backend.car_talk import evcc_of, needs_told, schedule_told
 from pendel.comms.ocpp.backend.external_limits import learn_notice, learn_release, learn_report
 from pendel.comms.ocpp.backend.metering import Sample, in_utc, register_problem, samples
 from pendel.comms.ocpp.backend.stations import (
@@ -133,6 +134,8 @@ def _transaction_event(heard: Heard) -> list[str]:
         refused += _take(heard, transaction, told.seqNo, found)
     if told.idToken is not UNSET and not transaction.id_token:
         transaction.id_token = told.idToken.idToken
+    if told.idToken is not UNSET:
+        transaction.evcc_id = evcc_of(told.idToken) or transaction.evcc_id
     if told.eventType == "Started":
         transaction.started_utc, transaction.started_seq = at_utc, told.seqNo
     if told.eventType == "Ended":
@@ -164,7 +167,10 @@ def _place(heard: Heard, transaction: Transaction) -> None:
             evse.transaction_id = transaction.transaction_id
     elif evse.transaction_id == transaction.transaction_id:
         evse.transaction_id, evse.needs, evse.needs_utc = "", None, None
-        evse.soc = evse.needs_soc = None
+        evse.soc = evse.needs_soc = evse.schedule = None
+        evse.needs_points, evse.schedule_problem = 0, ""
+    if transaction.ended_utc is not None:
+        heard.station.offered.ended(transaction.transaction_id)
 
 
 def _take(
@@ -282,16 +288,13 @@ def _register_16(transaction: Transaction, value: int, at_utc: datetime, name: s
 
 
 def _needs(heard: Heard) -> list[str]:
-    evse = heard.station.evse(heard.payload.evseId)
-    evse.needs, evse.needs_utc = heard.payload.chargingNeeds, heard.at_utc
-    evse.needs_soc, evse.heard_utc = evse.soc, heard.at_utc
-    transaction = heard.station.transactions.get(evse.transaction_id)
-    if transaction is not None:
-        evse.needs_import_kwh = transaction.imported.kwh
-        evse.needs_export_kwh = transaction.exported.kwh
-    else:
-        evse.needs_import_kwh = evse.needs_export_kwh = 0.0
+    needs_told(heard.station, heard.payload, heard.at_utc)
     return []
+
+
+def _ev_schedule(heard: Heard) -> list[str]:
+    schedule_told(heard.station, heard.payload, Version(heard.ocpp_version))
+    return _notice(heard)
 
 
 def _report(heard: Heard) -> list[str]:
@@ -382,6 +385,7 @@ _LEARN_2: dict[str, Learn] = {
     "TransactionEvent": _transaction_event,
     "MeterValues": _meter_2,
     "NotifyEVChargingNeeds": _needs,
+    "NotifyEVChargingSchedule": _ev_schedule,
     "NotifyReport": _report,
     "NotifyChargingLimit": _external_limit,
     "ClearedChargingLimit": _external_limit_gone,
@@ -397,7 +401,6 @@ _LEARN_2: dict[str, Learn] = {
             "SecurityEventNotification",
             "FirmwareStatusNotification",
             "LogStatusNotification",
-            "NotifyEVChargingSchedule",
             "ReportDERControl",
             "NotifyPriorityCharging",
             "NotifyCustomerInformation",

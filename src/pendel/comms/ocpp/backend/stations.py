@@ -10,6 +10,7 @@ from msgspec import UNSET
 from pendel.comms.ocpp.backend.event_streams import STREAMS_MAX, EventStream, opened
 from pendel.comms.ocpp.backend.external_limits import ExternalLimit, Key
 from pendel.comms.ocpp.backend.local_list import LocalList
+from pendel.comms.ocpp.backend.schedule_check import Offered
 from pendel.comms.ocpp.backend.transactions import Transaction
 
 VARIABLES_MAX = 10_000
@@ -22,7 +23,9 @@ ENDED_KEPT = 100_000
 class Evse:
     """One EVSE (in 1.6: one connector). needs: the chargingNeeds told last, typed; needs_soc,
     needs_import_kwh, needs_export_kwh: SoC and transaction registers at that moment. heard_utc:
-    when something measured or asked came in, by this server's clock."""
+    when something measured or asked came in, by this server's clock. needs_points: most entries of
+    a schedule the car takes (0 = not said); schedule: what the car last said it will draw,
+    schedule_problem: why that leaves what it was offered ("" = it does not)."""
 
     evse_id: int
     status: dict[int, str] = field(default_factory=dict)
@@ -30,6 +33,9 @@ class Evse:
     needs: Any = None
     needs_utc: datetime | None = None
     needs_soc: float | None = None
+    needs_points: int = 0
+    schedule: Any = None
+    schedule_problem: str = ""
     needs_import_kwh: float = 0.0
     needs_export_kwh: float = 0.0
     heard_utc: datetime | None = None
@@ -67,7 +73,8 @@ class Station:
     EVSE and name[instance] (1.6: configuration keys, of component ""); local_list: what it holds;
     streams: open event streams by id (2.1); monitors: component, EVSE and variable of each;
     der_causes: by id and type of a DER control the record that asked for it; der_alarm: the one
-    that stands.
+    that stands; offered: profiles it accepted since this server runs; transfers: energy transfers
+    it was told for a token (None = the list was left out).
     """
 
     station_id: str
@@ -94,6 +101,8 @@ class Station:
     monitors: dict[int, tuple[str, int, str]] = field(default_factory=dict)
     permitted: dict[str, datetime] = field(default_factory=dict)
     local_list: LocalList = field(default_factory=LocalList)
+    offered: Offered = field(default_factory=Offered)
+    transfers: dict[str, tuple[str, ...] | None] = field(default_factory=dict)
 
     def evse(self, evse_id: int) -> Evse:
         """The EVSE of an id, made when it is first heard of."""

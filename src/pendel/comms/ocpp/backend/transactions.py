@@ -112,7 +112,8 @@ class Register:
 
 @dataclass(slots=True)
 class Transaction:
-    """One transaction of one station. Times are those the station told."""
+    """One transaction of one station. Times are those the station told. evcc_id: of the car, where
+    it was told; transfers: what it was told to allow since it began (None = nothing)."""
 
     station_id: str
     transaction_id: str
@@ -123,6 +124,8 @@ class Transaction:
     started_utc: datetime | None = None
     ended_utc: datetime | None = None
     id_token: str = ""
+    evcc_id: str = ""
+    transfers: tuple[str, ...] | None = None
     started_seq: int | None = None
     sequence: SequenceSet = field(default_factory=SequenceSet)
     digests: set[bytes] = field(default_factory=set)
