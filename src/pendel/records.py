@@ -247,6 +247,15 @@ class StationSecurity(Record, frozen=True, tag="station_security"):
     certificate: str = ""
 
 
+class StationAlarm(Record, frozen=True, tag="station_alarm"):
+    """Something about a station that an operator should look at. topic: certificate_refused (it did
+    not take what was signed for it); causes: the messages it came of."""
+
+    station_id: str
+    topic: str
+    text: str
+
+
 AnyRecord = (
     Signal
     | Limit
@@ -261,5 +270,6 @@ AnyRecord = (
     | Tick
     | Deviation
     | StationMessage
+    | StationAlarm
     | StationSecurity
 )

@@ -18,7 +18,8 @@ import msgspec
 
 from pendel import __version__
 from pendel.cli.outcome import DONE, UNMET, Outcome
-from pendel.config.server import OcppConfig, ServerConfig, load_server_config
+from pendel.config.ocpp import OcppConfig
+from pendel.config.server import ServerConfig, load_server_config
 from pendel.config.zones import zone_exists
 from pendel.errors import InputError
 

@@ -143,7 +143,10 @@ def open_network(
     from pendel.runtime.network_security import security_of
     from pendel.runtime.process import calm_collector
 
-    security = security_of(config.ocpp, base, lambda: datetime.now(UTC))
+    def now_utc() -> datetime:
+        return datetime.now(UTC)
+
+    security = security_of(config.ocpp, base, now_utc, config.plug_and_charge)
     network = ChargingNetwork(ConfigPolicy(config), runtime.store, config.ocpp.lab, security)
     bridged = bridge(runtime, network, prices)
     calm_collector()

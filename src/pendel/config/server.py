@@ -8,6 +8,9 @@ from typing import Annotated, Literal
 import msgspec
 
 from pendel.config.lines import KeyPath
+from pendel.config.ocpp import Name as _Name
+from pendel.config.ocpp import OcppConfig, OcppTlsConfig, PlugAndChargeConfig
+from pendel.config.ocpp import Port as _Port
 from pendel.config.toml import SECRET, TomlDocument, decode, load_toml
 from pendel.config.zones import zone_exists
 from pendel.errors import InputError, Problem
@@ -22,7 +25,6 @@ STORE_FORMS = (
     "sqlite:///relative.db, sqlite:////absolute.db, postgresql://user@host/db or memory://"
 )
 
-_Name = Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
 _Station = Annotated[
     str,
     msgspec.Meta(
@@ -30,7 +32,6 @@ _Station = Annotated[
         description="1 to 48 letters, digits or * - _ = : + | @ .",
     ),
 ]
-_Port = Annotated[int, msgspec.Meta(ge=0, le=65_535)]
 _Power = Annotated[float, msgspec.Meta(ge=0.0, le=POWER_MAX_KW)]
 _Capacity = Annotated[float, msgspec.Meta(gt=0.0, le=CAPACITY_MAX_KWH)]
 _Share = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
@@ -46,36 +47,6 @@ class HttpConfig(msgspec.Struct, frozen=True):
 
     host: _Name = "127.0.0.1"
     port: _Port = 8080
-
-
-class OcppTlsConfig(msgspec.Struct, frozen=True):
-    """TLS for stations (security profiles 2 and 3). Paths are relative to the file's folder.
-
-    folder: made by `pendel ca`: gives everything else, and signs what stations ask for. Without
-    it: certificates: PEM of the server with chain and key (or the key beside it as .key), one RSA
-    and one ECDSA at best; station_ca: who signs station certificates; revoked: their lists;
-    organization: O that station certificates must name. renew_days: a station whose certificate
-    ends within is asked to renew it.
-    """
-
-    port: _Port = 9443
-    folder: _Name | None = None
-    certificates: Annotated[list[_Name], msgspec.Meta(max_length=16)] = []
-    station_ca: Annotated[list[_Name], msgspec.Meta(max_length=1_000)] = []
-    revoked: Annotated[list[_Name], msgspec.Meta(max_length=1_000)] = []
-    organization: str = ""
-    renew_days: Annotated[int, msgspec.Meta(ge=0, le=3_650)] = 30
-
-
-class OcppConfig(msgspec.Struct, frozen=True):
-    """Where stations connect; lab = stations without password_hash are let in; plain = the port
-    without TLS is open."""
-
-    host: _Name = "127.0.0.1"
-    port: _Port = 9000
-    lab: bool = False
-    plain: bool = True
-    tls: OcppTlsConfig | None = None
 
 
 class ExportPermit(msgspec.Struct, frozen=True):
@@ -215,6 +186,7 @@ class ServerConfig(msgspec.Struct, frozen=True):
     store: str = "sqlite:///var/pendel.db"
     http: HttpConfig = HttpConfig()
     ocpp: OcppConfig = OcppConfig()
+    plug_and_charge: PlugAndChargeConfig | None = None
     station: Annotated[list[StationConfig], msgspec.Meta(max_length=LIST_MAX)] = []
     vehicle: Annotated[list[VehicleConfig], msgspec.Meta(max_length=LIST_MAX)] = []
     meter: Annotated[list[MeterConfig], msgspec.Meta(max_length=LIST_MAX)] = []

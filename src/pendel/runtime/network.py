@@ -11,7 +11,7 @@ import asyncio
 import itertools
 import logging
 import threading
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -21,16 +21,17 @@ import msgspec
 from pendel.adapters.committer import Committer
 from pendel.adapters.ocpp_link import Link
 from pendel.adapters.ocpp_server import OcppDoor
+from pendel.comms.ocpp.backend.certificates import Finding, Question
 from pendel.comms.ocpp.backend.csms import Csms, Key, Reply
 from pendel.comms.ocpp.frames import ErrorCode
 from pendel.comms.ocpp.peer import Deviation, Event, Request, Streamed
 from pendel.comms.ocpp.release import Version, messages_of
 from pendel.errors import StoreError
-from pendel.records import StationMessage, StationSecurity
+from pendel.records import StationAlarm, StationMessage, StationSecurity
 from pendel.runtime.bridges.dialects import Dialect, manner_of
-from pendel.runtime.network_orders import OfflineError, order_record, typed_order
+from pendel.runtime.network_orders import OfflineError, log_failure, order_record, typed_order
 from pendel.runtime.network_policy import ConfigPolicy
-from pendel.runtime.network_presence import Listener, Presence
+from pendel.runtime.network_presence import Listener, Presence, must_be_kept
 from pendel.runtime.network_security import Security, SecurityWatch
 from pendel.runtime.process import loop_factory, raise_open_files
 
@@ -40,8 +41,6 @@ STOP_TIMEOUT_S = 20.0
 ORDER_TIMEOUT_S = 30.0
 QUESTION_TIMEOUT_S = 5.0
 """For what is asked by the way: an order must not wait long behind it."""
-QUARANTINED_TEXT_MAX = 128 * 1024
-EVENT_ACTIONS = (b"TransactionEvent", b"MeterValues", b"StartTransaction", b"StopTransaction")
 
 
 class ChargingNetwork:
@@ -69,6 +68,7 @@ class ChargingNetwork:
         self.port = self.tls_port = 0
         self.watch = SecurityWatch(self, security or Security())
         self.csms.desk = self.watch.security.desk
+        self.sources = self.watch.security.sources
         self._store = store
         self._lab = lab
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -127,7 +127,7 @@ class ChargingNetwork:
         self.csms.network.station(link.station_id).ocpp_version = link.version.value
         remembered = self.watch.came(link)
         if remembered is not None:
-            self._add(remembered)
+            self.add(remembered)
         if self.listener is not None:
             self.listener.came(link.station_id, link.version)
 
@@ -137,9 +137,20 @@ class ChargingNetwork:
             self.listener.went(link.station_id)
 
     def requested(self, link: Link, asked: Request, text: bytes) -> None:
-        """Decide, make durable, answer."""
+        """Decide, make durable, answer; where others must be asked first, after that."""
+        self._seen(link, self.now_utc())
+        questions = self.csms.inquiry(link.station_id, asked.action, asked.payload)
+        if questions and self.sources is not None:
+            self._detach(self._inquire(link, asked, questions))
+        else:
+            self._decide(link, asked, ())
+
+    async def _inquire(self, link: Link, asked: Request, questions: tuple[Question, ...]) -> None:
+        findings = () if self.sources is None else await self.sources.find(questions)
+        self._decide(link, asked, findings)
+
+    def _decide(self, link: Link, asked: Request, findings: Sequence[Finding]) -> None:
         now_utc = self.now_utc()
-        self._seen(link, now_utc)
         try:
             reply = self.csms.handle(
                 link.station_id,
@@ -149,6 +160,7 @@ class ChargingNetwork:
                 asked.payload,
                 now_utc,
                 asked.text,
+                findings,
             )
         except Exception:
             LOG.exception("station %s, %s", link.station_id, asked.action)
@@ -168,7 +180,7 @@ class ChargingNetwork:
             self._keep(link, event.action, payload, ())
         elif isinstance(event, Deviation) and link.deviations <= 100:
             self.presence[link.station_id].deviated(event.reason)
-            if _must_be_kept(event, text):
+            if must_be_kept(event, text):
                 self._keep(link, "", text.decode("utf-8", "replace"), (event.reason[:500],))
 
     async def order(
@@ -212,9 +224,11 @@ class ChargingNetwork:
         def keep(event: Event) -> None:
             now_utc, version = self.now_utc(), link.version
             record_id = self.csms.new_id()
-            self._add(order_record(record_id, now_utc, told, station_id, version, text, event))
+            self.add(order_record(record_id, now_utc, told, station_id, version, text, event))
+            self.watch.answered(station_id, event, record_id)
             done(event)
 
+        self.watch.ordered(station_id, action, payload)
         link.ask(action, text, timeout_s, keep)
 
     def command(self, station_id: str, action: str, payload: Any, timeout_s: float) -> Event:
@@ -260,6 +274,7 @@ class ChargingNetwork:
             self.port = await self._door.open(host, port)
         if security.tls is not None:
             self.tls_port = await self._door.open(host, security.tls_port, security.tls)
+        if security.tls is not None or security.sources is not None:
             self._detach(self.watch.watch())
         started.set()
         await self._stopping.wait()
@@ -337,7 +352,7 @@ class ChargingNetwork:
             station.ocpp_version = link.version.value
 
     def _keep(self, link: Link, action: str, payload: str, refused: tuple[str, ...]) -> None:
-        self._add(
+        self.add(
             StationMessage(
                 id=self.csms.new_id(),
                 at_utc=self.now_utc(),
@@ -350,13 +365,14 @@ class ChargingNetwork:
             )
         )
 
-    def _add(self, record: StationMessage | StationSecurity) -> None:
+    def add(self, record: StationMessage | StationSecurity | StationAlarm) -> None:
+        """Keep a record of the network."""
         if self._committer is not None:
             try:
                 if not self._committer.stored_at_once(record):
-                    self._committer.add(record, _log_failure)
+                    self._committer.add(record, log_failure)
             except StoreError as error:
-                _log_failure(error)
+                log_failure(error)
 
     def _seen(self, link: Link, now_utc: datetime) -> None:
         presence = self.presence.get(link.station_id)
@@ -378,14 +394,3 @@ class ChargingNetwork:
             LOG.info("an order was not sent: %s", error)
         elif error is not None:
             LOG.error("an order failed", exc_info=error)
-
-
-def _must_be_kept(deviation: Deviation, text: bytes) -> bool:
-    """Whether a broken frame was mended, or may hold what somebody is billed for."""
-    kept = deviation.mended or any(name in text for name in EVENT_ACTIONS)
-    return kept and len(text) <= QUARANTINED_TEXT_MAX
-
-
-def _log_failure(error: StoreError | None) -> None:
-    if error is not None:
-        LOG.error("a record could not be stored: %s", error)

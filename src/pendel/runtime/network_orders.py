@@ -1,5 +1,6 @@
 """Orders to stations: from plain data to a typed request, and the record of what came of it."""
 
+import logging
 from datetime import datetime
 from typing import Any
 
@@ -7,8 +8,10 @@ import msgspec
 
 from pendel.comms.ocpp.peer import Answered, Event, Failed
 from pendel.comms.ocpp.release import Version, messages_of
-from pendel.errors import PendelError
+from pendel.errors import PendelError, StoreError
 from pendel.records import StationMessage
+
+LOG = logging.getLogger("pendel.ocpp")
 
 
 class OfflineError(PendelError):
@@ -58,3 +61,9 @@ def order_record(
         response=response,
         status=status,
     )
+
+
+def log_failure(error: StoreError | None) -> None:
+    """Say that a record was not kept, where that is so."""
+    if error is not None:
+        LOG.error("a record could not be stored: %s", error)

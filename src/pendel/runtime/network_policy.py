@@ -1,9 +1,13 @@
 """What the configuration decides about stations, tokens and cars."""
 
+import re
+
 from pendel.adapters.doorkeeper import Admission
 from pendel.config.server import ServerConfig, StationConfig, VehicleConfig
 
 V2X_MODES = ("v2h", "v2b", "v2g")
+EMAID = re.compile(r"[a-z]{2}-?[0-9a-z]{3}-?[0-9a-z]{9}(-?[0-9a-z])?\Z")
+"""An eMAID in lower case, with or without separators (ISO 15118-1, annex H)."""
 
 
 class ConfigPolicy:
@@ -26,12 +30,12 @@ class ConfigPolicy:
         }
         self._contracted = {c.site_id for c in config.contract if c.tariff is not None}
         self._by_token: dict[str, VehicleConfig] = {
-            token.casefold(): vehicle for vehicle in config.vehicle for token in vehicle.id_tokens
+            _key(token): vehicle for vehicle in config.vehicle for token in vehicle.id_tokens
         }
 
     def token_status(self, station_id: str, token: str) -> str:
         """Accepted or Invalid. Tokens do not tell upper from lower case (CiString)."""
-        known = not self._by_token or token.casefold() in self._by_token
+        known = not self._by_token or _key(token) in self._by_token
         return "Accepted" if known else "Invalid"
 
     def has_tariff(self, site_id: str) -> bool:
@@ -41,7 +45,7 @@ class ConfigPolicy:
 
     def vehicle(self, token: str) -> VehicleConfig | None:
         """The car of a token, where it is known."""
-        return self._by_token.get(token.casefold())
+        return self._by_token.get(_key(token))
 
     def v2x_allowed(self, station_id: str, token: str) -> bool:
         """Whether the car of a token may discharge at a station."""
@@ -54,3 +58,9 @@ class ConfigPolicy:
         """Whether the station's charging is controlled at all."""
         station = self.stations.get(station_id)
         return station is not None and station.mode != "uncontrolled"
+
+
+def _key(token: str) -> str:
+    """A token as it is compared: the separators of an eMAID say nothing."""
+    plain = token.casefold()
+    return plain.replace("-", "") if EMAID.match(plain) else plain

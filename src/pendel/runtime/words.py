@@ -17,6 +17,7 @@ from pendel.records import (
     SessionEvent,
     Setpoint,
     Signal,
+    StationAlarm,
     StationMessage,
     StationSecurity,
     Tick,
@@ -87,6 +88,8 @@ def words(record: AnyRecord) -> str:
             )
         case StationMessage():
             return _message(record)
+        case StationAlarm():
+            return f"{record.station_id}: {record.text}"
         case StationSecurity():
             return (
                 f"{record.station_id} came by security profile {record.security_profile}; "

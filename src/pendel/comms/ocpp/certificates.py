@@ -30,6 +30,11 @@ class HashData:
         algorithm, name, key, serial = (str(getattr(data, field)) for field in fields)
         return HashData(algorithm, name.lower(), key.lower(), serial.lower().lstrip("0") or "0")
 
+    @property
+    def has_serial(self) -> bool:
+        """Whether the serial number is a hexadecimal one (stations send anything)."""
+        return all(sign in "0123456789abcdef" for sign in self.serial_number)
+
     def to_wire(self) -> dict[str, str]:
         """CertificateHashDataType as plain data."""
         return {
@@ -52,10 +57,10 @@ def issuer_hashes(issuer: x509.Certificate, algorithm: str) -> tuple[str, str]:
     """Hash of an issuer's name and of the bits of its public key."""
     digest = ALGORITHMS[algorithm]
     name = digest(issuer.subject.public_bytes()).hexdigest()
-    return name, digest(_key_bits(issuer)).hexdigest()
+    return name, digest(key_bits(issuer)).hexdigest()
 
 
-def _key_bits(certificate: x509.Certificate) -> bytes:
+def key_bits(certificate: x509.Certificate) -> bytes:
     """The subjectPublicKey without tag, length and unused bits. Raises ValueError."""
     key = certificate.public_key()
     if isinstance(key, rsa.RSAPublicKey):

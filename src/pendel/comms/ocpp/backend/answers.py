@@ -4,7 +4,7 @@ What a station may ask of a backend but is not offered here is refused in the wa
 status allows; what only a backend may ask is `NotSupported`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -13,12 +13,15 @@ from msgspec import UNSET
 
 from pendel.comms.ocpp.backend.certificates import (
     CertificateDesk,
+    Finding,
     chain_answer,
-    contract_answer,
+    contract_verdict,
+    pool_answer,
     signing_answer,
+    signing_wish,
     status_answer,
 )
-from pendel.comms.ocpp.backend.stations import Station
+from pendel.comms.ocpp.backend.stations import Network, Station
 from pendel.comms.ocpp.release import Version, messages_of
 
 HEARTBEAT_S = 300
@@ -45,7 +48,7 @@ class Policy(Protocol):
 
 class Asked(msgspec.Struct, frozen=True, gc=False):
     """One request to be answered; transaction_id: the one given to a 1.6 start; desk: whoever
-    signs certificates here."""
+    signs certificates here; findings: what others said to the questions of `inquiry_of`."""
 
     station: Station
     version: Version
@@ -55,6 +58,8 @@ class Asked(msgspec.Struct, frozen=True, gc=False):
     policy: Policy
     transaction_id: str = ""
     desk: CertificateDesk | None = None
+    network: Network | None = None
+    findings: Sequence[Finding] = ()
 
 
 Answer = Callable[[Asked], dict[str, Any]]
@@ -102,10 +107,11 @@ def _authorize_2(asked: Asked) -> dict[str, Any]:
     if asked.payload.iso15118CertificateHashData is not UNSET or (
         asked.payload.certificate is not UNSET
     ):
-        # No chain of trust for contract certificates is installed here: not accepted (C07).
-        fields["certificateStatus"] = "CertChainError"
-        fields["idTokenInfo"].status = "Invalid"
-        fields.pop("allowedEnergyTransfer", None)
+        info = fields["idTokenInfo"]
+        verdict = contract_verdict(asked.payload, asked.findings, info.status)
+        fields["certificateStatus"], info.status = verdict
+        if info.status != "Accepted":
+            fields.pop("allowedEnergyTransfer", None)
     return fields
 
 
@@ -135,19 +141,21 @@ def _vat(asked: Asked) -> dict[str, Any]:
 
 
 def _sign(asked: Asked) -> dict[str, Any]:
-    return signing_answer(asked.desk, asked.station.station_id, asked.payload, asked.version)
+    wish = signing_wish(asked.network or Network(), asked.station, asked.payload, asked.version)
+    return signing_answer(asked.desk, asked.station, wish, asked.version)
 
 
 def _certificate_status(asked: Asked) -> dict[str, Any]:
-    return status_answer(asked.desk, asked.payload, asked.version)
+    return status_answer(asked.desk, asked.payload, asked.version, asked.findings)
 
 
 def _chain_status(asked: Asked) -> dict[str, Any]:
-    return chain_answer(asked.desk, asked.payload, asked.version, asked.now_utc)
+    now_utc, findings = asked.now_utc, asked.findings
+    return chain_answer(asked.desk, asked.payload, asked.version, now_utc, findings)
 
 
 def _contract(asked: Asked) -> dict[str, Any]:
-    return contract_answer(asked.version)
+    return pool_answer(asked.payload, asked.version, asked.findings)
 
 
 def _tag_info(asked: Asked, name: str, tag: str) -> Any:

@@ -6,7 +6,7 @@ before it is given, out.
                  +-- answered again, not counted    durable first (the caller's duty)
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,14 +14,24 @@ from typing import Any
 import msgspec
 
 from pendel.comms.ocpp.backend.answers import Asked, Policy, answer
-from pendel.comms.ocpp.backend.certificates import CertificateDesk, signed_request
+from pendel.comms.ocpp.backend.certificates import (
+    CertificateDesk,
+    Finding,
+    Question,
+    inquiry_of,
+    signed_request,
+    signing_wish,
+)
 from pendel.comms.ocpp.backend.learning import Heard, digest, learn
 from pendel.comms.ocpp.backend.stations import Network, Station
 from pendel.comms.ocpp.frames import ErrorCode
 from pendel.comms.ocpp.release import Version, messages_of
-from pendel.records import StationMessage, StationSecurity
+from pendel.records import StationAlarm, StationMessage, StationSecurity
 
 UNRECORDED = frozenset({"Heartbeat", "PullDynamicScheduleUpdate", "GetCertificateStatus"})
+INQUIRED = frozenset(
+    {"Authorize", "GetCertificateStatus", "GetCertificateChainStatus", "Get15118EVCertificate"}
+)
 ASK_AGAIN_S = 60.0
 _JSON = msgspec.json.Encoder()
 _V16 = Version.V16  # looked up once: members of an Enum are slow to reach
@@ -67,6 +77,8 @@ class Csms:
             if isinstance(record, StationSecurity):
                 station = self.network.station(record.station_id)
                 station.security_profile = record.security_profile
+            if isinstance(record, StationAlarm):
+                self.network.station(record.station_id).note("alarms", record)
             if isinstance(record, StationMessage) and not record.outgoing and record.action:
                 version = _VERSIONS.get(record.ocpp_version)
                 kind = None
@@ -100,16 +112,26 @@ class Csms:
         payload: Any,
         now_utc: datetime,
         text: str = "",
+        findings: Sequence[Finding] = (),
     ) -> Reply:
-        """Answer one request; text: the payload as it came, to be kept. Never raises for what a
-        station may send."""
+        """Answer one request; text: the payload as it came, to be kept; findings: what others
+        said to the questions of `inquiry`. Never raises for what a station may send."""
         station = self.network.station(station_id)
         if not station.booted and action != "BootNotification" and version is not _V16:
             return self._not_booted(station, version, now_utc)
         key = event_key(version, action, payload)
         transaction_id, repeat = self._placed(station, key, version, action, payload)
         asked = Asked(
-            station, version, action, payload, now_utc, self.policy, transaction_id, self.desk
+            station,
+            version,
+            action,
+            payload,
+            now_utc,
+            self.policy,
+            transaction_id,
+            self.desk,
+            self.network,
+            findings,
         )
         if repeat:
             return Reply(answer(asked), key=key, repeat=True)
@@ -140,6 +162,15 @@ class Csms:
             refused=tuple(refused),
         )
         return self._answered(asked, record, key)
+
+    def inquiry(self, station_id: str, action: str, payload: Any) -> tuple[Question, ...]:
+        """What others must be asked before this request can be answered."""
+        if action not in INQUIRED:
+            return ()
+        station = self.network.stations.get(station_id)
+        if station is None or not station.booted:
+            return ()
+        return inquiry_of(self.desk, station_id, action, payload)
 
     def forget(self, station_id: str, key: Key) -> None:
         """An event could not be made durable: it may come again and must then count."""
@@ -202,7 +233,8 @@ class Csms:
         if self.desk is None:
             return ()
         station_id = asked.station.station_id
-        payload = signed_request(self.desk, station_id, asked.payload, asked.version)
+        wish = signing_wish(self.network, asked.station, asked.payload, asked.version)
+        payload = signed_request(self.desk, station_id, wish, asked.payload, asked.version)
         return (Order("CertificateSigned", payload),)
 
     def _missing(self, asked: Asked) -> tuple[Order, ...]:

@@ -14,7 +14,8 @@ class StationSettings:
 
     v2x: the EVSE can discharge and says so (2.1). is_dc: conversion in the station.
     follows_clock: set its clock by the backend's (BootNotification, Heartbeat). aligned_s: interval
-    of clock-aligned meter values within transactions, 0 = none.
+    of clock-aligned meter values within transactions, 0 = none. organization: its operator as in
+    certificates; secc_id: its name towards cars ("" = its id).
     """
 
     station_id: str
@@ -36,6 +37,8 @@ class StationSettings:
     timezone: str = "UTC"
     follows_clock: bool = True
     id_token_type: str = "ISO14443"
+    organization: str = ""
+    secc_id: str = ""
 
 
 @dataclass(slots=True)
