@@ -163,8 +163,8 @@ async def _answer(reader: asyncio.StreamReader, bytes_max: int) -> bytes:
     if "transfer-encoding" in told:
         raise HttpFault("answered in chunks, which HTTP/1.0 does not know")
     length = told.get("content-length", "")
-    if length.isdigit() and len(length) < 12:
-        if int(length) > bytes_max:
+    if length.isdecimal() and length.isascii():
+        if len(length) > 12 or int(length) > bytes_max:
             raise HttpFault(f"an answer of more than {bytes_max} bytes")
         return await reader.readexactly(int(length))
     body = b""

@@ -23,7 +23,10 @@ from pendel.comms.ocpp.certificates import HashData, hash_data, issuer_hashes
 SIGNED_PER_HOUR = 10
 """Certificates one station gets in an hour: enough for every repeat, too few to fill a disk."""
 STATUS_HOLDS = timedelta(hours=24)
+RESPONSES_PER_S = 50
+NONCE_BYTES_MAX = 128
 OCSP_HASHES: dict[str, Callable[[], hashes.HashAlgorithm]] = {
+    "SHA1": hashes.SHA1,  # what most who ask by HTTP still use to name an issuer (RFC 5019)
     "SHA256": hashes.SHA256,
     "SHA384": hashes.SHA384,
     "SHA512": hashes.SHA512,
@@ -39,6 +42,7 @@ class AuthorityDesk:
         self._authority = authority
         self._now_utc = now_utc
         self._signed: dict[str, deque[datetime]] = {}
+        self._responded: deque[datetime] = deque(maxlen=RESPONSES_PER_S)
         self._v2g = v2g_authorities(authority)
         self._issuers: list[tuple[x509.Certificate, Key]] = [*authority.roots()]
         for level in self._v2g.values():
@@ -94,6 +98,39 @@ class AuthorityDesk:
         )
         return base64.b64encode(response.public_bytes(serialization.Encoding.DER)).decode(), ""
 
+    def respond(self, body: bytes) -> bytes:
+        """The OCSP response (DER) to an OCSP request (DER); its nonce comes back."""
+        try:
+            request = ocsp.load_der_ocsp_request(body)
+            nonce = next(
+                (e.value for e in request.extensions if isinstance(e.value, x509.OCSPNonce)), None
+            )
+            wanted = HashData(
+                request.hash_algorithm.name.upper(),
+                request.issuer_name_hash.hex(),
+                request.issuer_key_hash.hex(),
+                f"{request.serial_number:x}",
+            )
+        except Exception:  # whatever a stranger sends
+            return _unsuccessful(ocsp.OCSPResponseStatus.MALFORMED_REQUEST)
+        if nonce is not None and len(nonce.nonce) > NONCE_BYTES_MAX:
+            return _unsuccessful(ocsp.OCSPResponseStatus.MALFORMED_REQUEST)
+        if not self._may_sign():
+            return _unsuccessful(ocsp.OCSPResponseStatus.TRY_LATER)
+        result, _ = self.ocsp(wanted, nonce)
+        if not result:
+            return _unsuccessful(ocsp.OCSPResponseStatus.UNAUTHORIZED)
+        return base64.b64decode(result)
+
+    def _may_sign(self) -> bool:
+        """At most RESPONSES_PER_S for strangers: a signature costs, a request does not."""
+        now = self._now_utc()
+        full = len(self._responded) == RESPONSES_PER_S
+        if full and now - self._responded[0] < timedelta(seconds=1):
+            return False
+        self._responded.append(now)
+        return True
+
     def is_own(self, wanted: HashData) -> bool:
         """Whether a certificate is said to be of an authority here."""
         return self._issuer(wanted) is not None
@@ -141,6 +178,11 @@ class AuthorityDesk:
 
     def _is_root(self, wanted: HashData) -> bool:
         return any(_is_named(each, wanted) for each in _roots(self._issuers))
+
+
+def _unsuccessful(status: ocsp.OCSPResponseStatus) -> bytes:
+    made = ocsp.OCSPResponseBuilder.build_unsuccessful(status)
+    return made.public_bytes(serialization.Encoding.DER)
 
 
 def _roots(issuers: Sequence[tuple[x509.Certificate, Key]]) -> list[x509.Certificate]:

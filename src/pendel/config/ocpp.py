@@ -15,7 +15,8 @@ class OcppTlsConfig(msgspec.Struct, frozen=True):
     it: certificates: PEM of the server with chain and key (or the key beside it as .key), one RSA
     and one ECDSA at best; station_ca: who signs station certificates; revoked: their lists;
     organization: O that station certificates must name. renew_days: a station whose certificate
-    ends within is asked to renew it.
+    ends within is asked to renew it. ocsp: the HTTP port answers at /ocsp, to everybody, whether
+    certificates of the folder hold.
     """
 
     port: Port = 9443
@@ -25,6 +26,7 @@ class OcppTlsConfig(msgspec.Struct, frozen=True):
     revoked: Annotated[list[Name], msgspec.Meta(max_length=1_000)] = []
     organization: str = ""
     renew_days: Annotated[int, msgspec.Meta(ge=0, le=3_650)] = 30
+    ocsp: bool = False
 
 
 class PlugAndChargeConfig(msgspec.Struct, frozen=True):

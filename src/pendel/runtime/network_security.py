@@ -38,7 +38,8 @@ SERVER_NAMES = ("server-ecdsa.pem", "server-rsa.pem")
 @dataclass(frozen=True, slots=True)
 class Security:
     """What the configuration says of security. tls None = no TLS port; desk None = no authority;
-    sources: whoever asks others about certificates (None = nobody does)."""
+    sources: whoever asks others about certificates (None = nobody does); serves_ocsp: others may
+    ask here about those of the authority."""
 
     plain: bool = True
     tls: ServerTls | None = None
@@ -46,6 +47,7 @@ class Security:
     desk: AuthorityDesk | None = None
     renew_before: timedelta = timedelta(days=30)
     sources: "CertificateSources | None" = None
+    serves_ocsp: bool = False
 
 
 @dataclass(slots=True)
@@ -79,7 +81,7 @@ def security_of(
         return Security(config.plain, sources=sources)
     server = ServerTls(tls_files(tls, base, now_utc), now_utc)
     renew_before = timedelta(days=tls.renew_days)
-    return Security(config.plain, server, tls.port, desk, renew_before, sources)
+    return Security(config.plain, server, tls.port, desk, renew_before, sources, tls.ocsp)
 
 
 def tls_files(tls: OcppTlsConfig, base: Path, now_utc: Callable[[], datetime]) -> TlsFiles:
@@ -184,7 +186,8 @@ class SecurityWatch:
             try:
                 sources.refresh()
             except InputError as error:
-                LOG.error("trusted roots not taken over: %s", error)
+                told = "; ".join(str(each) for each in error.problems)
+                LOG.error("trusted roots not taken over: %s", told)
         if tls is None:
             return
         if tls.refresh(force):

@@ -11,6 +11,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+NAMING = {"SHA1": hashlib.sha1}
 ALGORITHMS = {"SHA256": hashlib.sha256, "SHA384": hashlib.sha384, "SHA512": hashlib.sha512}
 
 
@@ -55,7 +56,7 @@ def hash_data(
 
 def issuer_hashes(issuer: x509.Certificate, algorithm: str) -> tuple[str, str]:
     """Hash of an issuer's name and of the bits of its public key."""
-    digest = ALGORITHMS[algorithm]
+    digest = ALGORITHMS.get(algorithm) or NAMING[algorithm]
     name = digest(issuer.subject.public_bytes()).hexdigest()
     return name, digest(key_bits(issuer)).hexdigest()
 
