@@ -256,6 +256,16 @@ class StationAlarm(Record, frozen=True, tag="station_alarm"):
     text: str
 
 
+class StationRoot(Record, frozen=True, tag="station_root"):
+    """A root that this server installed at a station, or deleted there again. root_type: as in
+    OCPP 2.1; certificate: PEM."""
+
+    station_id: str
+    root_type: str
+    certificate: str
+    installed: bool
+
+
 AnyRecord = (
     Signal
     | Limit
@@ -271,5 +281,6 @@ AnyRecord = (
     | Deviation
     | StationMessage
     | StationAlarm
+    | StationRoot
     | StationSecurity
 )

@@ -21,29 +21,25 @@ from pathlib import Path
 from typing import TypeAlias
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from pendel.adapters.signing_request import PublicKey, checked_request
 from pendel.adapters.whole_file import write_whole
 from pendel.errors import InputError, Problem
 
 ALGORITHMS = ("ecdsa", "rsa")
 RSA_BITS = 3072
-RSA_BITS_MIN = 2048
-EC_BITS_MIN = 224
 ROOT_DAYS = 3_650
 LEAF_DAYS = 397
 CLOCK_SLACK = timedelta(hours=1)
 """Certificates begin this much before now: clocks of stations differ (A02.FR.06, note)."""
 CRL_DAYS = 30
-CSR_CHARS_MAX = 5_500
 COMMON_NAME = NameOID.COMMON_NAME
 STATION_PATTERN = re.compile(r"[A-Za-z0-9*_=:+|@.-]{1,48}\Z")
 
 Key: TypeAlias = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
-PublicKey: TypeAlias = ec.EllipticCurvePublicKey | rsa.RSAPublicKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,17 +54,13 @@ class Issued:
     revoked_utc: datetime | None = None
 
 
-class RefusedError(Exception):
-    """A request for a certificate that is not signed; the text says why."""
-
-
 class CertificateAuthority:
     """Reads and writes one folder. now_utc: the clock."""
 
     def __init__(self, folder: Path, now_utc: Callable[[], datetime]) -> None:
         self.folder = folder
         self.now_utc = now_utc
-        self._roots: dict[str, tuple[x509.Certificate, Key]] = {}
+        self._pairs: dict[Path, tuple[int, x509.Certificate, Key]] = {}
 
     @property
     def exists(self) -> bool:
@@ -78,7 +70,7 @@ class CertificateAuthority:
     @property
     def operator(self) -> str:
         """The organisation that owns the certificates (O of the roots)."""
-        found = self._root("ecdsa")[0].subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)
+        found = self.root("ecdsa")[0].subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)
         return str(found[0].value) if found else ""
 
     def create(self, operator: str) -> None:
@@ -89,9 +81,9 @@ class CertificateAuthority:
             (self.folder / part).mkdir(parents=True, exist_ok=True, mode=0o700)
         bundle = b""
         for algorithm in ALGORITHMS:
-            key = _new_key(algorithm)
+            key = new_key(algorithm)
             name = _name(f"{operator} {algorithm.upper()} root"[:64], operator)
-            certificate = _root_certificate(key, name, self.now_utc())
+            certificate = root_certificate(key, name, self.now_utc())
             bundle += pem_of(certificate)
             self._write(f"ca-{algorithm}.key", key_pem_of(key), secret=True)
             self._write(f"ca-{algorithm}.pem", pem_of(certificate))
@@ -102,7 +94,7 @@ class CertificateAuthority:
         """New server certificates (ECDSA and RSA) for host names and addresses; their files."""
         made = []
         for algorithm in ALGORITHMS:
-            key = _new_key(algorithm)
+            key = new_key(algorithm)
             certificate = self._issue(key.public_key(), hosts[0], hosts, is_server=True)
             self._write(f"server-{algorithm}.key", key_pem_of(key), secret=True)
             made.append(self._write(f"server-{algorithm}.pem", pem_of(certificate)))
@@ -112,7 +104,7 @@ class CertificateAuthority:
         """A key and certificate for a station; their files."""
         if STATION_PATTERN.match(station_id) is None:
             raise problem(self.folder, f'"{station_id}" is no identity', "1 to 48 characters")
-        key = _new_key(algorithm)
+        key = new_key(algorithm)
         certificate = self._issue(key.public_key(), station_id, (), is_server=False)
         secret = self._write(f"stations/{station_id}.key", key_pem_of(key), secret=True)
         return self._write(f"stations/{station_id}.pem", pem_of(certificate)), secret
@@ -156,7 +148,7 @@ class CertificateAuthority:
 
     def roots(self) -> list[tuple[x509.Certificate, Key]]:
         """The roots and their keys."""
-        return [self._root(algorithm) for algorithm in ALGORITHMS]
+        return [self.root(algorithm) for algorithm in ALGORITHMS]
 
     def revoked(self) -> dict[int, datetime]:
         """Serial number and time of what is revoked."""
@@ -183,10 +175,10 @@ class CertificateAuthority:
         return chosen
 
     def write_crl(self) -> Path:
-        """The revocation lists of both roots, for others (crl.pem)."""
+        """The revocation lists of all roots, for others (crl.pem)."""
         now = self.now_utc()
         lists = b""
-        for certificate, key in self.roots():
+        for certificate, key in [*self.roots(), *self.retired()]:
             builder = x509.CertificateRevocationListBuilder(
                 issuer_name=certificate.subject,
                 last_update=now - CLOCK_SLACK,
@@ -198,27 +190,41 @@ class CertificateAuthority:
             lists += builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
         return self._write("crl.pem", lists)
 
-    def _root(self, algorithm: str) -> tuple[x509.Certificate, Key]:
-        found = self._roots.get(algorithm)
-        if found is None:
-            place = self.folder / f"ca-{algorithm}.pem"
-            try:
+    def root(self, algorithm: str) -> tuple[x509.Certificate, Key]:
+        """The root that signs keys of an algorithm, and its key. Raises InputError."""
+        return self._pair(self.folder / f"ca-{algorithm}.pem")
+
+    def retired(self) -> list[tuple[x509.Certificate, Key]]:
+        """Roots that sign no more but revocation lists and statuses."""
+        return [self._pair(path) for path in sorted((self.folder / "retired").glob("*.pem"))]
+
+    def name(self, words: str) -> x509.Name:
+        """The name of one of its certificates of authorities."""
+        return _name(f"{self.operator} {words}"[:64], self.operator)
+
+    def _pair(self, place: Path) -> tuple[x509.Certificate, Key]:
+        """A certificate and its key, read again when the file is another one."""
+        try:
+            stamp = place.stat().st_mtime_ns
+            found = self._pairs.get(place)
+            if found is None or found[0] != stamp:
                 certificate = x509.load_pem_x509_certificate(place.read_bytes())
-                key = serialization.load_pem_private_key(
-                    place.with_suffix(".key").read_bytes(), None
-                )
-            except (OSError, ValueError, TypeError) as error:
-                raise problem(place, str(error), "a folder made by `pendel ca init`") from error
-            if not isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):
-                raise problem(place, "another kind of key", "RSA or ECDSA")
-            found = self._roots[algorithm] = certificate, key
-        return found
+                data = place.with_suffix(".key").read_bytes()
+                key = serialization.load_pem_private_key(data, None)
+                if not isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):
+                    raise problem(place, "another kind of key", "RSA or ECDSA")
+                if key.public_key() != certificate.public_key():
+                    raise problem(place, "its key is another one", "the key of the certificate")
+                found = self._pairs[place] = stamp, certificate, key
+        except (OSError, ValueError, TypeError) as error:
+            raise problem(place, str(error), "a folder made by `pendel ca init`") from error
+        return found[1], found[2]
 
     def _issue(
         self, public: PublicKey, name: str, hosts: Sequence[str], is_server: bool
     ) -> x509.Certificate:
         """Signed by the root of the same algorithm, so that its owner can check the whole path."""
-        root, key = self._root("rsa" if isinstance(public, rsa.RSAPublicKey) else "ecdsa")
+        root, key = self.root("rsa" if isinstance(public, rsa.RSAPublicKey) else "ecdsa")
         certificate = _leaf(public, name, self.operator, hosts, root, key, self.now_utc())
         return self.keep(certificate)
 
@@ -252,7 +258,8 @@ def _kind(certificate: x509.Certificate) -> str:
     return "server" if ExtendedKeyUsageOID.SERVER_AUTH in usage else "station"
 
 
-def _new_key(algorithm: str) -> Key:
+def new_key(algorithm: str) -> Key:
+    """A private key of an algorithm of ALGORITHMS."""
     if algorithm == "rsa":
         return rsa.generate_private_key(public_exponent=65_537, key_size=RSA_BITS)
     return ec.generate_private_key(ec.SECP256R1())
@@ -267,16 +274,25 @@ def _name(common: str, operator: str) -> x509.Name:
     )
 
 
-def _root_certificate(key: Key, name: x509.Name, now: datetime) -> x509.Certificate:
+def root_certificate(
+    key: Key,
+    name: x509.Name,
+    now: datetime,
+    above: x509.Certificate | None = None,
+    secret: Key | None = None,
+) -> x509.Certificate:
+    """A root; above and secret: the same key and name, signed by another root instead."""
     usage = x509.KeyUsage(False, False, False, False, False, True, True, False, False)
+    public, end = key.public_key(), now + timedelta(days=ROOT_DAYS)
+    issuer = name if above is None else above.subject
     return (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        x509.CertificateBuilder(issuer, name, public, x509.random_serial_number())
         .not_valid_before(now - CLOCK_SLACK)
-        .not_valid_after(now + timedelta(days=ROOT_DAYS))
+        .not_valid_after(end if above is None else min(end, above.not_valid_after_utc))
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(usage, critical=True)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .sign(key, hashes.SHA256())
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
+        .sign(secret or key, hashes.SHA256())
     )
 
 
@@ -318,53 +334,6 @@ def _host(host: str) -> x509.GeneralName:
         return x509.IPAddress(ipaddress.ip_address(host))
     except ValueError:
         return x509.DNSName(host)
-
-
-def checked_request(csr_pem: str, names: Sequence[str], operator: str) -> tuple[str, PublicKey]:
-    """Common name (one of names) and key of a request that may be signed.
-
-    An organization may be left out; a wrong one is refused (A00.FR.509). Raises RefusedError."""
-    request = _read_request(csr_pem)
-    told = [str(name.value) for name in request.subject.get_attributes_for_oid(COMMON_NAME)]
-    if len(told) != 1 or told[0] not in names:
-        told_text = ", ".join(told)[:200] or "none"
-        raise RefusedError(f"the common name is {told_text}, not {' or '.join(names)}")
-    owners = request.subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)
-    if any(str(owner.value) != operator for owner in owners):
-        text = ", ".join(str(owner.value) for owner in owners)[:200]
-        raise RefusedError(f"the organization is {text}, not {operator}")
-    try:
-        key = request.public_key()
-    except Exception as error:  # unknown algorithms raise other kinds
-        raise RefusedError(f"its key cannot be read: {error}"[:200]) from error
-    _check_strength(key)
-    if not isinstance(key, ec.EllipticCurvePublicKey | rsa.RSAPublicKey):
-        raise RefusedError("a key that is neither RSA nor ECDSA")
-    return told[0], key
-
-
-def _read_request(csr_pem: str) -> x509.CertificateSigningRequest:
-    if len(csr_pem) > CSR_CHARS_MAX:
-        raise RefusedError(f"over {CSR_CHARS_MAX} characters")
-    try:
-        request = x509.load_pem_x509_csr(csr_pem.encode())
-        valid = request.is_signature_valid
-        request.subject.get_attributes_for_oid(COMMON_NAME)
-    except (ValueError, TypeError, InvalidSignature, x509.UnsupportedGeneralNameType) as error:
-        raise RefusedError(f"not a PEM certificate signing request: {error}"[:200]) from error
-    except Exception as error:  # unknown algorithms raise other kinds
-        raise RefusedError(f"cannot be read: {error}"[:200]) from error
-    if not valid:
-        raise RefusedError("its signature does not fit its key")
-    return request
-
-
-def _check_strength(key: object) -> None:
-    """At least 112 bits of security (OCPP 2.1 part 2, block A, "Keys used in OCPP")."""
-    if isinstance(key, rsa.RSAPublicKey) and key.key_size < RSA_BITS_MIN:
-        raise RefusedError(f"an RSA key of {key.key_size} bits, less than {RSA_BITS_MIN}")
-    if isinstance(key, ec.EllipticCurvePublicKey) and key.key_size < EC_BITS_MIN:
-        raise RefusedError(f"an ECDSA key of {key.key_size} bits, less than {EC_BITS_MIN}")
 
 
 def pem_of(certificate: x509.Certificate) -> bytes:

@@ -13,9 +13,8 @@ from cryptography.x509 import ocsp
 from pendel.adapters.certificate_authority import (
     CertificateAuthority,
     Key,
-    RefusedError,
-    checked_request,
 )
+from pendel.adapters.signing_request import RefusedError, checked_request
 from pendel.adapters.v2g_authority import V2gAuthority, v2g_authorities
 from pendel.comms.ocpp.backend.certificates import Signing
 from pendel.comms.ocpp.certificates import HashData, hash_data, issuer_hashes
@@ -44,9 +43,7 @@ class AuthorityDesk:
         self._signed: dict[str, deque[datetime]] = {}
         self._responded: deque[datetime] = deque(maxlen=RESPONSES_PER_S)
         self._v2g = v2g_authorities(authority)
-        self._issuers: list[tuple[x509.Certificate, Key]] = [*authority.roots()]
-        for level in self._v2g.values():
-            self._issuers += level.issuers()
+        self._of_trees = [each for level in self._v2g.values() for each in level.issuers()]
 
     def objection(self, station_id: str, wish: Signing) -> str:
         """Why a request will not be signed, or ""."""
@@ -171,13 +168,18 @@ class AuthorityDesk:
         if wanted.algorithm not in OCSP_HASHES or not wanted.has_serial:
             return None
         told = (wanted.issuer_name_hash, wanted.issuer_key_hash)
-        for issuer, key in self._issuers:
+        for issuer, key in self._issuers():
             if issuer_hashes(issuer, wanted.algorithm) == told:
                 return issuer, key
         return None
 
+    def _issuers(self) -> list[tuple[x509.Certificate, Key]]:
+        """Who signed what is out there; roots may change while the server runs."""
+        found = [*self._authority.roots(), *self._authority.retired()]
+        return [*found, *self._of_trees]
+
     def _is_root(self, wanted: HashData) -> bool:
-        return any(_is_named(each, wanted) for each in _roots(self._issuers))
+        return any(_is_named(each, wanted) for each in _roots(self._issuers()))
 
 
 def _unsuccessful(status: ocsp.OCSPResponseStatus) -> bytes:

@@ -26,11 +26,11 @@ from pendel.adapters.certificate_authority import (
     CLOCK_SLACK,
     CRL_DAYS,
     CertificateAuthority,
-    RefusedError,
     key_pem_of,
     pem_of,
     problem,
 )
+from pendel.adapters.signing_request import RefusedError
 from pendel.adapters.whole_file import write_whole
 
 LEVELS: dict[str, tuple[ec.EllipticCurve, hashes.SHA256 | hashes.SHA512]] = {

@@ -19,6 +19,7 @@ from pendel.api.network_views import completed
 from pendel.api.ocsp import ocsp_routes
 from pendel.api.openapi import openapi_document
 from pendel.api.problems import HttpError, as_problem, problem_response
+from pendel.api.roots import root_routes
 from pendel.api.service import Service, caller_of, json_response, listed, service_of
 from pendel.errors import PendelError
 from pendel.runtime.causes import Node, as_data, chain
@@ -81,6 +82,7 @@ def api_routes() -> list[Route]:
         ),
         Route(f"{base}/explain/{{record_id:path}}", get_explain),
         *network_routes(),
+        *root_routes(),
     ]
 
 

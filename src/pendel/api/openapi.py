@@ -85,6 +85,10 @@ def _paths() -> dict[str, Any]:
         f"{BASE}/stations/{{station_id}}/commands": {
             "post": _call("Any OCPP request to a station.", of("station_id"), CommandBody)
         },
+        f"{BASE}/stations/{{station_id}}/roots": {
+            "get": _call("Roots of a station as last found.", of("station_id")),
+            "post": _call("Look at the roots of a station now.", of("station_id")),
+        },
         f"{BASE}/transactions": {"get": _call("Metered transactions.", [*STATION, *listing])},
         f"{BASE}/explain/{{record_id}}": {"get": _call("The chain of causes.", of("record_id"))},
     }

@@ -53,6 +53,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     provisioning.add_argument("name", metavar="PCID")
     for each in (contract, provisioning):
         each.add_argument("--iso20", action="store_true", help="of ISO 15118-20 (P-521)")
+    roll = action("roll", "give the authority new roots, in two steps")
+    roll.add_argument("--finish", action="store_true", help="the new roots sign from now on")
     firmware = action("firmware", "sign a firmware file: what UpdateFirmware needs")
     firmware.add_argument("file", metavar="FILE", type=Path)
     firmware.add_argument("--location", default="", metavar="URL", help=LOCATION_HELP)
@@ -85,6 +87,7 @@ def run(args: argparse.Namespace) -> Outcome:
         "contract": _leaf,
         "provisioning": _leaf,
         "firmware": _firmware,
+        "roll": _roll,
     }
     return actions[args.ca_action](authority, args)
 
@@ -110,7 +113,7 @@ def _station(authority: "CertificateAuthority", args: argparse.Namespace) -> Out
 
 
 def _sign(authority: "CertificateAuthority", args: argparse.Namespace) -> Outcome:
-    from pendel.adapters.certificate_authority import RefusedError
+    from pendel.adapters.signing_request import RefusedError
 
     try:
         chain = authority.sign(args.station_id, args.csr.read_text("utf-8"))
@@ -173,6 +176,16 @@ def _leaf(authority: "CertificateAuthority", args: argparse.Namespace) -> Outcom
     chain, key = make(args.name)
     data = {"name": args.name, "certificate": str(chain), "key": str(key)}
     return Outcome(data=data, text=f"{chain}\n{key}")
+
+
+def _roll(authority: "CertificateAuthority", args: argparse.Namespace) -> Outcome:
+    from pendel.adapters.root_rollover import CURRENT, RootRollover
+
+    rollover = RootRollover(authority)
+    made = [str(path) for path in (rollover.finish() if args.finish else rollover.begin())]
+    words = f"stations must have {authority.folder / CURRENT} before `pendel ca roll --finish`"
+    data = {"certificates": made, "stations": str(authority.folder / CURRENT)}
+    return Outcome(data=data, text="\n".join([*made, *([] if args.finish else [words])]))
 
 
 def _firmware(authority: "CertificateAuthority", args: argparse.Namespace) -> Outcome:

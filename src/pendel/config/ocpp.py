@@ -1,6 +1,6 @@
 """The part of the configuration about the OCPP door and certificates."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -46,6 +46,28 @@ class PlugAndChargeConfig(msgspec.Struct, frozen=True):
     ocsp: bool = True
     contract_service: Name | None = None
     contract_token: Name | None = None
+
+
+RootKind = Literal[
+    "CSMSRootCertificate",
+    "ManufacturerRootCertificate",
+    "V2GRootCertificate",
+    "MORootCertificate",
+    "OEMRootCertificate",
+]
+
+
+class RootConfig(msgspec.Struct, frozen=True):
+    """Roots that stations should have, kept in step while the server runs.
+
+    file: PEM, one or more, relative to the file's folder; links: the same roots signed by those
+    before them, for stations that take no others; stations: which (None = all).
+    """
+
+    type: RootKind
+    file: Name
+    links: Annotated[list[Name], msgspec.Meta(max_length=100)] = []
+    stations: Annotated[list[Name], msgspec.Meta(max_length=100_000)] | None = None
 
 
 class OcppConfig(msgspec.Struct, frozen=True):

@@ -9,7 +9,7 @@ import msgspec
 
 from pendel.config.lines import KeyPath
 from pendel.config.ocpp import Name as _Name
-from pendel.config.ocpp import OcppConfig, OcppTlsConfig, PlugAndChargeConfig
+from pendel.config.ocpp import OcppConfig, OcppTlsConfig, PlugAndChargeConfig, RootConfig
 from pendel.config.ocpp import Port as _Port
 from pendel.config.toml import SECRET, TomlDocument, decode, load_toml
 from pendel.config.zones import zone_exists
@@ -187,6 +187,7 @@ class ServerConfig(msgspec.Struct, frozen=True):
     http: HttpConfig = HttpConfig()
     ocpp: OcppConfig = OcppConfig()
     plug_and_charge: PlugAndChargeConfig | None = None
+    root: Annotated[list[RootConfig], msgspec.Meta(max_length=1_000)] = []
     station: Annotated[list[StationConfig], msgspec.Meta(max_length=LIST_MAX)] = []
     vehicle: Annotated[list[VehicleConfig], msgspec.Meta(max_length=LIST_MAX)] = []
     meter: Annotated[list[MeterConfig], msgspec.Meta(max_length=LIST_MAX)] = []
@@ -271,6 +272,14 @@ def _references(document: TomlDocument) -> list[Problem]:
     for table in ("station", "meter", "device", "contract"):
         for index, entry in _entries(document, table):
             check((table, index, "site_id"), entry.get("site_id"))
+    stations = {entry.get("station_id") for _, entry in _entries(document, "station")}
+    for index, entry in _entries(document, "root"):
+        chosen = entry.get("stations")
+        for place, name in enumerate(chosen if isinstance(chosen, list) else []):
+            if isinstance(name, str) and name not in stations:
+                text, allowed = f'station "{name}" is not known', "a station_id of a [[station]]"
+                at: KeyPath = ("root", index, "stations", place)
+                problems.append(document.problem(at, text, allowed))
     for index, entry in _entries(document, "token"):
         named = entry.get("sites")
         for place, name in enumerate(named if isinstance(named, list) else []):

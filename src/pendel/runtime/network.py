@@ -12,9 +12,10 @@ import itertools
 import logging
 import threading
 from collections.abc import Callable, Coroutine, Iterable, Sequence
+from concurrent.futures import Future
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -27,14 +28,21 @@ from pendel.comms.ocpp.frames import ErrorCode
 from pendel.comms.ocpp.peer import Deviation, Event, Request, Streamed
 from pendel.comms.ocpp.release import Version, messages_of
 from pendel.errors import StoreError
-from pendel.records import StationAlarm, StationMessage, StationSecurity
+from pendel.records import AnyRecord
 from pendel.runtime.bridges.dialects import Dialect, manner_of
-from pendel.runtime.network_orders import OfflineError, log_failure, order_record, typed_order
+from pendel.runtime.network_orders import (
+    OfflineError,
+    kept_record,
+    log_failure,
+    order_record,
+    typed_order,
+)
 from pendel.runtime.network_policy import ConfigPolicy
 from pendel.runtime.network_presence import Listener, Presence, must_be_kept
 from pendel.runtime.network_security import Security, SecurityWatch
 from pendel.runtime.process import loop_factory, raise_open_files
 
+T = TypeVar("T")
 LOG = logging.getLogger("pendel.ocpp")
 START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 20.0
@@ -235,16 +243,23 @@ class ChargingNetwork:
         """`order` for other threads; payload is plain data, checked against the schema.
 
         Raises OfflineError, InvalidOrderError, OverflowError."""
-        if not self.online(station_id) or self._loop is None:
+        if not self.online(station_id):
             raise OfflineError(f"station {station_id!r} is offline")
         version = Version(self.csms.network.station(station_id).ocpp_version)
         typed = typed_order(version, action, payload)
         work = self.order(station_id, action, typed, timeout_s)
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout_s + 5.0)
+        return self.run(work).result(timeout_s + 5.0)
 
     def online(self, station_id: str) -> bool:
         """Whether a station is connected now."""
         return self._door is not None and station_id in self._door.links
+
+    def run(self, work: Coroutine[Any, Any, T]) -> "Future[T]":
+        """Run work on the network's loop, from any thread. Raises OfflineError: it is not open."""
+        if self._loop is None or self._loop.is_closed():
+            work.close()
+            raise OfflineError("the network is not open")
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
 
     @property
     def door(self) -> OcppDoor | None:
@@ -274,8 +289,7 @@ class ChargingNetwork:
             self.port = await self._door.open(host, port)
         if security.tls is not None:
             self.tls_port = await self._door.open(host, security.tls_port, security.tls)
-        if security.tls is not None or security.sources is not None:
-            self._detach(self.watch.watch())
+        self._detach(self.watch.watch())
         started.set()
         await self._stopping.wait()
         await self._door.close()
@@ -352,20 +366,10 @@ class ChargingNetwork:
             station.ocpp_version = link.version.value
 
     def _keep(self, link: Link, action: str, payload: str, refused: tuple[str, ...]) -> None:
-        self.add(
-            StationMessage(
-                id=self.csms.new_id(),
-                at_utc=self.now_utc(),
-                station_id=link.station_id,
-                ocpp_version=link.version.value,
-                action=action,
-                message_id="",
-                payload=payload,
-                refused=refused,
-            )
-        )
+        made = (self.csms.new_id(), self.now_utc(), link.station_id, link.version)
+        self.add(kept_record(*made, action, payload, refused))
 
-    def add(self, record: StationMessage | StationSecurity | StationAlarm) -> None:
+    def add(self, record: AnyRecord) -> None:
         """Keep a record of the network."""
         if self._committer is not None:
             try:

@@ -63,6 +63,28 @@ def order_record(
     )
 
 
+def kept_record(
+    record_id: str,
+    at_utc: datetime,
+    station_id: str,
+    version: Version,
+    action: str,
+    payload: str,
+    refused: tuple[str, ...],
+) -> StationMessage:
+    """The record of what came without a question: a stream, or a frame that was put aside."""
+    return StationMessage(
+        id=record_id,
+        at_utc=at_utc,
+        station_id=station_id,
+        ocpp_version=version.value,
+        action=action,
+        message_id="",
+        payload=payload,
+        refused=refused,
+    )
+
+
 def log_failure(error: StoreError | None) -> None:
     """Say that a record was not kept, where that is so."""
     if error is not None:

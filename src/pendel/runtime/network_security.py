@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pendel.adapters.certificate_sources import CertificateSources
     from pendel.adapters.ocpp_link import Link
     from pendel.runtime.network import ChargingNetwork
+    from pendel.runtime.root_keeping import RootKeeper
 
 LOG = logging.getLogger("pendel.ocpp")
 LOOK_S = 5.0
@@ -111,6 +112,7 @@ class SecurityWatch:
         self._network = network
         self._asked: dict[str, datetime] = {}
         self._server_said: datetime | None = None
+        self.roots: RootKeeper | None = None
 
     def least_profile(self, station_id: str) -> int:
         """What the configuration says, else the highest profile the station ever came by."""
@@ -131,6 +133,8 @@ class SecurityWatch:
     def came(self, link: "Link") -> StationSecurity | None:
         """What must be remembered of a station that is there: the highest profile it came by."""
         station = self._network.csms.network.station(link.station_id)
+        if self.roots is not None:
+            self.roots.came(link.station_id)
         if link.security_profile < 2 or link.security_profile <= station.security_profile:
             return None
         station.security_profile = link.security_profile
@@ -182,6 +186,8 @@ class SecurityWatch:
     def look(self, now_utc: datetime, force: bool = False) -> None:
         """One look at files and ends (also on SIGHUP, then with force)."""
         sources, tls = self.security.sources, self.security.tls
+        if self.roots is not None:
+            self.roots.look(now_utc)
         if sources is not None:
             try:
                 sources.refresh()

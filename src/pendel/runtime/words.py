@@ -19,6 +19,7 @@ from pendel.records import (
     Signal,
     StationAlarm,
     StationMessage,
+    StationRoot,
     StationSecurity,
     Tick,
 )
@@ -90,6 +91,9 @@ def words(record: AnyRecord) -> str:
             return _message(record)
         case StationAlarm():
             return f"{record.station_id}: {record.text}"
+        case StationRoot():
+            verb = "got" if record.installed else "lost"
+            return f"{record.station_id} {verb} a root of type {record.root_type}"
         case StationSecurity():
             return (
                 f"{record.station_id} came by security profile {record.security_profile}; "

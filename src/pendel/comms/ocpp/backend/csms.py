@@ -26,7 +26,7 @@ from pendel.comms.ocpp.backend.learning import Heard, digest, learn
 from pendel.comms.ocpp.backend.stations import Network, Station
 from pendel.comms.ocpp.frames import ErrorCode
 from pendel.comms.ocpp.release import Version, messages_of
-from pendel.records import StationAlarm, StationMessage, StationSecurity
+from pendel.records import StationAlarm, StationMessage, StationRoot, StationSecurity
 
 UNRECORDED = frozenset({"Heartbeat", "PullDynamicScheduleUpdate", "GetCertificateStatus"})
 INQUIRED = frozenset(
@@ -77,6 +77,8 @@ class Csms:
             if isinstance(record, StationSecurity):
                 station = self.network.station(record.station_id)
                 station.security_profile = record.security_profile
+            if isinstance(record, StationRoot):
+                self.learn_root(record)
             if isinstance(record, StationAlarm):
                 self.network.station(record.station_id).note("alarms", record)
             if isinstance(record, StationMessage) and not record.outgoing and record.action:
@@ -162,6 +164,14 @@ class Csms:
             refused=tuple(refused),
         )
         return self._answered(asked, record, key)
+
+    def learn_root(self, record: StationRoot) -> None:
+        """A root was installed at a station or deleted there."""
+        given = self.network.station(record.station_id).roots_given
+        if record.installed:
+            given[record.certificate] = record.root_type
+        else:
+            given.pop(record.certificate, None)
 
     def inquiry(self, station_id: str, action: str, payload: Any) -> tuple[Question, ...]:
         """What others must be asked before this request can be answered."""

@@ -46,7 +46,8 @@ class Station:
     """One station. dynamic: per profile id the update it may pull (2.1, K28); tasks: newest
     notices by topic (security events, firmware, logs, DER alarms, limits); security_profile: the
     highest it ever came by (0 = 1 at most); sign_wanted: the kind of certificate it was asked
-    last to ask for (a MessageTrigger, "" = none)."""
+    last to ask for (a MessageTrigger, "" = none); roots_given: roots that this server installed
+    there (PEM, with their type)."""
 
     station_id: str
     ocpp_version: str = ""
@@ -67,6 +68,7 @@ class Station:
     dynamic: dict[int, dict[str, float]] = field(default_factory=dict)
     streams: dict[int, Any] = field(default_factory=dict)
     sign_wanted: str = ""
+    roots_given: dict[str, str] = field(default_factory=dict)
 
     def evse(self, evse_id: int) -> Evse:
         """The EVSE of an id, made when it is first heard of."""
