@@ -101,6 +101,8 @@ class Backend:
                 return {"idTokenInfo": {"status": self.status_of(data["idToken"]["idToken"])}}
             case "NotifyEVChargingNeeds" | "NotifyEVChargingSchedule" | "SignCertificate":
                 return {"status": "Accepted"}
+            case "GetCertificateStatus":
+                return {"status": "Failed"}
             case "PullDynamicScheduleUpdate":
                 update = self.updates.get(data["chargingProfileId"])
                 if update is None:
