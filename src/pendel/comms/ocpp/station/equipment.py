@@ -46,7 +46,8 @@ class Car:
     """A car on the cable. Energies stored [kWh], powers AC [kW] (amounts), efficiencies 0..1.
 
     depart_s: when the driver says he will leave [epoch s] or None; battery_model: of
-    `power.battery`, how power falls near full and empty.
+    `power.battery`, how power falls near full and empty; contract_pem: its contract certificate
+    with the chain (Plug & Charge), "" = none, then id_token is shown.
     """
 
     capacity_kwh: float
@@ -61,6 +62,7 @@ class Car:
     id_token: str = "TAG1"
     evcc_id: str = ""
     battery_model: str = CONSTANT
+    contract_pem: str = ""
 
     @property
     def soc(self) -> float:

@@ -6,12 +6,14 @@ from msgspec import UNSET
 
 from pendel.comms.ocpp.certificates import HashData
 from pendel.comms.ocpp.station.certificate_duties import V2G_ROOT, CertificateDuties
+from pendel.comms.ocpp.station.equipment import Car, Evse
 from pendel.comms.ocpp.station.v2_commands import Commands2
 from pendel.comms.ocpp.station.v2_dialect import Payload, rejected
 
 if TYPE_CHECKING:
     from pendel.comms.ocpp.station.keys import Pending
 
+CONTRACT_ROOTS = ("MORootCertificate", V2G_ROOT)
 STATUS_HOLDS_S = 7 * 86_400.0
 """The status of the own chain is asked for at least once a week (M06.FR.10)."""
 SIGN_USES = {
@@ -56,6 +58,30 @@ class Security2(Commands2, CertificateDuties):
         super()._apply(component, name, value)
         if (component, name) == ("SecurityCtrlr", "OrganizationName"):
             self.keys.operator = value
+
+    def contract_of(self, car: Car) -> str:
+        """The eMAID of the car's contract, "" = it has none or it cannot be read."""
+        if not car.contract_pem:
+            return ""
+        from pendel.comms.ocpp.station.contract import emaid_of
+
+        try:
+            emaid = emaid_of(car.contract_pem)
+        except ValueError as error:
+            self.station.log.append(f"contract refused: {error}")
+            return ""
+        self.emaids.add(emaid)
+        return emaid
+
+    def contract_fields(self, evse: Evse, id_token: str) -> Payload:
+        """The car's contract as the backend needs it (C07.FR.02, C07.FR.06)."""
+        if evse.car is None or id_token not in self.emaids:
+            return {}
+        from pendel.comms.ocpp.station.contract import shown
+
+        own_s = self.station.now_s + self.station.clock_error_s
+        roots = [each for kind in CONTRACT_ROOTS for each in self.keys.roots.get(kind, [])]
+        return shown(evse.car.contract_pem, roots, own_s)
 
     def _on_CertificateSigned(self, request: Any, now_s: float) -> Payload:
         problem = self.signed(request, now_s)
