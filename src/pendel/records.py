@@ -260,6 +260,25 @@ class NetworkSetting(Record, frozen=True, tag="network_setting"):
     detail: str
 
 
+class StationAlarm(Record, frozen=True, tag="station_alarm"):
+    """Something about a station that an operator should look at. topic: certificate_refused (it did
+    not take what was signed for it); causes: the messages it came of."""
+
+    station_id: str
+    topic: str
+    text: str
+
+
+class StationRoot(Record, frozen=True, tag="station_root"):
+    """A root that this server installed at a station, or deleted there again. root_type: as in
+    OCPP 2.1; certificate: PEM."""
+
+    station_id: str
+    root_type: str
+    certificate: str
+    installed: bool
+
+
 AnyRecord = (
     Signal
     | Limit
@@ -274,6 +293,8 @@ AnyRecord = (
     | Tick
     | Deviation
     | StationMessage
+    | StationAlarm
+    | StationRoot
     | StationSecurity
     | NetworkSetting
 )

@@ -51,7 +51,7 @@ def tls_network(
     """The authority's folder is `ca` under base. fast: on uvloop, None = where it is installed."""
     ocpp = {"tls": {"folder": "ca", "port": 0, **(tls or {})}}
     settings = config(**({"ocpp": ocpp} | more))
-    security = security_of(settings.ocpp, base, now_utc)
+    security = security_of(settings.ocpp, base, now_utc, settings.plug_and_charge)
     network = ChargingNetwork(
         ConfigPolicy(settings), MemoryEventLog() if store is None else store, False, security
     )

@@ -11,55 +11,47 @@ Keys are PKCS 8 in files of mode 0600. Properties of the certificates: OCPP 2.1 
 "Certificate properties" (CN = identity of the station or name of the server, O = operator).
 """
 
-import contextlib
 import ipaddress
 import json
-import os
 import re
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TypeAlias
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from pendel.adapters.signing_request import PublicKey, checked_request
+from pendel.adapters.whole_file import write_whole
 from pendel.errors import InputError, Problem
 
 ALGORITHMS = ("ecdsa", "rsa")
 RSA_BITS = 3072
-RSA_BITS_MIN = 2048
-EC_BITS_MIN = 224
 ROOT_DAYS = 3_650
 LEAF_DAYS = 397
 CLOCK_SLACK = timedelta(hours=1)
 """Certificates begin this much before now: clocks of stations differ (A02.FR.06, note)."""
 CRL_DAYS = 30
-CSR_CHARS_MAX = 5_500
+COMMON_NAME = NameOID.COMMON_NAME
 STATION_PATTERN = re.compile(r"[A-Za-z0-9*_=:+|@.-]{1,48}\Z")
 
 Key: TypeAlias = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
-PublicKey: TypeAlias = ec.EllipticCurvePublicKey | rsa.RSAPublicKey
 
 
 @dataclass(frozen=True, slots=True)
 class Issued:
-    """One certificate that was given out. revoked_utc None = it holds."""
+    """One certificate that was given out. kind: server, station, cpo (SECC), mo (contract), oem
+    (provisioning), signer (of firmware), authority (a sub-CA); revoked_utc None = it holds."""
 
     serial_number: int
     common_name: str
     not_after_utc: datetime
-    is_server: bool
+    kind: str
     revoked_utc: datetime | None = None
-
-
-class RefusedError(Exception):
-    """A request for a certificate that is not signed; the text says why."""
 
 
 class CertificateAuthority:
@@ -67,8 +59,8 @@ class CertificateAuthority:
 
     def __init__(self, folder: Path, now_utc: Callable[[], datetime]) -> None:
         self.folder = folder
-        self._now_utc = now_utc
-        self._roots: dict[str, tuple[x509.Certificate, Key]] = {}
+        self.now_utc = now_utc
+        self._pairs: dict[Path, tuple[int, x509.Certificate, Key]] = {}
 
     @property
     def exists(self) -> bool:
@@ -78,7 +70,7 @@ class CertificateAuthority:
     @property
     def operator(self) -> str:
         """The organisation that owns the certificates (O of the roots)."""
-        found = self._root("ecdsa")[0].subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)
+        found = self.root("ecdsa")[0].subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)
         return str(found[0].value) if found else ""
 
     def create(self, operator: str) -> None:
@@ -89,12 +81,12 @@ class CertificateAuthority:
             (self.folder / part).mkdir(parents=True, exist_ok=True, mode=0o700)
         bundle = b""
         for algorithm in ALGORITHMS:
-            key = _new_key(algorithm)
+            key = new_key(algorithm)
             name = _name(f"{operator} {algorithm.upper()} root"[:64], operator)
-            certificate = _root_certificate(key, name, self._now_utc())
-            bundle += _pem(certificate)
-            self._write(f"ca-{algorithm}.key", _key_pem(key), secret=True)
-            self._write(f"ca-{algorithm}.pem", _pem(certificate))
+            certificate = root_certificate(key, name, self.now_utc())
+            bundle += pem_of(certificate)
+            self._write(f"ca-{algorithm}.key", key_pem_of(key), secret=True)
+            self._write(f"ca-{algorithm}.pem", pem_of(certificate))
         self._write("ca.pem", bundle)
         self.write_crl()
 
@@ -102,38 +94,29 @@ class CertificateAuthority:
         """New server certificates (ECDSA and RSA) for host names and addresses; their files."""
         made = []
         for algorithm in ALGORITHMS:
-            key = _new_key(algorithm)
+            key = new_key(algorithm)
             certificate = self._issue(key.public_key(), hosts[0], hosts, is_server=True)
-            self._write(f"server-{algorithm}.key", _key_pem(key), secret=True)
-            made.append(self._write(f"server-{algorithm}.pem", _pem(certificate)))
+            self._write(f"server-{algorithm}.key", key_pem_of(key), secret=True)
+            made.append(self._write(f"server-{algorithm}.pem", pem_of(certificate)))
         return made
 
     def station(self, station_id: str, algorithm: str = "ecdsa") -> tuple[Path, Path]:
         """A key and certificate for a station; their files."""
         if STATION_PATTERN.match(station_id) is None:
             raise problem(self.folder, f'"{station_id}" is no identity', "1 to 48 characters")
-        key = _new_key(algorithm)
+        key = new_key(algorithm)
         certificate = self._issue(key.public_key(), station_id, (), is_server=False)
-        secret = self._write(f"stations/{station_id}.key", _key_pem(key), secret=True)
-        return self._write(f"stations/{station_id}.pem", _pem(certificate)), secret
+        secret = self._write(f"stations/{station_id}.key", key_pem_of(key), secret=True)
+        return self._write(f"stations/{station_id}.pem", pem_of(certificate)), secret
 
     def sign(self, station_id: str, csr_pem: str) -> str:
         """The certificate (PEM) for a station's own key. Raises RefusedError with the reason."""
         key = self.check(station_id, csr_pem)
-        return _pem(self._issue(key, station_id, (), is_server=False)).decode()
+        return pem_of(self._issue(key, station_id, (), is_server=False)).decode()
 
     def check(self, station_id: str, csr_pem: str) -> PublicKey:
         """The key of a request that may be signed. Raises RefusedError with the reason."""
-        request = _checked_request(csr_pem)
-        names = request.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-        if [str(name.value) for name in names] != [station_id]:
-            told = ", ".join(str(name.value) for name in names) or "none"
-            raise RefusedError(f"the common name is {told}, not {station_id}")
-        key = request.public_key()
-        _check_strength(key)
-        if not isinstance(key, ec.EllipticCurvePublicKey | rsa.RSAPublicKey):
-            raise RefusedError("a key that is neither RSA nor ECDSA")
-        return key
+        return checked_request(csr_pem, (station_id,), self.operator)[1]
 
     def issued(self) -> list[Issued]:
         """All certificates given out, in order of their end."""
@@ -147,11 +130,16 @@ class CertificateAuthority:
                     serial,
                     common_name(certificate),
                     certificate.not_valid_after_utc,
-                    _is_server(certificate),
+                    _kind(certificate),
                     gone.get(serial),
                 )
             )
         return sorted(found, key=lambda each: (each.not_after_utc, each.serial_number))
+
+    def keep(self, certificate: x509.Certificate) -> x509.Certificate:
+        """Remember a certificate that was given out here (it can be revoked, its status told)."""
+        self._write(f"issued/{certificate.serial_number:040x}.pem", pem_of(certificate))
+        return certificate
 
     def find(self, serial_number: int) -> x509.Certificate | None:
         """A certificate given out here, or None."""
@@ -160,7 +148,7 @@ class CertificateAuthority:
 
     def roots(self) -> list[tuple[x509.Certificate, Key]]:
         """The roots and their keys."""
-        return [self._root(algorithm) for algorithm in ALGORITHMS]
+        return [self.root(algorithm) for algorithm in ALGORITHMS]
 
     def revoked(self) -> dict[int, datetime]:
         """Serial number and time of what is revoked."""
@@ -180,17 +168,17 @@ class CertificateAuthority:
         ]
         if not chosen:
             raise problem(self.folder, f'no certificate "{wanted}"', "an identity or a serial")
-        gone = self.revoked() | {each.serial_number: self._now_utc() for each in chosen}
+        gone = self.revoked() | {each.serial_number: self.now_utc() for each in chosen}
         text = json.dumps({f"{serial:040x}": at.isoformat() for serial, at in gone.items()})
         self._write("revoked.json", text.encode())
         self.write_crl()
         return chosen
 
     def write_crl(self) -> Path:
-        """The revocation lists of both roots, for others (crl.pem)."""
-        now = self._now_utc()
+        """The revocation lists of all roots, for others (crl.pem)."""
+        now = self.now_utc()
         lists = b""
-        for certificate, key in self.roots():
+        for certificate, key in [*self.roots(), *self.retired()]:
             builder = x509.CertificateRevocationListBuilder(
                 issuer_name=certificate.subject,
                 last_update=now - CLOCK_SLACK,
@@ -202,53 +190,47 @@ class CertificateAuthority:
             lists += builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
         return self._write("crl.pem", lists)
 
-    def _root(self, algorithm: str) -> tuple[x509.Certificate, Key]:
-        found = self._roots.get(algorithm)
-        if found is None:
-            place = self.folder / f"ca-{algorithm}.pem"
-            try:
+    def root(self, algorithm: str) -> tuple[x509.Certificate, Key]:
+        """The root that signs keys of an algorithm, and its key. Raises InputError."""
+        return self._pair(self.folder / f"ca-{algorithm}.pem")
+
+    def retired(self) -> list[tuple[x509.Certificate, Key]]:
+        """Roots that sign no more but revocation lists and statuses."""
+        return [self._pair(path) for path in sorted((self.folder / "retired").glob("*.pem"))]
+
+    def name(self, words: str) -> x509.Name:
+        """The name of one of its certificates of authorities."""
+        return _name(f"{self.operator} {words}"[:64], self.operator)
+
+    def _pair(self, place: Path) -> tuple[x509.Certificate, Key]:
+        """A certificate and its key, read again when the file is another one."""
+        try:
+            stamp = place.stat().st_mtime_ns
+            found = self._pairs.get(place)
+            if found is None or found[0] != stamp:
                 certificate = x509.load_pem_x509_certificate(place.read_bytes())
-                key = serialization.load_pem_private_key(
-                    place.with_suffix(".key").read_bytes(), None
-                )
-            except (OSError, ValueError, TypeError) as error:
-                raise problem(place, str(error), "a folder made by `pendel ca init`") from error
-            if not isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):
-                raise problem(place, "another kind of key", "RSA or ECDSA")
-            found = self._roots[algorithm] = certificate, key
-        return found
+                data = place.with_suffix(".key").read_bytes()
+                key = serialization.load_pem_private_key(data, None)
+                if not isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):
+                    raise problem(place, "another kind of key", "RSA or ECDSA")
+                if key.public_key() != certificate.public_key():
+                    raise problem(place, "its key is another one", "the key of the certificate")
+                found = self._pairs[place] = stamp, certificate, key
+        except (OSError, ValueError, TypeError) as error:
+            raise problem(place, str(error), "a folder made by `pendel ca init`") from error
+        return found[1], found[2]
 
     def _issue(
         self, public: PublicKey, name: str, hosts: Sequence[str], is_server: bool
     ) -> x509.Certificate:
         """Signed by the root of the same algorithm, so that its owner can check the whole path."""
-        root, key = self._root("rsa" if isinstance(public, rsa.RSAPublicKey) else "ecdsa")
-        certificate = _leaf(public, name, self.operator, hosts, root, key, self._now_utc())
-        self._write(f"issued/{certificate.serial_number:040x}.pem", _pem(certificate))
-        return certificate
+        root, key = self.root("rsa" if isinstance(public, rsa.RSAPublicKey) else "ecdsa")
+        certificate = _leaf(public, name, self.operator, hosts, root, key, self.now_utc())
+        return self.keep(certificate)
 
     def _write(self, name: str, data: bytes, secret: bool = False) -> Path:
         """Write a file whole or not at all; secrets are never readable by others."""
-        path = self.folder / name
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with _replacing(path, 0o600 if secret else 0o644) as file:
-            file.write(data)
-        return path
-
-
-@contextlib.contextmanager
-def _replacing(path: Path, mode: int) -> Iterator["tempfile._TemporaryFileWrapper[bytes]"]:
-    """A new file beside path (mode 0600 from the first byte) that takes its place at the end."""
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".new-", delete=False) as file:
-        try:
-            yield file
-        except BaseException:
-            os.unlink(file.name)
-            raise
-        os.fchmod(file.fileno(), mode)
-        file.flush()
-        os.fsync(file.fileno())
-        os.replace(file.name, path)
+        return write_whole(self.folder / name, data, secret)
 
 
 def problem(place: Path, text: str, allowed: str) -> InputError:
@@ -258,16 +240,26 @@ def problem(place: Path, text: str, allowed: str) -> InputError:
 
 def common_name(certificate: x509.Certificate) -> str:
     """CN of the subject, "" = none."""
-    found = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    found = certificate.subject.get_attributes_for_oid(COMMON_NAME)
     return str(found[0].value) if found else ""
 
 
-def _is_server(certificate: x509.Certificate) -> bool:
-    usage = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
-    return ExtendedKeyUsageOID.SERVER_AUTH in usage
+def _kind(certificate: x509.Certificate) -> str:
+    """authority, server, station, or what the domain component of ISO 15118 says."""
+    if certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca:
+        return "authority"
+    domains = certificate.subject.get_attributes_for_oid(NameOID.DOMAIN_COMPONENT)
+    if domains:
+        return str(domains[0].value).lower()
+    try:
+        usage = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    except x509.ExtensionNotFound:
+        return "signer"
+    return "server" if ExtendedKeyUsageOID.SERVER_AUTH in usage else "station"
 
 
-def _new_key(algorithm: str) -> Key:
+def new_key(algorithm: str) -> Key:
+    """A private key of an algorithm of ALGORITHMS."""
     if algorithm == "rsa":
         return rsa.generate_private_key(public_exponent=65_537, key_size=RSA_BITS)
     return ec.generate_private_key(ec.SECP256R1())
@@ -276,22 +268,31 @@ def _new_key(algorithm: str) -> Key:
 def _name(common: str, operator: str) -> x509.Name:
     return x509.Name(
         [
-            x509.NameAttribute(NameOID.COMMON_NAME, common),
+            x509.NameAttribute(COMMON_NAME, common),
             x509.NameAttribute(NameOID.ORGANIZATION_NAME, operator),
         ]
     )
 
 
-def _root_certificate(key: Key, name: x509.Name, now: datetime) -> x509.Certificate:
+def root_certificate(
+    key: Key,
+    name: x509.Name,
+    now: datetime,
+    above: x509.Certificate | None = None,
+    secret: Key | None = None,
+) -> x509.Certificate:
+    """A root; above and secret: the same key and name, signed by another root instead."""
     usage = x509.KeyUsage(False, False, False, False, False, True, True, False, False)
+    public, end = key.public_key(), now + timedelta(days=ROOT_DAYS)
+    issuer = name if above is None else above.subject
     return (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        x509.CertificateBuilder(issuer, name, public, x509.random_serial_number())
         .not_valid_before(now - CLOCK_SLACK)
-        .not_valid_after(now + timedelta(days=ROOT_DAYS))
+        .not_valid_after(end if above is None else min(end, above.not_valid_after_utc))
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(usage, critical=True)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .sign(key, hashes.SHA256())
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
+        .sign(secret or key, hashes.SHA256())
     )
 
 
@@ -335,34 +336,13 @@ def _host(host: str) -> x509.GeneralName:
         return x509.DNSName(host)
 
 
-def _checked_request(csr_pem: str) -> x509.CertificateSigningRequest:
-    if len(csr_pem) > CSR_CHARS_MAX:
-        raise RefusedError(f"over {CSR_CHARS_MAX} characters")
-    try:
-        request = x509.load_pem_x509_csr(csr_pem.encode())
-        valid = request.is_signature_valid
-    except (ValueError, TypeError, InvalidSignature, x509.UnsupportedGeneralNameType) as error:
-        raise RefusedError(f"not a PEM certificate signing request: {error}"[:200]) from error
-    except Exception as error:  # unknown algorithms raise other kinds
-        raise RefusedError(f"cannot be read: {error}"[:200]) from error
-    if not valid:
-        raise RefusedError("its signature does not fit its key")
-    return request
-
-
-def _check_strength(key: object) -> None:
-    """At least 112 bits of security (OCPP 2.1 part 2, block A, "Keys used in OCPP")."""
-    if isinstance(key, rsa.RSAPublicKey) and key.key_size < RSA_BITS_MIN:
-        raise RefusedError(f"an RSA key of {key.key_size} bits, less than {RSA_BITS_MIN}")
-    if isinstance(key, ec.EllipticCurvePublicKey) and key.key_size < EC_BITS_MIN:
-        raise RefusedError(f"an ECDSA key of {key.key_size} bits, less than {EC_BITS_MIN}")
-
-
-def _pem(certificate: x509.Certificate) -> bytes:
+def pem_of(certificate: x509.Certificate) -> bytes:
+    """PEM of a certificate."""
     return certificate.public_bytes(serialization.Encoding.PEM)
 
 
-def _key_pem(key: Key) -> bytes:
+def key_pem_of(key: Key) -> bytes:
+    """PKCS 8 in PEM, without a passphrase."""
     return key.private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,

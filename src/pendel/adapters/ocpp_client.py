@@ -17,6 +17,7 @@ from urllib.parse import quote
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
 
+from pendel.adapters.firmware_file import fetched
 from pendel.comms.ocpp.frames import FRAME_BYTES_MAX
 from pendel.comms.ocpp.station.core import VirtualStation
 
@@ -49,6 +50,7 @@ class StationClient:
     cut_until_s: float = 0.0
     _kick: asyncio.Event = field(default_factory=asyncio.Event)
     _socket: ClientConnection | None = None
+    _downloads: set["asyncio.Task[None]"] = field(default_factory=set)
     _proven: ssl.SSLContext | None = None
     """The TLS of before, while a new certificate has not proved itself."""
 
@@ -76,6 +78,7 @@ class StationClient:
 
     async def run(self) -> None:
         """Keep the station connected until cancelled."""
+        self.station.download = self._download
         pause_s = BACKOFF_FIRST_S
         loop = asyncio.get_running_loop()
         while True:
@@ -98,6 +101,32 @@ class StationClient:
                 continue
             await asyncio.sleep(pause_s * (0.5 + self.rng.random()))
             pause_s = min(2.0 * pause_s, BACKOFF_MOST_S)
+
+    def _download(self, location: str, done: Callable[[bytes | None], None]) -> None:
+        """Fetch a file beside the line."""
+
+        async def work() -> None:
+            try:
+                data = await asyncio.to_thread(fetched, location)
+            except (OSError, ValueError) as error:
+                self.note(f"{location}: {error}"[:300])
+                data = None
+            self.tick()
+            done(data)
+            self._kick.set()
+
+        task = asyncio.get_running_loop().create_task(work())
+        self._downloads.add(task)
+        task.add_done_callback(self._downloads.discard)
+
+    def _trust(self) -> None:
+        """Roots of the backend that were installed meanwhile count from this connection on."""
+        tls = self.tls
+        if tls is None:
+            return
+        for pem in self.station.dialect.trusted_roots():
+            with contextlib.suppress(ssl.SSLError):
+                tls.load_verify_locations(cadata=pem)
 
     def _fall_back(self) -> None:
         """A new certificate that does not let us in is given up for the old one (A02.FR.28)."""
@@ -127,6 +156,7 @@ class StationClient:
             user = self.station.settings.station_id
             headers["Authorization"] = basic_authorization(user, self.password)
         subprotocol = self.station.version.subprotocol
+        self._trust()
         async with connect(
             self.address,
             subprotocols=[subprotocol],  # type: ignore[list-item]

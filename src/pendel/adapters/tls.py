@@ -113,6 +113,11 @@ class ServerTls:
         LOG.info("TLS files taken over; the server's certificate ends %s", self.not_after_utc)
         return True
 
+    @property
+    def certificates(self) -> list[x509.Certificate]:
+        """The server's certificates with what they bring of their chains."""
+        return [each for path in self.files.certificates for each in _all(path)]
+
     def objection(self, certificate: StationCertificate, station_id: str) -> str:
         """Why a certificate is not that of a station, or ""."""
         return certificate.objection(

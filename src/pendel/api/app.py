@@ -17,8 +17,10 @@ from pendel.api.live import get_events
 from pendel.api.metrics import CONTENT_TYPE, metrics_text
 from pendel.api.network_commands import network_routes
 from pendel.api.network_views import completed
+from pendel.api.ocsp import ocsp_routes
 from pendel.api.openapi import openapi_document
 from pendel.api.problems import HttpError, as_problem, problem_response
+from pendel.api.roots import root_routes
 from pendel.api.service import Service, caller_of, json_response, listed, service_of
 from pendel.api.station_settings import settings_routes
 from pendel.errors import PendelError
@@ -39,7 +41,7 @@ SECURITY_HEADERS = (
 def create_app(service: Service, pages: Sequence[BaseRoute] = ()) -> Starlette:
     """The application of a service, with the given pages beside the API."""
     app = Starlette(
-        routes=[*api_routes(), *pages],
+        routes=[*api_routes(), *ocsp_routes(), *pages],
         exception_handlers={
             HttpError: _http_error,
             PendelError: _pendel_error,
@@ -84,6 +86,7 @@ def api_routes() -> list[Route]:
         *network_routes(),
         *settings_routes(),
         *der_routes(),
+        *root_routes(),
     ]
 
 

@@ -139,6 +139,10 @@ def _paths() -> dict[str, Any]:
                 ("sites/{site_id}", "site_id control_id"),
             )
         },
+        f"{BASE}/stations/{{station_id}}/roots": {
+            "get": _call("Roots of a station as last found.", of("station_id")),
+            "post": _call("Look at the roots of a station now.", of("station_id")),
+        },
         f"{BASE}/transactions": {"get": _call("Metered transactions.", [*STATION, *listing])},
         f"{BASE}/explain/{{record_id}}": {"get": _call("The chain of causes.", of("record_id"))},
     }

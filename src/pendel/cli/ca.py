@@ -1,6 +1,7 @@
 """`pendel ca`: a small certificate authority in a folder, for tests and small sites."""
 
 import argparse
+import json
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -44,8 +45,24 @@ def configure(parser: argparse.ArgumentParser) -> None:
     revoke = action("revoke", "trust a certificate no more; a running server closes its line")
     revoke.add_argument("name", metavar="ID|SERIAL")
     action("list", "every certificate given out")
+    trees = action("v2g", "make the certificate trees of ISO 15118 (V2G, MO, OEM), for tests")
+    trees.add_argument("--ocsp", default="", metavar="URL", help=OCSP_HELP)
+    contract = action("contract", "make key and contract certificate of a driver, for tests")
+    contract.add_argument("name", metavar="EMAID")
+    provisioning = action("provisioning", "make key and provisioning certificate of a car")
+    provisioning.add_argument("name", metavar="PCID")
+    for each in (contract, provisioning):
+        each.add_argument("--iso20", action="store_true", help="of ISO 15118-20 (P-521)")
+    roll = action("roll", "give the authority new roots, in two steps")
+    roll.add_argument("--finish", action="store_true", help="the new roots sign from now on")
+    firmware = action("firmware", "sign a firmware file: what UpdateFirmware needs")
+    firmware.add_argument("file", metavar="FILE", type=Path)
+    firmware.add_argument("--location", default="", metavar="URL", help=LOCATION_HELP)
 
 
+OCSP_HELP = "address of the responder that its certificates name (.../ocsp of the server)"
+LOCATION_HELP = "where stations fetch the file; then the whole payload is printed"
+URL_CHARS_MAX = 500
 HOST_HELP = "host name or address by which stations reach the server (more than one is allowed)"
 
 
@@ -66,6 +83,11 @@ def run(args: argparse.Namespace) -> Outcome:
         "sign": _sign,
         "revoke": _revoke,
         "list": _list,
+        "v2g": _v2g,
+        "contract": _leaf,
+        "provisioning": _leaf,
+        "firmware": _firmware,
+        "roll": _roll,
     }
     return actions[args.ca_action](authority, args)
 
@@ -91,7 +113,7 @@ def _station(authority: "CertificateAuthority", args: argparse.Namespace) -> Out
 
 
 def _sign(authority: "CertificateAuthority", args: argparse.Namespace) -> Outcome:
-    from pendel.adapters.certificate_authority import RefusedError
+    from pendel.adapters.signing_request import RefusedError
 
     try:
         chain = authority.sign(args.station_id, args.csr.read_text("utf-8"))
@@ -101,7 +123,11 @@ def _sign(authority: "CertificateAuthority", args: argparse.Namespace) -> Outcom
 
 
 def _revoke(authority: "CertificateAuthority", args: argparse.Namespace) -> Outcome:
+    from pendel.adapters.v2g_authority import v2g_authorities
+
     gone = [f"{each.serial_number:040x}" for each in authority.revoke(args.name)]
+    for level in v2g_authorities(authority).values():
+        level.write_lists()
     return Outcome(data={"revoked": gone}, text="\n".join(f"revoked {serial}" for serial in gone))
 
 
@@ -109,18 +135,70 @@ def _list(authority: "CertificateAuthority", args: argparse.Namespace) -> Outcom
     rows, lines = [], []
     for each in authority.issued():
         revoked = None if each.revoked_utc is None else f"{each.revoked_utc:%Y-%m-%dT%H:%M:%SZ}"
-        kind = "server" if each.is_server else "station"
         row = {
             "serial_number": f"{each.serial_number:040x}",
             "name": each.common_name,
-            "kind": kind,
+            "kind": each.kind,
             "not_after_utc": f"{each.not_after_utc:%Y-%m-%dT%H:%M:%SZ}",
             "revoked_utc": revoked,
         }
         rows.append(row)
         state = f"revoked {revoked}" if revoked else f"until {row['not_after_utc']}"
-        lines.append(f"{row['serial_number']}  {kind:<7}  {each.common_name}  {state}")
+        lines.append(f"{row['serial_number']}  {each.kind:<7}  {each.common_name}  {state}")
     return Outcome(data={"certificates": rows}, text="\n".join(lines) or "none")
+
+
+def _v2g(authority: "CertificateAuthority", args: argparse.Namespace) -> Outcome:
+    from pendel.adapters.v2g_authority import LEVELS, V2gAuthority
+
+    url = args.ocsp
+    if url and (len(url) > URL_CHARS_MAX or not url.startswith("http") or not url.isascii()):
+        raise _bad(url, "an http address of at most 500 ASCII characters")
+    levels = [V2gAuthority(authority, level) for level in LEVELS]
+    for level in levels:
+        level.create(url)
+    folders = {level.level: str(level.folder) for level in levels}
+    words = (
+        f"contracts of its MO: [plug_and_charge] mo_roots = "
+        f"['{levels[0].folder / 'mo-trust.pem'}']; V2G root for cars and stations: "
+        f"{levels[0].folder / 'v2g-root.pem'}"
+    )
+    return Outcome(data=folders, text=words)
+
+
+def _leaf(authority: "CertificateAuthority", args: argparse.Namespace) -> Outcome:
+    from pendel.adapters.v2g_authority import V2gAuthority
+
+    level = V2gAuthority(authority, "v2g20" if args.iso20 else "v2g")
+    if not level.exists:
+        raise _bad(str(args.folder), "a folder with trees made by `pendel ca v2g`")
+    make = level.contract if args.ca_action == "contract" else level.provisioning
+    chain, key = make(args.name)
+    data = {"name": args.name, "certificate": str(chain), "key": str(key)}
+    return Outcome(data=data, text=f"{chain}\n{key}")
+
+
+def _roll(authority: "CertificateAuthority", args: argparse.Namespace) -> Outcome:
+    from pendel.adapters.root_rollover import CURRENT, RootRollover
+
+    rollover = RootRollover(authority)
+    made = [str(path) for path in (rollover.finish() if args.finish else rollover.begin())]
+    words = f"stations must have {authority.folder / CURRENT} before `pendel ca roll --finish`"
+    data = {"certificates": made, "stations": str(authority.folder / CURRENT)}
+    return Outcome(data=data, text="\n".join([*made, *([] if args.finish else [words])]))
+
+
+def _firmware(authority: "CertificateAuthority", args: argparse.Namespace) -> Outcome:
+    from pendel.adapters.firmware_signing import FirmwareSigner
+
+    signed = FirmwareSigner(authority).sign(args.file)
+    firmware = {"signingCertificate": signed.signer, "signature": signed.signature}
+    if args.location:
+        now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+        firmware = {"location": args.location, "retrieveDateTime": now, **firmware}
+    data = {"firmware": firmware, "sha256": signed.sha256, "root": str(signed.root)}
+    text = json.dumps(firmware, indent=2)
+    return Outcome(data=data, text=f"{text}\nstations need {signed.root} as manufacturer's root")
 
 
 def _bad(value: str, allowed: str) -> InputError:

@@ -152,11 +152,17 @@ def open_network(
     from pendel.runtime.network_policy import ConfigPolicy
     from pendel.runtime.network_security import security_of
     from pendel.runtime.process import calm_collector
+    from pendel.runtime.root_keeping import RootKeeper
 
-    security = security_of(config.ocpp, base, lambda: datetime.now(UTC))
+    def now_utc() -> datetime:
+        return datetime.now(UTC)
+
+    security = security_of(config.ocpp, base, now_utc, config.plug_and_charge)
     network = ChargingNetwork(
         ConfigPolicy(config), runtime.store, config.ocpp.lab, security, costs=costs
     )
+    if config.root:
+        network.watch.roots = RootKeeper(network, config.root, base)
     bridged = bridge(runtime, network, prices)
     network.duties = StationDuties(network, config.ocpp.metering)
     calm_collector()

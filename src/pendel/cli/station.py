@@ -65,6 +65,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--power-kw", type=float, default=11.0, help="charging power (default 11)")
     add("--discharge-kw", type=float, default=11.0, help="discharging power, 0 = none (default 11)")
     add("--dc", action="store_true", help="a DC station (else AC, three phases)")
+    add("--contract", type=Path, metavar="FILE", help="contract certificate of the car with chain")
     add("--rfid", default="TAG1", metavar="TAG", help="card of the driver (default TAG1)")
     add("--depart", default="+8h", metavar="TIME", help="ISO time or +8h (default +8h)")
     add(
@@ -210,11 +211,23 @@ def _visit(args: argparse.Namespace, name: str, now_s: float) -> "Visit":
         battery_model=args.battery,
         evcc_id=args.evcc,
         ev_side=EvSide(_PROTOCOL_NAMES.get(args.iso, args.iso), CONTROLS[args.control]),
+        contract_pem=_contract(args),
     )
     return Visit(name, 1, now_s, math.inf, car)
 
 
 _PROTOCOL_NAMES = {"auto": "", "2": "-2", "20": "-20"}
+
+
+def _contract(args: argparse.Namespace) -> str:
+    """The car's contract (PEM). Raises InputError."""
+    if args.contract is None:
+        return ""
+    try:
+        return str(args.contract.read_text("ascii"))
+    except (OSError, ValueError) as error:
+        name = str(args.contract)
+        raise InputError([Problem(name, 0, "--contract", str(error), "a chain in PEM")]) from error
 
 
 def _depart_s(text: str, now_s: float) -> float:

@@ -8,7 +8,16 @@ from typing import Annotated, Literal
 import msgspec
 
 from pendel.config.lines import KeyPath
-from pendel.config.ocpp import BootName, IdTokenConfig, OcppConfig, OcppTlsConfig
+from pendel.config.ocpp import (
+    BootName,
+    IdTokenConfig,
+    OcppConfig,
+    OcppTlsConfig,
+    PlugAndChargeConfig,
+    RootConfig,
+)
+from pendel.config.ocpp import Name as _Name
+from pendel.config.ocpp import Port as _Port
 from pendel.config.toml import SECRET, TomlDocument, decode, load_toml
 from pendel.config.zones import zone_exists
 from pendel.errors import InputError, Problem
@@ -23,7 +32,6 @@ STORE_FORMS = (
     "sqlite:///relative.db, sqlite:////absolute.db, postgresql://user@host/db or memory://"
 )
 
-_Name = Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
 _Station = Annotated[
     str,
     msgspec.Meta(
@@ -31,7 +39,6 @@ _Station = Annotated[
         description="1 to 48 letters, digits or * - _ = : + | @ .",
     ),
 ]
-_Port = Annotated[int, msgspec.Meta(ge=0, le=65_535)]
 _Power = Annotated[float, msgspec.Meta(ge=0.0, le=POWER_MAX_KW)]
 _Capacity = Annotated[float, msgspec.Meta(gt=0.0, le=CAPACITY_MAX_KWH)]
 _Share = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
@@ -190,6 +197,8 @@ class ServerConfig(msgspec.Struct, frozen=True):
     store: str = "sqlite:///var/pendel.db"
     http: HttpConfig = HttpConfig()
     ocpp: OcppConfig = OcppConfig()
+    plug_and_charge: PlugAndChargeConfig | None = None
+    root: Annotated[list[RootConfig], msgspec.Meta(max_length=1_000)] = []
     station: Annotated[list[StationConfig], msgspec.Meta(max_length=LIST_MAX)] = []
     id_token: Annotated[list[IdTokenConfig], msgspec.Meta(max_length=LIST_MAX)] = []
     vehicle: Annotated[list[VehicleConfig], msgspec.Meta(max_length=LIST_MAX)] = []
@@ -277,6 +286,14 @@ def _references(document: TomlDocument) -> list[Problem]:
     for table in ("station", "meter", "device", "contract"):
         for index, entry in _entries(document, table):
             check((table, index, "site_id"), entry.get("site_id"))
+    stations = {entry.get("station_id") for _, entry in _entries(document, "station")}
+    for index, entry in _entries(document, "root"):
+        chosen = entry.get("stations")
+        for place, name in enumerate(chosen if isinstance(chosen, list) else []):
+            if isinstance(name, str) and name not in stations:
+                text, allowed = f'station "{name}" is not known', "a station_id of a [[station]]"
+                at: KeyPath = ("root", index, "stations", place)
+                problems.append(document.problem(at, text, allowed))
     for index, entry in _entries(document, "token"):
         named = entry.get("sites")
         for place, name in enumerate(named if isinstance(named, list) else []):

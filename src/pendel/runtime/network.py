@@ -11,37 +11,43 @@ import asyncio
 import itertools
 import logging
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
+from concurrent.futures import Future
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from pendel.adapters.committer import Committer
 from pendel.adapters.ocpp_link import Link
 from pendel.adapters.ocpp_server import OcppDoor
+from pendel.comms.ocpp.backend.certificates import Finding, Question
 from pendel.comms.ocpp.backend.csms import Costs, Csms, Key, Reply
 from pendel.comms.ocpp.frames import ErrorCode
 from pendel.comms.ocpp.peer import Deviation, Event, Request, Streamed
 from pendel.comms.ocpp.release import Version, messages_of
 from pendel.errors import StoreError
-from pendel.records import NetworkSetting, StationMessage, StationSecurity
+from pendel.records import AnyRecord, NetworkSetting
 from pendel.runtime.bridges.dialects import Dialect, manner_of
-from pendel.runtime.network_orders import OfflineError, StationOrders
+from pendel.runtime.network_orders import (
+    OfflineError,
+    StationOrders,
+    kept_record,
+    log_failure,
+)
 from pendel.runtime.network_policy import ConfigPolicy
-from pendel.runtime.network_presence import Duties, Listener, Presence
+from pendel.runtime.network_presence import Duties, Listener, Presence, must_be_kept
 from pendel.runtime.network_security import Security, SecurityWatch
 from pendel.runtime.network_settings import NetworkSettings
 from pendel.runtime.process import loop_factory, raise_open_files
 
+T = TypeVar("T")
 LOG = logging.getLogger("pendel.ocpp")
 START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 20.0
 QUESTION_TIMEOUT_S = 5.0
 """For what is asked by the way: an order must not wait long behind it."""
-QUARANTINED_TEXT_MAX = 128 * 1024
-EVENT_ACTIONS = (b"TransactionEvent", b"MeterValues", b"StartTransaction", b"StopTransaction")
 
 
 class ChargingNetwork(StationOrders):
@@ -74,6 +80,7 @@ class ChargingNetwork(StationOrders):
         self.port = self.tls_port = 0
         self.watch = SecurityWatch(self, security or Security())
         self.csms.desk = self.watch.security.desk
+        self.sources = self.watch.security.sources
         self._store = store
         self._lab = lab
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -146,9 +153,20 @@ class ChargingNetwork(StationOrders):
             self.listener.went(link.station_id)
 
     def requested(self, link: Link, asked: Request, text: bytes) -> None:
-        """Decide, make durable, answer."""
+        """Decide, make durable, answer; where others must be asked first, after that."""
+        self._seen(link, self.now_utc())
+        questions = self.csms.inquiry(link.station_id, asked.action, asked.payload)
+        if questions and self.sources is not None:
+            self._detach(self._inquire(link, asked, questions))
+        else:
+            self._decide(link, asked, ())
+
+    async def _inquire(self, link: Link, asked: Request, questions: tuple[Question, ...]) -> None:
+        findings = () if self.sources is None else await self.sources.find(questions)
+        self._decide(link, asked, findings)
+
+    def _decide(self, link: Link, asked: Request, findings: Sequence[Finding]) -> None:
         now_utc = self.now_utc()
-        self._seen(link, now_utc)
         try:
             reply = self.csms.handle(
                 link.station_id,
@@ -158,6 +176,7 @@ class ChargingNetwork(StationOrders):
                 asked.payload,
                 now_utc,
                 asked.text,
+                findings,
             )
         except Exception:
             LOG.exception("station %s, %s", link.station_id, asked.action)
@@ -176,7 +195,7 @@ class ChargingNetwork(StationOrders):
             self._streamed(link, event)
         elif isinstance(event, Deviation) and link.deviations <= 100:
             self.presence[link.station_id].deviated(event.reason)
-            if _must_be_kept(event, text):
+            if must_be_kept(event, text):
                 self._keep(link, "", text.decode("utf-8", "replace"), (event.reason[:500],))
 
     def online(self, station_id: str) -> bool:
@@ -186,6 +205,13 @@ class ChargingNetwork(StationOrders):
     def links(self) -> list[str]:
         """Ids of the stations that are connected now."""
         return [] if self._door is None else list(self._door.links)
+
+    def run(self, work: Coroutine[Any, Any, T]) -> "Future[T]":
+        """Run work on the network's loop, from any thread. Raises OfflineError: it is not open."""
+        if self._loop is None or self._loop.is_closed():
+            work.close()
+            raise OfflineError("the network is not open")
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
 
     @property
     def door(self) -> OcppDoor | None:
@@ -215,7 +241,7 @@ class ChargingNetwork(StationOrders):
             self.port = await self._door.open(host, port)
         if security.tls is not None:
             self.tls_port = await self._door.open(host, security.tls_port, security.tls)
-            self._detach(self.watch.watch())
+        self._detach(self.watch.watch())
         started.set()
         await self._stopping.wait()
         await self._door.close()
@@ -307,27 +333,17 @@ class ChargingNetwork(StationOrders):
     def _keep(
         self, link: Link, action: str, payload: str, refused: tuple[str, ...], record_id: str = ""
     ) -> None:
-        self.keep(
-            StationMessage(
-                id=record_id or self.csms.new_id(),
-                at_utc=self.now_utc(),
-                station_id=link.station_id,
-                ocpp_version=link.version.value,
-                action=action,
-                message_id="",
-                payload=payload,
-                refused=refused,
-            )
-        )
+        made = (record_id or self.csms.new_id(), self.now_utc(), link.station_id, link.version)
+        self.keep(kept_record(*made, action, payload, refused))
 
-    def keep(self, record: StationMessage | StationSecurity | NetworkSetting) -> None:
+    def keep(self, record: AnyRecord) -> None:
         """Store a record nobody waits for."""
         if self._committer is not None:
             try:
                 if not self._committer.stored_at_once(record):
-                    self._committer.add(record, _log_failure)
+                    self._committer.add(record, log_failure)
             except StoreError as error:
-                _log_failure(error)
+                log_failure(error)
 
     async def kept(self, record: NetworkSetting) -> None:
         """Store a record; returns when it is durable. Raises StoreError."""
@@ -369,14 +385,3 @@ class ChargingNetwork(StationOrders):
             LOG.info("an order was not sent: %s", error)
         elif error is not None:
             LOG.error("an order failed", exc_info=error)
-
-
-def _must_be_kept(deviation: Deviation, text: bytes) -> bool:
-    """Whether a broken frame was mended, or may hold what somebody is billed for."""
-    kept = deviation.mended or any(name in text for name in EVENT_ACTIONS)
-    return kept and len(text) <= QUARANTINED_TEXT_MAX
-
-
-def _log_failure(error: StoreError | None) -> None:
-    if error is not None:
-        LOG.error("a record could not be stored: %s", error)

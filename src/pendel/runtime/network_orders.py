@@ -2,6 +2,7 @@
 of what came of it."""
 
 import asyncio
+import logging
 from collections.abc import Callable, Coroutine, Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -12,21 +13,24 @@ from pendel.comms.ocpp.backend.answered import take_answer
 from pendel.comms.ocpp.backend.splitting import joined, parts_of
 from pendel.comms.ocpp.peer import Answered, Event, Failed
 from pendel.comms.ocpp.release import Version, messages_of
-from pendel.errors import PendelError
+from pendel.errors import PendelError, StoreError
 from pendel.records import StationMessage
 from pendel.runtime.secret_orders import is_secret, without_secrets
 
 if TYPE_CHECKING:
     from pendel.adapters.ocpp_server import OcppDoor
     from pendel.comms.ocpp.backend.csms import Csms
-    from pendel.records import NetworkSetting, StationSecurity
+    from pendel.records import AnyRecord
     from pendel.runtime.network_presence import Duties
+    from pendel.runtime.network_security import SecurityWatch
     from pendel.runtime.network_settings import NetworkSettings
 
 ORDER_TIMEOUT_S = 30.0
 COMMAND_EXTRA_S = 5.0
 
 Result = TypeVar("Result")
+
+LOG = logging.getLogger("pendel.ocpp")
 
 
 class OfflineError(PendelError):
@@ -48,12 +52,13 @@ class StationOrders:
 
     csms: "Csms"
     settings: "NetworkSettings"
+    watch: "SecurityWatch"
     duties: "Duties | None"
     now_utc: Callable[[], datetime]
     _door: "OcppDoor | None"
     _loop: asyncio.AbstractEventLoop | None
 
-    def keep(self, record: "StationMessage | StationSecurity | NetworkSetting") -> None:
+    def keep(self, record: "AnyRecord") -> None:
         """Store a record nobody waits for."""
         raise NotImplementedError
 
@@ -133,10 +138,12 @@ class StationOrders:
             record_id = self.csms.new_id()
             said = text if not is_secret(action, payload) else without_secrets(action, payload)
             self.keep(order_record(record_id, now_utc, told, station_id, version, said, event))
+            self.watch.answered(station_id, event, record_id)
             if isinstance(event, Answered):
                 self._answered(station_id, version, payload, event)
             done(event)
 
+        self.watch.ordered(station_id, action, payload)
         link.ask(action, text, timeout_s, keep)
 
     def command(self, station_id: str, action: str, payload: Any, timeout_s: float) -> Event:
@@ -214,3 +221,31 @@ def order_record(
         response=response,
         status=status,
     )
+
+
+def kept_record(
+    record_id: str,
+    at_utc: datetime,
+    station_id: str,
+    version: Version,
+    action: str,
+    payload: str,
+    refused: tuple[str, ...],
+) -> StationMessage:
+    """The record of what came without a question: a stream, or a frame that was put aside."""
+    return StationMessage(
+        id=record_id,
+        at_utc=at_utc,
+        station_id=station_id,
+        ocpp_version=version.value,
+        action=action,
+        message_id="",
+        payload=payload,
+        refused=refused,
+    )
+
+
+def log_failure(error: StoreError | None) -> None:
+    """Say that a record was not kept, where that is so."""
+    if error is not None:
+        LOG.error("a record could not be stored: %s", error)

@@ -5,7 +5,7 @@ from datetime import datetime
 import msgspec
 
 from pendel.adapters.doorkeeper import Admission
-from pendel.comms.ocpp.backend.tokens import IdToken, TokenBook, TokenInfo
+from pendel.comms.ocpp.backend.tokens import IdToken, TokenBook, TokenInfo, token_key
 from pendel.config.server import ServerConfig, StationConfig, VehicleConfig
 
 V2X_MODES = ("v2h", "v2b", "v2g")
@@ -34,7 +34,7 @@ class ConfigPolicy:
         self._by_evcc = {v.evcc_id.casefold(): v for v in config.vehicle if v.evcc_id}
         self._known_by_evcc_only = any(v.evcc_id and not v.id_tokens for v in config.vehicle)
         self._by_token: dict[str, VehicleConfig] = {
-            token.casefold(): vehicle for vehicle in config.vehicle for token in vehicle.id_tokens
+            token_key(token): vehicle for vehicle in config.vehicle for token in vehicle.id_tokens
         }
         self.boots: dict[str, str] = {}
         self.tokens = TokenBook.of(
@@ -61,7 +61,7 @@ class ConfigPolicy:
     def vehicle(self, token: str, evcc_id: str = "") -> VehicleConfig | None:
         """The car of an EVCCID, else of a token, where it is known."""
         found = self._by_evcc.get(evcc_id.casefold())
-        return self._by_token.get(token.casefold()) if found is None else found
+        return self._by_token.get(token_key(token)) if found is None else found
 
     def v2x_allowed(self, station_id: str, token: str, evcc_id: str = "") -> bool | None:
         """Whether the car of a token or EVCCID may discharge at a station; None while it may be one

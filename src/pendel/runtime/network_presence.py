@@ -4,7 +4,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
+from pendel.comms.ocpp.peer import Deviation
 from pendel.comms.ocpp.release import Version
+
+QUARANTINED_TEXT_MAX = 128 * 1024
+EVENT_ACTIONS = (b"TransactionEvent", b"MeterValues", b"StartTransaction", b"StopTransaction")
 
 
 class Listener(Protocol):
@@ -57,3 +61,9 @@ class Presence:
         """Count a breach of the standard."""
         self.deviations += 1
         self.last_deviation = reason[:500]
+
+
+def must_be_kept(deviation: Deviation, text: bytes) -> bool:
+    """Whether a broken frame was mended, or may hold what somebody is billed for."""
+    kept = deviation.mended or any(name in text for name in EVENT_ACTIONS)
+    return kept and len(text) <= QUARANTINED_TEXT_MAX

@@ -12,16 +12,22 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from msgspec import UNSET
+
 from pendel.adapters.certificate_authority import CertificateAuthority, problem
 from pendel.adapters.certificate_desk import AuthorityDesk
 from pendel.adapters.tls import ServerTls, TlsFiles
+from pendel.comms.ocpp.peer import Event
 from pendel.comms.ocpp.release import Version, messages_of
-from pendel.config.ocpp import OcppConfig, OcppTlsConfig
-from pendel.records import StationSecurity
+from pendel.config.ocpp import OcppConfig, OcppTlsConfig, PlugAndChargeConfig
+from pendel.errors import InputError
+from pendel.records import StationAlarm, StationSecurity
 
 if TYPE_CHECKING:
+    from pendel.adapters.certificate_sources import CertificateSources
     from pendel.adapters.ocpp_link import Link
     from pendel.runtime.network import ChargingNetwork
+    from pendel.runtime.root_keeping import RootKeeper
 
 LOG = logging.getLogger("pendel.ocpp")
 LOOK_S = 5.0
@@ -32,13 +38,17 @@ SERVER_NAMES = ("server-ecdsa.pem", "server-rsa.pem")
 
 @dataclass(frozen=True, slots=True)
 class Security:
-    """What the configuration says of security. tls None = no TLS port; desk None = no authority."""
+    """What the configuration says of security. tls None = no TLS port; desk None = no authority;
+    sources: whoever asks others about certificates (None = nobody does); serves_ocsp: others may
+    ask here about those of the authority."""
 
     plain: bool = True
     tls: ServerTls | None = None
     tls_port: int = 0
     desk: AuthorityDesk | None = None
     renew_before: timedelta = timedelta(days=30)
+    sources: "CertificateSources | None" = None
+    serves_ocsp: bool = False
 
 
 @dataclass(slots=True)
@@ -50,19 +60,29 @@ class Rejections:
     last_utc: datetime | None = None
 
 
-def security_of(config: OcppConfig, base: Path, now_utc: Callable[[], datetime]) -> Security:
+def security_of(
+    config: OcppConfig,
+    base: Path,
+    now_utc: Callable[[], datetime],
+    plug_and_charge: PlugAndChargeConfig | None = None,
+) -> Security:
     """Read everything the configuration names. Raises InputError."""
-    tls = config.tls
-    if tls is None:
-        return Security(config.plain)
-    desk = None
-    if tls.folder is not None:
+    tls, desk = config.tls, None
+    if tls is not None and tls.folder is not None:
         authority = CertificateAuthority(base / tls.folder, now_utc)
         if not authority.exists:
             raise problem(authority.folder, "no certificate authority", "made by `pendel ca init`")
         desk = AuthorityDesk(authority, now_utc)
+    sources = None
+    if plug_and_charge is not None:
+        from pendel.runtime.certificate_setup import sources_of
+
+        sources = sources_of(plug_and_charge, base, now_utc, desk)
+    if tls is None:
+        return Security(config.plain, sources=sources)
     server = ServerTls(tls_files(tls, base, now_utc), now_utc)
-    return Security(config.plain, server, tls.port, desk, timedelta(days=tls.renew_days))
+    renew_before = timedelta(days=tls.renew_days)
+    return Security(config.plain, server, tls.port, desk, renew_before, sources, tls.ocsp)
 
 
 def tls_files(tls: OcppTlsConfig, base: Path, now_utc: Callable[[], datetime]) -> TlsFiles:
@@ -76,6 +96,9 @@ def tls_files(tls: OcppTlsConfig, base: Path, now_utc: Callable[[], datetime]) -
         if not tls.station_ca:
             station_ca = (folder / "ca.pem",)
             revoked += (folder / "crl.pem",)
+            if (folder / "v2g").is_dir():  # combined certificates, for both lines of a station
+                station_ca += (folder / "v2g" / "v2g-trust.pem",)
+                revoked += (folder / "v2g" / "v2g-crl.pem",)
             organization = organization or CertificateAuthority(folder, now_utc).operator
     return TlsFiles(certificates, station_ca, revoked, organization)
 
@@ -89,6 +112,7 @@ class SecurityWatch:
         self._network = network
         self._asked: dict[str, datetime] = {}
         self._server_said: datetime | None = None
+        self.roots: RootKeeper | None = None
 
     def least_profile(self, station_id: str) -> int:
         """What the configuration says, else the highest profile the station ever came by."""
@@ -109,6 +133,8 @@ class SecurityWatch:
     def came(self, link: "Link") -> StationSecurity | None:
         """What must be remembered of a station that is there: the highest profile it came by."""
         station = self._network.csms.network.station(link.station_id)
+        if self.roots is not None:
+            self.roots.came(link.station_id)
         if link.security_profile < 2 or link.security_profile <= station.security_profile:
             return None
         station.security_profile = link.security_profile
@@ -121,6 +147,36 @@ class SecurityWatch:
             certificate="" if shown is None else f"{shown.serial_number:x}",
         )
 
+    def ordered(self, station_id: str, action: str, payload: Any) -> None:
+        """A station is told to ask for a certificate: the next request without a type is that."""
+        wanted = str(getattr(payload, "requestedMessage", ""))
+        if action in ("TriggerMessage", "ExtendedTriggerMessage") and wanted.startswith("Sign"):
+            self._network.csms.network.station(station_id).sign_wanted = wanted
+
+    def answered(self, station_id: str, event: Event, record_id: str) -> None:
+        """A station that does not take what was signed for it needs a look (A02.FR.07)."""
+        if getattr(event, "action", "") != "CertificateSigned":
+            return
+        answer = getattr(event, "response", None)
+        if getattr(answer, "status", "") == "Accepted":
+            return
+        info = getattr(answer, "statusInfo", UNSET) if answer is not None else UNSET
+        why = getattr(event, "code", "") or getattr(info, "additionalInfo", UNSET) or UNSET
+        text = "the station refused the certificate that was signed for it"
+        if why is not UNSET:
+            text = f"{text}: {why}"
+        LOG.warning("station %s: %s", station_id, text)
+        alarm = StationAlarm(
+            id=self._network.csms.new_id(),
+            at_utc=self._network.now_utc(),
+            causes=(record_id,),
+            station_id=station_id,
+            topic="certificate_refused",
+            text=text[:500],
+        )
+        self._network.csms.network.station(station_id).note("alarms", alarm)
+        self._network.keep(alarm)
+
     async def watch(self) -> None:
         """Until cancelled: take over changed files, ask for renewals."""
         while True:
@@ -129,7 +185,15 @@ class SecurityWatch:
 
     def look(self, now_utc: datetime, force: bool = False) -> None:
         """One look at files and ends (also on SIGHUP, then with force)."""
-        tls = self.security.tls
+        sources, tls = self.security.sources, self.security.tls
+        if self.roots is not None:
+            self.roots.look(now_utc)
+        if sources is not None:
+            try:
+                sources.refresh()
+            except InputError as error:
+                told = "; ".join(str(each) for each in error.problems)
+                LOG.error("trusted roots not taken over: %s", told)
         if tls is None:
             return
         if tls.refresh(force):

@@ -20,7 +20,9 @@ from pendel.records import (
     SessionEvent,
     Setpoint,
     Signal,
+    StationAlarm,
     StationMessage,
+    StationRoot,
     StationSecurity,
     Tick,
 )
@@ -92,6 +94,11 @@ def words(record: AnyRecord) -> str:
             )
         case StationMessage():
             return _message(record)
+        case StationAlarm():
+            return f"{record.station_id}: {record.text}"
+        case StationRoot():
+            verb = "got" if record.installed else "lost"
+            return f"{record.station_id} {verb} a root of type {record.root_type}"
         case StationSecurity():
             return (
                 f"{record.station_id} came by security profile {record.security_profile}; "

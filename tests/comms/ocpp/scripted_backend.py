@@ -109,6 +109,8 @@ class Backend:
                 return {"status": self.schedule_status}
             case "SignCertificate":
                 return {"status": "Accepted"}
+            case "GetCertificateStatus":
+                return {"status": "Failed"}
             case "PullDynamicScheduleUpdate":
                 update = self.updates.get(data["chargingProfileId"])
                 if update is None:

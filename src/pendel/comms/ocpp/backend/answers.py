@@ -4,7 +4,7 @@ What a station may ask of a backend but is not offered here is refused in the wa
 status allows; what only a backend may ask is `NotSupported`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -15,9 +15,12 @@ from msgspec.structs import replace
 from pendel.comms.ocpp.backend.car_talk import evcc_of
 from pendel.comms.ocpp.backend.certificates import (
     CertificateDesk,
+    Finding,
     chain_answer,
-    contract_answer,
+    contract_verdict,
+    pool_answer,
     signing_answer,
+    signing_wish,
     status_answer,
 )
 from pendel.comms.ocpp.backend.stations import Network, Station
@@ -58,7 +61,8 @@ class Policy(Protocol):
 class Asked(msgspec.Struct, frozen=True, gc=False):
     """One request to be answered; transaction_id: the one it belongs to (2.x), or was given (1.6
     start); desk: whoever signs certificates here; network: all stations, where a token may be in
-    use elsewhere; cost: what its transaction costs so far, None where that is not known."""
+    use elsewhere; cost: what its transaction costs so far, None where that is not known; findings:
+    what others said to the questions of `inquiry_of`."""
 
     station: Station
     version: Version
@@ -70,6 +74,7 @@ class Asked(msgspec.Struct, frozen=True, gc=False):
     desk: CertificateDesk | None = None
     network: Network | None = None
     cost: float | None = None
+    findings: Sequence[Finding] = ()
 
 
 Answer = Callable[[Asked], dict[str, Any]]
@@ -136,10 +141,11 @@ def _authorize_2(asked: Asked) -> dict[str, Any]:
     if asked.payload.iso15118CertificateHashData is not UNSET or (
         asked.payload.certificate is not UNSET
     ):
-        # No chain of trust for contract certificates is installed here: not accepted (C07).
-        fields["certificateStatus"] = "CertChainError"
-        fields["idTokenInfo"].status = "Invalid"
-        fields.pop("allowedEnergyTransfer", None)
+        info = fields["idTokenInfo"]
+        verdict = contract_verdict(asked.payload, asked.findings, info.status)
+        fields["certificateStatus"], info.status = verdict
+        if info.status != "Accepted":
+            fields.pop("allowedEnergyTransfer", None)
     return fields
 
 
@@ -219,19 +225,21 @@ def _vat(asked: Asked) -> dict[str, Any]:
 
 
 def _sign(asked: Asked) -> dict[str, Any]:
-    return signing_answer(asked.desk, asked.station.station_id, asked.payload, asked.version)
+    wish = signing_wish(asked.network or Network(), asked.station, asked.payload, asked.version)
+    return signing_answer(asked.desk, asked.station, wish, asked.version)
 
 
 def _certificate_status(asked: Asked) -> dict[str, Any]:
-    return status_answer(asked.desk, asked.payload, asked.version)
+    return status_answer(asked.desk, asked.payload, asked.version, asked.findings)
 
 
 def _chain_status(asked: Asked) -> dict[str, Any]:
-    return chain_answer(asked.desk, asked.payload, asked.version, asked.now_utc)
+    now_utc, findings = asked.now_utc, asked.findings
+    return chain_answer(asked.desk, asked.payload, asked.version, now_utc, findings)
 
 
 def _contract(asked: Asked) -> dict[str, Any]:
-    return contract_answer(asked.version)
+    return pool_answer(asked.payload, asked.version, asked.findings)
 
 
 def _tag_info(asked: Asked, name: str, tag: str, begins: bool = False) -> Any:

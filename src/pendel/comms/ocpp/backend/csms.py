@@ -6,7 +6,7 @@ before it is given, out.
                  +-- answered again, not counted    durable first (the caller's duty)
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Protocol
@@ -15,15 +15,25 @@ import msgspec
 
 from pendel.comms.ocpp.backend.answered import recall
 from pendel.comms.ocpp.backend.answers import Asked, Policy, answer
-from pendel.comms.ocpp.backend.certificates import CertificateDesk, signed_request
+from pendel.comms.ocpp.backend.certificates import (
+    CertificateDesk,
+    Finding,
+    Question,
+    inquiry_of,
+    signed_request,
+    signing_wish,
+)
 from pendel.comms.ocpp.backend.external_limits import question
 from pendel.comms.ocpp.backend.learning import Heard, digest, learn
 from pendel.comms.ocpp.backend.stations import Network, Station
 from pendel.comms.ocpp.frames import ErrorCode
 from pendel.comms.ocpp.release import Version, messages_of
-from pendel.records import StationMessage, StationSecurity
+from pendel.records import StationAlarm, StationMessage, StationRoot, StationSecurity
 
 UNRECORDED = frozenset({"Heartbeat", "PullDynamicScheduleUpdate", "GetCertificateStatus"})
+INQUIRED = frozenset(
+    {"Authorize", "GetCertificateStatus", "GetCertificateChainStatus", "Get15118EVCertificate"}
+)
 ASK_AGAIN_S = 60.0
 PERMITTED_S = 300.0
 """How long a Pending station may say what it was asked for."""
@@ -92,6 +102,10 @@ class Csms:
             if isinstance(record, StationSecurity):
                 station = self.network.station(record.station_id)
                 station.security_profile = record.security_profile
+            if isinstance(record, StationRoot):
+                self.learn_root(record)
+            if isinstance(record, StationAlarm):
+                self.network.station(record.station_id).note("alarms", record)
             if isinstance(record, StationMessage) and record.action:
                 version = _VERSIONS.get(record.ocpp_version)
                 if record.outgoing and version is not None:
@@ -132,9 +146,10 @@ class Csms:
         payload: Any,
         now_utc: datetime,
         text: str = "",
+        findings: Sequence[Finding] = (),
     ) -> Reply:
-        """Answer one request; text: the payload as it came, to be kept. Never raises for what a
-        station may send."""
+        """Answer one request; text: the payload as it came, to be kept; findings: what others
+        said to the questions of `inquiry`. Never raises for what a station may send."""
         station = self.network.station(station_id)
         if not station.booted and action != "BootNotification":
             refusal = self._not_accepted(station, version, action, now_utc)
@@ -152,6 +167,8 @@ class Csms:
             transaction_id,
             self.desk,
             self.network,
+            None,
+            findings,
         )
         if repeat:
             return Reply(answer(self._with_cost(asked, None)), key=key, repeat=True)
@@ -205,6 +222,23 @@ class Csms:
         """A station accepted a request (typed): what it was offered."""
         if version is not _V16:
             self.network.station(station_id).offered.ordered(action, payload, now_utc.timestamp())
+
+    def learn_root(self, record: StationRoot) -> None:
+        """A root was installed at a station or deleted there."""
+        given = self.network.station(record.station_id).roots_given
+        if record.installed:
+            given[record.certificate] = record.root_type
+        else:
+            given.pop(record.certificate, None)
+
+    def inquiry(self, station_id: str, action: str, payload: Any) -> tuple[Question, ...]:
+        """What others must be asked before this request can be answered."""
+        if action not in INQUIRED:
+            return ()
+        station = self.network.stations.get(station_id)
+        if station is None or not station.booted:
+            return ()
+        return inquiry_of(self.desk, station_id, action, payload)
 
     def forget(self, station_id: str, key: Key) -> None:
         """An event could not be made durable: it may come again and must then count."""
@@ -322,7 +356,8 @@ class Csms:
         if self.desk is None:
             return ()
         station_id = asked.station.station_id
-        payload = signed_request(self.desk, station_id, asked.payload, asked.version)
+        wish = signing_wish(self.network, asked.station, asked.payload, asked.version)
+        payload = signed_request(self.desk, station_id, wish, asked.payload, asked.version)
         return (Order("CertificateSigned", payload),)
 
     def _missing(self, asked: Asked) -> tuple[Order, ...]:

@@ -74,7 +74,9 @@ class Station:
     streams: open event streams by id (2.1); monitors: component, EVSE and variable of each;
     der_causes: by id and type of a DER control the record that asked for it; der_alarm: the one
     that stands; offered: profiles it accepted since this server runs; transfers: energy transfers
-    it was told for a token (None = the list was left out).
+    it was told for a token (None = the list was left out); sign_wanted: the kind of certificate it
+    was asked last to ask for (a MessageTrigger, "" = none); roots_given: roots that this server
+    installed there (PEM, with their type).
     """
 
     station_id: str
@@ -103,6 +105,8 @@ class Station:
     local_list: LocalList = field(default_factory=LocalList)
     offered: Offered = field(default_factory=Offered)
     transfers: dict[str, tuple[str, ...] | None] = field(default_factory=dict)
+    sign_wanted: str = ""
+    roots_given: dict[str, str] = field(default_factory=dict)
 
     def evse(self, evse_id: int) -> Evse:
         """The EVSE of an id, made when it is first heard of."""

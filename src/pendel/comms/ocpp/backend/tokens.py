@@ -5,6 +5,7 @@ OCPP 1.6 section 7.8 (AuthorizationStatus), 7.26 (IdTagInfo). Tokens do not tell
 case (identifierString, CiString).
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -19,7 +20,16 @@ TAG_16_CHARS_MAX = 20
 UNGUARDED = ("NoAuthorization", "Central")
 """Types of tokens that somebody else has let in: a station's button, a backend's own start."""
 
+EMAID = re.compile(r"[a-z]{2}-?[0-9a-z]{3}-?[0-9a-z]{9}(-?[0-9a-z])?\Z")
+"""An eMAID in lower case, with or without separators (ISO 15118-1, annex H)."""
+
 TokenStatus = Literal["Accepted", "Blocked", "Invalid"]
+
+
+def token_key(token: str) -> str:
+    """A token as it is compared: in lower case; the separators of an eMAID say nothing."""
+    plain = token.casefold()
+    return plain.replace("-", "") if EMAID.match(plain) else plain
 
 
 class IdToken(msgspec.Struct, frozen=True):
@@ -75,8 +85,8 @@ class TokenBook:
         tokens: Iterable[IdToken], cars: Iterable[str] = (), master_group: str = ""
     ) -> "TokenBook":
         """A book of configured tokens and those of cars."""
-        by_name = {token.token.casefold(): token for token in tokens}
-        return TokenBook(by_name, {car.casefold(): car for car in cars}, master_group)
+        by_name = {token_key(token.token): token for token in tokens}
+        return TokenBook(by_name, {token_key(car): car for car in cars}, master_group)
 
     @property
     def is_open(self) -> bool:
@@ -86,7 +96,7 @@ class TokenBook:
 
     def get(self, token: str) -> IdToken | None:
         """The entry of a token, or None."""
-        name = token.casefold()
+        name = token_key(token)
         if name in self.told:
             return self.told[name]
         found = self.configured.get(name)
@@ -102,7 +112,7 @@ class TokenBook:
 
     def decide(self, token: str, entry: IdToken | None) -> None:
         """An operator's word about a token; None deletes it."""
-        self.told[token.casefold()] = entry
+        self.told[token_key(token)] = entry
 
     def info(self, token: str, now_utc: datetime) -> TokenInfo:
         """What is said about a token now."""

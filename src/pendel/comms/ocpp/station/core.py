@@ -20,7 +20,7 @@ from pendel.comms.ocpp.release import Version
 from pendel.comms.ocpp.station.behaviour import Surroundings, next_change_s, situation
 from pendel.comms.ocpp.station.deciding import decide
 from pendel.comms.ocpp.station.der_power import DerPower
-from pendel.comms.ocpp.station.dialect import Dialect, Refusal
+from pendel.comms.ocpp.station.dialect import Dialect, Download, Refusal
 from pendel.comms.ocpp.station.equipment import Car, Evse, StationSettings, Transaction
 from pendel.comms.ocpp.station.transaction_queue import Queued, TransactionQueue
 from pendel.units import SECONDS_PER_HOUR
@@ -64,6 +64,7 @@ class VirtualStation:
         self.local_list: dict[str, str] = {}
         self.local_list_version = 0
         self.reset_for: str | None = None
+        self.download: Download | None = None
         self.reset_when_idle = False
         self.now_s = self._line_s = now_s
         self._answers: dict[str, tuple[Callable[[Any], None], Callable[[str], None]]] = {}

@@ -1,10 +1,14 @@
 """What differs between 1.6 and 2.x: how things are said, and what is understood."""
 
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Any, Protocol, TypeAlias
 
 from pendel.comms.ocpp.composite import Stretch
 from pendel.comms.ocpp.frames import ErrorCode
 from pendel.comms.ocpp.station.equipment import Car, Evse
+
+Download: TypeAlias = Callable[[str, Callable[[bytes | None], None]], None]
+"""Fetches the file of an address and hands it on, None = it could not be had."""
 
 
 class Refusal(Exception):  # noqa: N818 - it is an answer, not a fault
@@ -87,6 +91,10 @@ class Dialect(Protocol):
 
     def take_credentials(self) -> tuple[str, str] | None:
         """A new certificate chain and its key (PEM), told once; None = nothing new."""
+        ...
+
+    def trusted_roots(self) -> list[str]:
+        """Installed roots of the backend (PEM), to be trusted from the next connection on."""
         ...
 
     def handle(self, action: str, payload: Any, now_s: float) -> Any:

@@ -21,7 +21,8 @@ class StationSettings:
     out itself (None: all); sleeps: it knows evseSleep; nominal_hz: of its grid; smart: abilities
     of its smart charging. renegotiates_service: a car may change its energy transfer within a
     session (ISO 15118-20). profile_wait_s: how long a car waits for a profile that the backend
-    promised (at most 60 s, less a step).
+    promised (at most 60 s, less a step); organization: its operator as in certificates; secc_id:
+    its name towards cars ("" = its id).
     """
 
     station_id: str
@@ -49,6 +50,8 @@ class StationSettings:
     smart: SmartCharging = field(default_factory=SmartCharging)
     renegotiates_service: bool = True
     profile_wait_s: float = 60.0
+    organization: str = ""
+    secc_id: str = ""
 
 
 @dataclass(slots=True)
@@ -58,6 +61,8 @@ class Car:
     depart_s: when the driver says he will leave [epoch s] or None; battery_model: of
     `power.battery`, how power falls near full and empty; der_controls: those its own inverter
     carries out (None: it knows AC_BPT only, no AC_BPT_DER); ev_side: how it speaks ISO 15118.
+    contract_pem: its contract certificate with the chain (Plug & Charge), "" = none, then id_token
+    is shown.
     """
 
     capacity_kwh: float
@@ -74,6 +79,7 @@ class Car:
     battery_model: str = CONSTANT
     der_controls: tuple[str, ...] | None = None
     ev_side: EvSide = DEFAULT_SIDE
+    contract_pem: str = ""
 
     @property
     def soc(self) -> float:

@@ -1,19 +1,21 @@
 """The security extension of a 1.6 station (OCPP 1.6 security white paper, edition 3)."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pendel.comms.ocpp.certificates import HashData
 from pendel.comms.ocpp.station.certificate_duties import CertificateDuties
 from pendel.comms.ocpp.station.v16_commands import Commands16
 from pendel.comms.ocpp.station.v16_dialect import Payload
 
-SIGNED_FIRMWARE = ("Downloading", "Downloaded", "SignatureVerified", "Installing", "Installed")
+if TYPE_CHECKING:
+    from pendel.comms.ocpp.station.keys import Pending
 
 
 class Security16(Commands16, CertificateDuties):
     """The whole 1.6 station."""
 
     root_kind = "CentralSystemRootCertificate"
+    firmware_notice = "SignedFirmwareStatusNotification"
 
     def started(self, now_s: float) -> None:
         """A critical security event: the device started."""
@@ -24,9 +26,9 @@ class Security16(Commands16, CertificateDuties):
         payload = {"type": kind, "timestamp": self.stamp(now_s)}
         self.station.call("SecurityEventNotification", payload)
 
-    def say_request(self, csr_pem: str, request_id: int | None) -> Payload:
+    def say_request(self, pending: "Pending") -> Payload:
         """SignCertificate; 1.6 has no numbers for it."""
-        return {"csr": csr_pem}
+        return {"csr": pending.csr_pem}
 
     def _on_ExtendedTriggerMessage(self, request: Any, now_s: float) -> Payload:
         match request.requestedMessage:
@@ -35,7 +37,7 @@ class Security16(Commands16, CertificateDuties):
             case "LogStatusNotification":
                 self.station.call("LogStatusNotification", {"status": "Idle"})
             case "FirmwareStatusNotification":
-                self.station.call("SignedFirmwareStatusNotification", {"status": "Idle"})
+                self.station.call(self.firmware_notice, self.firmware.told())
             case _:
                 return self._on_TriggerMessage(request, now_s)
         return {"status": "Accepted"}
@@ -47,14 +49,13 @@ class Security16(Commands16, CertificateDuties):
         return {"status": self.installed(request, now_s)[0]}
 
     def _on_GetInstalledCertificateIds(self, request: Any, _: float) -> Payload:
-        found = [each.to_wire() for _, each in self.keys.installed([request.certificateType])]
+        found = [name.to_wire() for _, name, _ in self.keys.installed([request.certificateType])]
         if not found:
             return {"status": "NotFound"}
         return {"status": "Accepted", "certificateHashData": found}
 
     def _on_DeleteCertificate(self, request: Any, _: float) -> Payload:
-        gone = self.keys.delete(HashData.of_wire(request.certificateHashData))
-        return {"status": "Accepted" if gone else "NotFound"}
+        return {"status": self.keys.delete(HashData.of_wire(request.certificateHashData))}
 
     def _on_GetLog(self, request: Any, _: float) -> Payload:
         """The log is announced; a virtual station has no way to upload it: it says so."""
@@ -63,12 +64,5 @@ class Security16(Commands16, CertificateDuties):
         return {"status": "Accepted", "filename": f"{self.station.settings.station_id}.log"}
 
     def _on_SignedUpdateFirmware(self, request: Any, now_s: float) -> Payload:
-        """Played, but the certificate of the signer must be good."""
-        signer = request.firmware.signingCertificate
-        own_s = now_s + self.station.clock_error_s
-        if not self.keys.trusts("ManufacturerRootCertificate", signer, own_s):
-            self.security_event("InvalidFirmwareSigningCertificate", now_s)
-            return {"status": "InvalidCertificate"}
-        about = {"requestId": request.requestId}
-        self.stages("SignedFirmwareStatusNotification", SIGNED_FIRMWARE, about)
-        return {"status": "Accepted"}
+        """The certificate of the signer must be good, and his signature."""
+        return {"status": self.update_signed(request, now_s)}

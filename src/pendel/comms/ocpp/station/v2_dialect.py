@@ -27,6 +27,7 @@ class Dialect2:
         self.messages = messages_of(station.version)
         self.variables = Variables(station.settings, station.version)
         self.is_21 = station.version is Version.V21
+        self.emaids: set[str] = set()
 
     def boot(self) -> None:
         """BootNotification; the answer decides when everything else may be said."""
@@ -94,9 +95,13 @@ class Dialect2:
         if waiting is not None and now_s < waiting.until_s:
             self.remote_started(evse, waiting.id, waiting.id_token, waiting.profile, now_s)
             return
-        id_token, evse.card = car.id_token or evse.card, ""
+        id_token, evse.card = self.contract_of(car) or car.id_token or evse.card, ""
         if id_token:
             self.card(evse, id_token, now_s)
+
+    def contract_of(self, car: Car) -> str:
+        """The eMAID of the car's contract, "" = it has none."""
+        return ""
 
     def _new_transaction(self, evse: Evse, now_s: float) -> Transaction:
         random_part = f"{self.station.rng.getrandbits(64):016x}"
@@ -135,11 +140,19 @@ class Dialect2:
                 accepted()
 
         if self.station.accepted:
-            self.station.call(
-                "Authorize", {"idToken": self._token(id_token, evse)}, answered, failed
-            )
+            try:
+                told = self.contract_fields(evse, id_token)
+                asked = {"idToken": self._token(id_token, evse), **told}
+            except ValueError as error:
+                self.station.log.append(f"contract refused: {error}")
+                return
+            self.station.call("Authorize", asked, answered, failed)
         else:
             failed("")
+
+    def contract_fields(self, evse: Evse, id_token: str) -> Payload:
+        """What Authorize says of the car's contract. Raises ValueError: it is not good."""
+        return {}
 
     def transfers_told(self, evse: Evse, modes: tuple[str, ...]) -> None:
         """The backend allows these energy transfers; () = it said none: charging only."""
@@ -281,7 +294,8 @@ class Dialect2:
     def _token(self, id_token: str, evse: Evse | None = None) -> Payload:
         if not id_token:
             return {"idToken": "", "type": "NoAuthorization"}
-        return {"idToken": id_token, "type": self.station.settings.id_token_type}
+        kind = "eMAID" if id_token in self.emaids else self.station.settings.id_token_type
+        return {"idToken": id_token, "type": kind}
 
     def meter_value(self, evse: Evse, now_s: float, context: str) -> Payload:
         """Registers, power per direction, SoC and (2.1) the setpoint followed."""

@@ -67,6 +67,8 @@ class Variables:
         add["SampledDataCtrlr", None, "TxUpdatedInterval"] = Variable(interval, True, "integer")
         aligned = str(round(settings.aligned_s))
         add["AlignedDataCtrlr", None, "Interval"] = Variable(aligned, True, "integer")
+        add["SecurityCtrlr", None, "OrganizationName"] = Variable(settings.organization, True)
+        add["ISO15118Ctrlr", None, "SeccId"] = Variable(settings.secc_id or settings.station_id)
         modes = ",".join(m.value for m in OperationMode)
         for number in range(1, settings.evses + 1):
             power_w = str(round(settings.power_max_kw * 1000))
@@ -187,6 +189,7 @@ _STATION_VARIABLES = (
     ("TxCtrlr", "StopTxOnInvalidId", "true", False, "boolean"),
     ("TxCtrlr", "StopTxOnEVSideDisconnect", "true", False, "boolean"),
     ("SecurityCtrlr", "SecurityProfile", "1", False, "integer"),
+    ("SecurityCtrlr", "AdditionalRootCertificateCheck", "false", True, "boolean"),
     ("ClockCtrlr", "DateTime", "", False, "dateTime"),
     ("LocalAuthListCtrlr", "Enabled", "true", True, "boolean"),
     ("AlignedDataCtrlr", "Measurands", MEASURANDS, False, "MemberList"),
