@@ -271,6 +271,24 @@ def test_commands_go_in_as_many_messages_as_the_station_asks_for() -> None:
 
 
 @pytest.mark.parametrize("version", VERSIONS)
+def test_a_line_that_is_lost_on_the_way_is_taken_up_again(version: str) -> None:
+    model = factory(version)
+
+    async def act(network: ChargingNetwork) -> None:
+        async with station_at(network.port, version=version) as station:
+            station.answers |= {"GetConfiguration": None, "GetVariables": None}
+            await station.boot(version)
+            await station.until_asked(1)
+        async with station_at(network.port, version=version) as station:
+            model.answer(station)
+            assert (await station.call("Heartbeat", {}))[0] == 3
+            assert (await settled(network)).metering == "set"
+
+    with dutiful() as network:
+        asyncio.run(act(network))
+
+
+@pytest.mark.parametrize("version", VERSIONS)
 def test_a_storm_of_boots_is_one_set_up_after_the_other(
     version: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

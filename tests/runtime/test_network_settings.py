@@ -239,3 +239,34 @@ def test_a_password_set_by_a_plain_command_is_taken_over_and_not_written_down() 
     assert json.loads(sent[0].payload)["setVariableData"][0]["attributeValue"] == "(hidden)"
     decided = [r for r in records if isinstance(r, NetworkSetting)]
     assert decided and not any(NEW in r.detail for r in decided)
+
+
+def test_passwords_of_other_networks_are_hidden_and_change_nothing_at_the_door() -> None:
+    store = MemoryEventLog()
+    profile = {
+        "ocppInterface": "Wired0",
+        "ocppTransport": "JSON",
+        "messageTimeout": 30,
+        "ocppCsmsUrl": "wss://x/ocpp",
+        "securityProfile": 2,
+        "basicAuthPassword": NEW,
+        "vpn": {"server": "v", "user": "u", "password": NEW, "key": NEW, "type": "IPSec"},
+    }
+    other = {"name": "NetworkConfiguration", "instance": "2"}
+
+    async def act(network: ChargingNetwork) -> None:
+        async with station_at(network.port) as station:
+            await station.boot()
+            order: dict[str, Any] = {"configurationSlot": 2, "connectionData": profile}
+            await asyncio.to_thread(network.command, "CP1", "SetNetworkProfile", order, 5.0)
+            station.answers["SetVariables"] = says("2.1", "Accepted")
+            data = {"component": other, "variable": {"name": "BasicAuthPassword"}}
+            order = {"setVariableData": [{**data, "attributeValue": NEW}]}
+            await asyncio.to_thread(network.command, "CP1", "SetVariables", order, 5.0)
+            assert NEW in json.dumps(station.asked[0]) and NEW in json.dumps(station.asked[1])
+            assert NEW not in repr(network.csms.network.station("CP1").variables)
+        assert await comes(network, PASSWORD) == 101 and await comes(network, NEW) == 401
+
+    with network_of(store=store) as network:
+        asyncio.run(act(network))
+    assert not any(NEW in repr(record) for _, record in store.replay())

@@ -27,6 +27,7 @@ from pendel.comms.ocpp.backend.metering_setup import (
     import_only,
     lacking,
     outcomes,
+    places_in,
     question,
 )
 from pendel.comms.ocpp.peer import Answered, Event
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
 LOG = logging.getLogger("pendel.ocpp")
 QUESTION_TIMEOUT_S = 5.0
 LIST_TIMEOUT_S = 30.0
+ASKED_MAX = 10
+"""Variables in one question of ours, whatever the station says it can take."""
 REBOOT_AGAIN = timedelta(days=1)
 METER, LIST = "meter", "list"
 _TAKEN = ("Accepted", "RebootRequired")
@@ -78,7 +81,8 @@ class StationDuties:
         """A station connected: one that was accepted before sends no BootNotification."""
         station = self._network.csms.network.station(station_id)
         if station.booted and self._network.policy.boot_status(station_id) == "Accepted":
-            if station_id not in self.set_up:
+            known = self.set_up.get(station_id)
+            if known is None or not known.metering:
                 wanted = self._aims(station_id)
                 if lacking(station, wanted):
                     self._once(station_id, METER, self._meter)
@@ -155,6 +159,8 @@ class StationDuties:
                 await self._reboot(station_id, set_up)
         except SilentError:
             set_up.metering = "silent"
+        except (OfflineError, OverflowError):
+            set_up.metering = ""  # the line was lost: again when the station is back
         if set_up.refused:
             names = ", ".join(sorted(set_up.refused))
             LOG.info("station %s refused settings of its metering: %s", station_id, names[:500])
@@ -162,14 +168,15 @@ class StationDuties:
     async def _ask(self, station_id: str, wanted: list[Aim]) -> None:
         """Ask for the limits of messages first, then for everything else."""
         version = self._network.version_of(station_id)
-        station = self._network.csms.network.station(station_id)
         places = [aim.place for aim in wanted]
         if version is Version.V16:
             await self._order(station_id, *question(version, [("", name) for name in LIMITS_16]))
-        elif station.variable(*LIMITS_FIRST[0]) is None:
+        else:
             await self._order(station_id, *question(version, LIMITS_FIRST))
             places += LIMITS
-        await self._order(station_id, *question(version, places))
+        for first in range(0, len(places), ASKED_MAX):
+            part = places[first : first + ASKED_MAX]
+            await self._order(station_id, *question(version, part))
 
     async def _set(self, station_id: str, wanted: list[Aim], set_up: SetUp) -> bool:
         """Change what differs; whether something takes effect after a reboot only."""
@@ -197,20 +204,18 @@ class StationDuties:
             if isinstance(event, Answered):
                 told |= outcomes(version, request, event.response)
             else:
-                asked = values if version is not Version.V16 else {("", str(request.key)): ""}
-                told |= dict.fromkeys(asked, str(getattr(event, "code", "")))
+                code = str(getattr(event, "code", ""))
+                told |= dict.fromkeys(places_in(version, request), code)
         return told
 
     async def _order(self, station_id: str, action: str, request: Any) -> Event:
-        """Raises SilentError where nothing comes back."""
-        try:
-            event = await self._network.order_in_parts(
-                station_id, action, request, QUESTION_TIMEOUT_S
-            )
-        except (OfflineError, OverflowError) as error:
-            raise SilentError from error
-        if getattr(event, "code", "") in ("Timeout", "ConnectionLost"):
+        """Raises SilentError where nothing comes back, OfflineError, OverflowError."""
+        event = await self._network.order_in_parts(station_id, action, request, QUESTION_TIMEOUT_S)
+        code = getattr(event, "code", "")
+        if code == "Timeout":
             raise SilentError
+        if code == "ConnectionLost":
+            raise OfflineError(f"station {station_id!r} went offline")
         return event
 
     async def _reboot(self, station_id: str, set_up: SetUp) -> None:

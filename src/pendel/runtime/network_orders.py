@@ -15,7 +15,7 @@ from pendel.comms.ocpp.peer import Answered, Event, Failed
 from pendel.comms.ocpp.release import Version, messages_of
 from pendel.errors import PendelError, StoreError
 from pendel.records import StationMessage
-from pendel.runtime.secret_orders import is_secret, without_secrets
+from pendel.runtime.secret_orders import SECRET_ACTIONS, changes_password, without_secrets
 
 if TYPE_CHECKING:
     from pendel.adapters.ocpp_server import OcppDoor
@@ -136,7 +136,7 @@ class StationOrders:
         def keep(event: Event) -> None:
             now_utc, version = self.now_utc(), link.version
             record_id = self.csms.new_id()
-            said = text if not is_secret(action, payload) else without_secrets(action, payload)
+            said = without_secrets(action, payload) if action in SECRET_ACTIONS else text
             self.keep(order_record(record_id, now_utc, told, station_id, version, said, event))
             self.watch.answered(station_id, event, record_id)
             if isinstance(event, Answered):
@@ -153,7 +153,7 @@ class StationOrders:
         version = self.version_of(station_id)
         typed = typed_order(version, action, payload)
         station = self.csms.network.station(station_id)
-        if is_secret(action, typed):
+        if changes_password(action, typed):
             work = self.settings.change_password(station_id, action, typed, timeout_s)
         else:
             work = self.order_in_parts(station_id, action, typed, timeout_s)

@@ -12,7 +12,10 @@ from pendel.comms.ocpp.peer import Answered, Event, Failed
 from pendel.comms.ocpp.release import Version, messages_of
 
 HIDDEN = "(hidden)"
+SECRET_ACTIONS = ("ChangeConfiguration", "SetVariables", "SetNetworkProfile")
 COMPONENT, VARIABLE, KEY_16 = "SecurityCtrlr", "BasicAuthPassword", "AuthorizationKey"
+COMPONENTS = (COMPONENT, "SecurityCtrl")
+"""As the standard calls it, and as part 6 of it does."""
 
 
 def password_order(version: Version, password: str) -> tuple[str, Any]:
@@ -29,8 +32,8 @@ def password_order(version: Version, password: str) -> tuple[str, Any]:
     return "SetVariables", messages.SetVariablesRequest(setVariableData=[data])
 
 
-def is_secret(action: str, request: Any) -> bool:
-    """Whether a typed request carries a password."""
+def changes_password(action: str, request: Any) -> bool:
+    """Whether a typed request gives a station another password for this server's door."""
     return bool(passwords_in(action, request))
 
 
@@ -44,8 +47,8 @@ def passwords_in(action: str, request: Any) -> list[bytes]:
         except ValueError:
             return [digits.encode()]
     if action == "SetVariables":
-        data = request.setVariableData
-        return [e.attributeValue.encode() for e in data if e.variable.name == VARIABLE][-1:]
+        data = [e for e in request.setVariableData if _is_door(e)]
+        return [entry.attributeValue.encode() for entry in data][-1:]
     return []
 
 
@@ -58,18 +61,35 @@ def status_of(action: str, event: Event) -> str:
         return ""
     if action == "ChangeConfiguration":
         return str(event.response.status)
-    entries = [e for e in event.response.setVariableResult if e.variable.name == VARIABLE]
+    entries = [e for e in event.response.setVariableResult if _is_door(e)]
     return str(entries[0].attributeStatus) if entries else ""
 
 
 def without_secrets(action: str, request: Any) -> bytes:
-    """The JSON text of a typed request with its password hidden."""
+    """The JSON text of one of SECRET_ACTIONS, its passwords hidden (those of networks too)."""
+    data = msgspec.to_builtins(request)
     if action == "ChangeConfiguration":
-        return msgspec.json.encode(msgspec.structs.replace(request, value=HIDDEN))
-    data = [
-        msgspec.structs.replace(entry, attributeValue=HIDDEN)
-        if entry.variable.name == VARIABLE
-        else entry
-        for entry in request.setVariableData
-    ]
-    return msgspec.json.encode(msgspec.structs.replace(request, setVariableData=data))
+        if data["key"] == KEY_16:
+            data["value"] = HIDDEN
+    elif action == "SetVariables":
+        for entry in data["setVariableData"]:
+            if entry["variable"]["name"] == VARIABLE:
+                entry["attributeValue"] = HIDDEN
+    else:
+        _hide(data)
+    return msgspec.json.encode(data)
+
+
+def _hide(data: dict[str, Any]) -> None:
+    """Hide whatever is called a password, and the shared key of a VPN, at any depth."""
+    for name, value in data.items():
+        if isinstance(value, dict):
+            _hide(value)
+        elif name.lower().endswith("password") or name == "key":
+            data[name] = HIDDEN
+
+
+def _is_door(entry: Any) -> bool:
+    """Whether a variable is the password of the line in use; those of other network profiles
+    (2.1, NetworkConfiguration) are not."""
+    return entry.variable.name == VARIABLE and entry.component.name in COMPONENTS

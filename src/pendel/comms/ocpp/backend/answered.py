@@ -13,6 +13,8 @@ from pendel.comms.ocpp.backend.stations import Station, variable_name
 from pendel.comms.ocpp.release import Version, messages_of
 from pendel.records import StationMessage
 
+SECRETS = ("BasicAuthPassword", "AuthorizationKey")
+"""Never remembered."""
 MONITORS_MAX = 10_000
 
 Take = Callable[[Station, Version, Any, Any], None]
@@ -53,7 +55,8 @@ def _set(station: Station, version: Version, request: Any, response: Any) -> Non
             continue
         for given in request.setVariableData:
             actual = given.attributeType is UNSET or given.attributeType == "Actual"
-            if actual and (given.component, given.variable) == (entry.component, entry.variable):
+            same = (given.component, given.variable) == (entry.component, entry.variable)
+            if actual and same and given.variable.name not in SECRETS:
                 _know(station, entry, given.attributeValue)
 
 
@@ -70,7 +73,7 @@ def _configured(station: Station, version: Version, request: Any, response: Any)
 
 
 def _changed(station: Station, version: Version, request: Any, response: Any) -> None:
-    if response.status in ("Accepted", "RebootRequired"):
+    if response.status in ("Accepted", "RebootRequired") and request.key not in SECRETS:
         station.know("", 0, request.key, request.value)
 
 

@@ -36,6 +36,9 @@ LIMITS = (
 )
 LIMITS_16 = ("GetConfigurationMaxKeys", "SendLocalListMaxLength")
 
+SET_MAX = 4
+"""Variables in one change of ours: a station that cannot read one of them refuses few."""
+
 Place = tuple[str, str]
 """Component ("" in 1.6) and name[instance] of a variable."""
 
@@ -120,7 +123,7 @@ def question(version: Version, places: Iterable[Place]) -> tuple[str, Any]:
 
 
 def change(version: Version, values: dict[Place, str]) -> list[tuple[str, Any]]:
-    """The requests that set variables; 1.6 takes one key at a time."""
+    """The requests that set variables; 1.6 takes one key at a time, 2.x SET_MAX."""
     messages: Any = messages_of(version)
     if version is Version.V16:
         return [
@@ -135,13 +138,23 @@ def change(version: Version, values: dict[Place, str]) -> list[tuple[str, Any]]:
                 attributeValue=value, component=component, variable=variable
             )
         )
-    return [("SetVariables", messages.SetVariablesRequest(setVariableData=data))] if data else []
+    return [
+        ("SetVariables", messages.SetVariablesRequest(setVariableData=data[i : i + SET_MAX]))
+        for i in range(0, len(data), SET_MAX)
+    ]
+
+
+def places_in(version: Version, request: Any) -> list[Place]:
+    """The variables that a change sets."""
+    if version is Version.V16:
+        return [("", str(request.key))]
+    return [(str(d.component.name), str(d.variable.name)) for d in request.setVariableData]
 
 
 def outcomes(version: Version, request: Any, response: Any) -> dict[Place, str]:
     """The status each variable of a change was answered with."""
     if version is Version.V16:
-        return {("", str(request.key)): str(response.status)}
+        return dict.fromkeys(places_in(version, request), str(response.status))
     found: dict[Place, str] = {}
     for entry in response.setVariableResult:
         name = entry.variable.name
