@@ -85,6 +85,15 @@ SITE = '[[site]]\nsite_id = "a"\ntimezone = "UTC"\nimport_limit_kw = 1.0\n'
             4,
             "security_profile",
         ),
+        ('[[root]]\ntype = "OtherRoot"\nfile = "x"\n', 2, "OtherRoot"),
+        ('[[root]]\ntype = "MORootCertificate"\n', 1, "file"),
+        (
+            '[[root]]\ntype = "MORootCertificate"\nfile = "x"\nstations = ["NO"]\n',
+            4,
+            'station "NO" is not known',
+        ),
+        ("[plug_and_charge]\nmo_roots = 5\n", 2, "mo_roots"),
+        ("[plug_and_charge]\ncolour = 5\n", 2, "colour"),
     ],
 )
 def test_the_configuration_of_tls_is_checked(text: str, line: int, told: str) -> None:
@@ -102,3 +111,61 @@ def test_files_beside_a_folder_win(tmp_path: Path) -> None:
     assert found.tls is not None and found.desk is not None
     assert [path.name for path in found.tls.files.certificates] == ["server-rsa.pem"]
     assert found.tls.files.organization == "pendel"
+
+
+def test_trees_contracts_and_new_roots(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = str(tmp_path / "tls")
+    ca(capsys, "init", folder, "--host", "csms.example", "--operator", "Grid")
+    assert main(["ca", "contract", folder, "DEABCC123456789"]) == 2, "no trees yet"
+    assert main(["ca", "v2g", folder, "--ocsp", "ftp://x"]) == 2
+    capsys.readouterr()
+    trees = ca(capsys, "v2g", folder, "--ocsp", "http://csms.example/ocsp")
+    assert set(trees) == {"v2g", "v2g20"}
+    assert main(["ca", "v2g", folder]) == 2, "never over others"
+    for words in (("contract", "DE-ABC-C12345678-9"), ("provisioning", "WP0ZZZ", "--iso20")):
+        capsys.readouterr()
+        made = ca(capsys, words[0], folder, *words[1:])
+        assert stat.S_IMODE(Path(made["key"]).stat().st_mode) == 0o600
+        chain = x509.load_pem_x509_certificates(Path(made["certificate"]).read_bytes())
+        level = tmp_path / "tls" / ("v2g20" if "--iso20" in words else "v2g")
+        tree = "oem" if words[0] == "provisioning" else "mo"
+        root = x509.load_pem_x509_certificate((level / f"{tree}-root.pem").read_bytes())
+        for below, above in zip(chain, [*chain[1:], root], strict=True):
+            below.verify_directly_issued_by(above)
+        names = chain[0].subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+        assert names[0].value == words[1]
+    assert main(["ca", "contract", folder, "../x"]) == 2
+    capsys.readouterr()
+    assert ca(capsys, "revoke", folder, "DE-ABC-C12345678-9")["revoked"]
+    lists = (tmp_path / "tls" / "v2g" / "mo-crl.pem").read_bytes().split(b"-----END X509 CRL-----")
+    crls = [x509.load_pem_x509_crl(p + b"-----END X509 CRL-----") for p in lists if p.strip()]
+    assert [len(list(each)) for each in crls] == [0, 0, 1]
+    assert main(["ca", "roll", folder, "--finish"]) == 2, "not begun"
+    capsys.readouterr()
+    before = (tmp_path / "tls" / "ca-ecdsa.pem").read_bytes()
+    station = ca(capsys, "station", folder, "CP1")["certificate"]
+    ca(capsys, "roll", folder)
+    assert main(["ca", "roll", folder]) == 2, "begun already"
+    capsys.readouterr()
+    old = x509.load_pem_x509_certificate(before)
+    link = x509.load_pem_x509_certificate((tmp_path / "tls" / "next-ecdsa-link.pem").read_bytes())
+    link.verify_directly_issued_by(old)
+    made = ca(capsys, "roll", folder, "--finish")
+    assert len(made["certificates"]) == 2
+    fresh = x509.load_pem_x509_certificate((tmp_path / "tls" / "ca-ecdsa.pem").read_bytes())
+    server = x509.load_pem_x509_certificate((tmp_path / "tls" / "server-ecdsa.pem").read_bytes())
+    server.verify_directly_issued_by(fresh)
+    trusted = x509.load_pem_x509_certificates((tmp_path / "tls" / "ca.pem").read_bytes())
+    current = x509.load_pem_x509_certificates((tmp_path / "tls" / "ca-current.pem").read_bytes())
+    assert old in trusted and fresh in trusted and len(trusted) == 4
+    assert old not in current and fresh in current and len(current) == 2
+    leaf = x509.load_pem_x509_certificate(Path(station).read_bytes())
+    leaf.verify_directly_issued_by(old)
+    ca(capsys, "revoke", folder, "CP1")
+    lists = (tmp_path / "tls" / "crl.pem").read_bytes().split(b"-----END X509 CRL-----")
+    crls = [x509.load_pem_x509_crl(p + b"-----END X509 CRL-----") for p in lists if p.strip()]
+    (of_old,) = [each for each in crls if each.issuer == old.subject]
+    assert of_old.get_revoked_certificate_by_serial_number(leaf.serial_number) is not None
+    assert len(crls) == 4
+    kinds = {row["kind"] for row in ca(capsys, "list", folder)["certificates"]}
+    assert kinds == {"server", "station", "authority", "mo", "oem"}
