@@ -23,7 +23,8 @@ from pendel.adapters.committer import Committer
 from pendel.adapters.ocpp_link import Link
 from pendel.adapters.ocpp_server import OcppDoor
 from pendel.comms.ocpp.backend.certificates import Finding, Question
-from pendel.comms.ocpp.backend.csms import Costs, Csms, Key, Reply
+from pendel.comms.ocpp.backend.csms import Costs, Csms, Reply
+from pendel.comms.ocpp.backend.event_key import Key
 from pendel.comms.ocpp.frames import ErrorCode
 from pendel.comms.ocpp.peer import Deviation, Event, Request, Streamed
 from pendel.comms.ocpp.release import Version, messages_of

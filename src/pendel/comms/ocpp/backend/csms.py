@@ -23,8 +23,11 @@ from pendel.comms.ocpp.backend.certificates import (
     signed_request,
     signing_wish,
 )
+from pendel.comms.ocpp.backend.event_key import Key, event_key
 from pendel.comms.ocpp.backend.external_limits import question
-from pendel.comms.ocpp.backend.learning import Heard, digest, learn
+from pendel.comms.ocpp.backend.heard import Heard
+from pendel.comms.ocpp.backend.learning import learn
+from pendel.comms.ocpp.backend.occasions import asked_for, der_causes
 from pendel.comms.ocpp.backend.stations import Network, Station
 from pendel.comms.ocpp.frames import ErrorCode
 from pendel.comms.ocpp.release import Version, messages_of
@@ -40,9 +43,6 @@ PERMITTED_S = 300.0
 _JSON = msgspec.json.Encoder()
 _V16 = Version.V16  # looked up once: members of an Enum are slow to reach
 _VERSIONS = {version.value: version for version in Version}
-
-Key = tuple[str, object]
-"""What makes an event one and the same: (transaction id, seqNo), or in 1.6 ("", digest)."""
 
 
 class Order(msgspec.Struct, frozen=True, gc=False):
@@ -191,7 +191,7 @@ class Csms:
         record = StationMessage(
             id=record_id,
             at_utc=now_utc,
-            causes=_der_causes(station, action, payload)
+            causes=der_causes(station, action, payload)
             or self._causes(station, transaction_id, record_id),
             station_id=station_id,
             ocpp_version=version.label,
@@ -386,37 +386,3 @@ class Csms:
         if transaction is None or transaction.record_id == record_id:
             return ()
         return (transaction.record_id,)
-
-
-def asked_for(action: str, payload: Any) -> tuple[str, ...]:
-    """The requests an order makes a station send (B02.FR.09); payload: typed, of any version."""
-    if action in ("GetBaseReport", "GetReport"):
-        return ("NotifyReport",)
-    if action not in ("TriggerMessage", "ExtendedTriggerMessage"):
-        return ()
-    wanted = str(payload.requestedMessage)
-    return ("SignCertificate",) if wanted.startswith("Sign") else (wanted,)
-
-
-def _der_causes(station: Station, action: str, payload: Any) -> tuple[str, ...]:
-    """Why a station speaks of a DER control: somebody wanted it there."""
-    if action not in ("NotifyDERAlarm", "NotifyDERStartStop"):
-        return ()
-    name = payload.controlType if action == "NotifyDERAlarm" else payload.controlId
-    cause = station.der_causes.get(name)
-    return () if cause is None else (cause,)
-
-
-def event_key(version: Version, action: str, payload: Any) -> Key | None:
-    """What makes a transaction event one and the same whatever its message id; else None."""
-    if version is not _V16:
-        if action != "TransactionEvent":
-            return None
-        return payload.transactionInfo.transactionId, payload.seqNo
-    if action == "StartTransaction":
-        return "", digest(action, payload)
-    if action == "StopTransaction":
-        return str(payload.transactionId), digest(action, payload)
-    if action == "MeterValues" and payload.transactionId is not msgspec.UNSET:
-        return str(payload.transactionId), digest(action, payload)
-    return None

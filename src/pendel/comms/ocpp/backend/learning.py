@@ -5,46 +5,21 @@ was known before. Each returns what it put aside (quarantined) and why.
 """
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
 import msgspec
 from msgspec import UNSET
 
-from pendel.comms.ocpp.backend.car_talk import evcc_of, needs_told, schedule_told
-from pendel.comms.ocpp.backend.external_limits import learn_notice, learn_release, learn_report
+from pendel.comms.ocpp.backend.car_talk import evcc_of
+from pendel.comms.ocpp.backend.heard import Heard, Learn
+from pendel.comms.ocpp.backend.learning_told import TOLD, notice
 from pendel.comms.ocpp.backend.metering import Sample, in_utc, register_problem, samples
-from pendel.comms.ocpp.backend.stations import (
-    ENDED_KEPT,
-    DerAlarm,
-    Network,
-    Station,
-    variable_name,
-)
+from pendel.comms.ocpp.backend.stations import ENDED_KEPT
 from pendel.comms.ocpp.backend.transactions import Transaction
-from pendel.comms.ocpp.release import Version
 
 UNKNOWN_TRANSACTION = "a transaction that was never started here"
-
-
-class Heard(msgspec.Struct, frozen=True, gc=False):
-    """One message on its way into the state. transaction_id: that of a 1.6 transaction (given by
-    this server); record_id and at_utc: of the record that keeps it; status: what was answered
-    where that matters later (BootNotification)."""
-
-    network: Network
-    station: Station
-    ocpp_version: str
-    action: str
-    payload: Any
-    record_id: str
-    at_utc: datetime
-    transaction_id: str = ""
-    status: str = ""
-
-
-Learn = Callable[[Heard], list[str]]
 
 
 def learn(heard: Heard) -> list[str]:
@@ -287,130 +262,21 @@ def _register_16(transaction: Transaction, value: int, at_utc: datetime, name: s
     return [] if refused is None else [f"{name}: {refused}"]
 
 
-def _needs(heard: Heard) -> list[str]:
-    needs_told(heard.station, heard.payload, heard.at_utc)
-    return []
-
-
-def _ev_schedule(heard: Heard) -> list[str]:
-    schedule_told(heard.station, heard.payload, Version(heard.ocpp_version))
-    return _notice(heard)
-
-
-def _report(heard: Heard) -> list[str]:
-    told = heard.payload.reportData
-    for entry in [] if told is UNSET else told:
-        place = entry.component.evse
-        evse_id = 0 if place is UNSET else place.id
-        for attribute in entry.variableAttribute:
-            kind = attribute.type
-            if (kind is UNSET or kind == "Actual") and attribute.value is not UNSET:
-                heard.station.know(
-                    entry.component.name, evse_id, variable_name(entry.variable), attribute.value
-                )
-    return []
-
-
-def _external_limit(heard: Heard) -> list[str]:
-    known, version = heard.station.external_limits, Version(heard.ocpp_version)
-    learn_notice(known, heard.payload, version, heard.record_id, heard.at_utc)
-    return []
-
-
-def _external_limit_gone(heard: Heard) -> list[str]:
-    learn_release(heard.station.external_limits, heard.payload)
-    return []
-
-
-def _profiles(heard: Heard) -> list[str]:
-    for profile in heard.payload.chargingProfile:
-        if profile.id in heard.station.profiles or len(heard.station.profiles) < 1_000:
-            heard.station.profiles[profile.id] = profile
-    learn_report(heard.station.external_limits, heard.payload, heard.record_id, heard.at_utc)
-    return []
-
-
-def _der_started(heard: Heard) -> list[str]:
-    told, controls = heard.payload, heard.station.der_controls
-    if told.controlId in controls or len(controls) < 1_000:
-        controls[told.controlId] = told
-    return []
-
-
-def _der_alarm(heard: Heard) -> list[str]:
-    told, station = heard.payload, heard.station
-    event = "" if told.gridEventFault is UNSET else told.gridEventFault
-    ended = told.alarmEnded is True
-    since_utc = in_utc(told.timestamp)
-    station.der_alarm = (
-        None if ended else DerAlarm(told.controlType, event, since_utc, heard.record_id)
-    )
-    return _notice(heard)
-
-
-def _notice(heard: Heard) -> list[str]:
-    heard.station.note(heard.action, heard.payload)
-    return []
-
-
-def _stream_opened(heard: Heard) -> list[str]:
-    heard.station.open_stream(heard.payload.constantStreamData, heard.at_utc)
-    return []
-
-
-def _stream_closed(heard: Heard) -> list[str]:
-    heard.station.streams.pop(heard.payload.id, None)
-    return []
-
-
-def _streamed(heard: Heard) -> list[str]:
-    return heard.station.streamed(heard.payload)
-
-
 _LEARN_16: dict[str, Learn] = {
     "BootNotification": _boot_16,
     "StatusNotification": _status_16,
     "StartTransaction": _start_16,
     "MeterValues": _meter_16,
     "StopTransaction": _stop_16,
-    "FirmwareStatusNotification": _notice,
-    "DiagnosticsStatusNotification": _notice,
-    "SecurityEventNotification": _notice,
-    "LogStatusNotification": _notice,
-    "SignedFirmwareStatusNotification": _notice,
+    "FirmwareStatusNotification": notice,
+    "DiagnosticsStatusNotification": notice,
+    "SecurityEventNotification": notice,
+    "LogStatusNotification": notice,
+    "SignedFirmwareStatusNotification": notice,
 }
-_LEARN_2: dict[str, Learn] = {
+_LEARN_2: dict[str, Learn] = TOLD | {
     "BootNotification": _boot_2,
     "StatusNotification": _status_2,
     "TransactionEvent": _transaction_event,
     "MeterValues": _meter_2,
-    "NotifyEVChargingNeeds": _needs,
-    "NotifyEVChargingSchedule": _ev_schedule,
-    "NotifyReport": _report,
-    "NotifyChargingLimit": _external_limit,
-    "ClearedChargingLimit": _external_limit_gone,
-    "ReportChargingProfiles": _profiles,
-    "NotifyDERStartStop": _der_started,
-    "OpenPeriodicEventStream": _stream_opened,
-    "ClosePeriodicEventStream": _stream_closed,
-    "NotifyPeriodicEventStream": _streamed,
-    "NotifyDERAlarm": _der_alarm,
-    **dict.fromkeys(
-        (
-            "NotifyEvent",
-            "SecurityEventNotification",
-            "FirmwareStatusNotification",
-            "LogStatusNotification",
-            "ReportDERControl",
-            "NotifyPriorityCharging",
-            "NotifyCustomerInformation",
-            "NotifyMonitoringReport",
-            "NotifyDisplayMessages",
-            "ReservationStatusUpdate",
-            "PublishFirmwareStatusNotification",
-            "NotifySettlement",
-            "BatterySwap",
-        ),
-        _notice,
-    ),
 }
