@@ -19,6 +19,8 @@ import generate_ocpp
 from pendel.comms.ocpp.profile import Supply, profile_of
 from pendel.comms.ocpp.profile_rules import StationAbility, problems_of
 from pendel.comms.ocpp.release import Version, messages_of
+from pendel.config.server import load_server_config
+from pendel.errors import InputError
 from pendel.runtime.bridges.car_needs import Known, car_of
 from pendel.runtime.bridges.dialects import Dialect, DialectRow, Manner, manner_of, rows
 from pendel.runtime.bridges.order_guard import Band, guarded
@@ -32,6 +34,7 @@ from pendel.runtime.bridges.wire_profiles import (
     update,
     watts,
 )
+from pendel.runtime.network_policy import ConfigPolicy
 
 FOLDERS = {Version.V16: "v16", Version.V201: "v201", Version.V21: "v21"}
 JUDGES = {
@@ -246,3 +249,19 @@ def test_the_least_a_car_can_do() -> None:
     assert silent(station_max_kw=3.7).charge_least_kw == pytest.approx(1.38)
     assert silent(station_max_kw=50.0).charge_least_kw == 0.0
     assert silent(v2x_allowed=True, discharges_unasked=True, soc=0.5).charge_least_kw == 0.0
+
+
+def test_the_configuration_says_how_one_station_is_told(tmp_path: Path) -> None:
+    """A [[station]]'s own dialect and unit come before what is known of its model."""
+    path = tmp_path / "pendel.toml"
+    path.write_text(
+        '[[site]]\nsite_id = "s"\ntimezone = "UTC"\nimport_limit_kw = 11.0\n'
+        '[[station]]\nstation_id = "A"\nsite_id = "s"\ndialect = "negative_limit"\n'
+        'limit_unit = "A"\n[[station]]\nstation_id = "B"\nsite_id = "s"\n'
+    )
+    policy = ConfigPolicy(load_server_config(path))
+    assert policy.manner("A", "V", "M", "1.6") == Manner(Dialect.NEGATIVE_LIMIT, "A")
+    assert policy.manner("B", "V", "M", "1.6") == Manner(Dialect.LIMIT, "W")
+    path.write_text(path.read_text().replace("negative_limit", "shouting"))
+    with pytest.raises(InputError, match=r"dialect"):
+        load_server_config(path)

@@ -11,6 +11,7 @@ Port = Annotated[int, msgspec.Meta(ge=0, le=65_535)]
 Group = Annotated[str, msgspec.Meta(max_length=36)]
 
 BootName = Literal["accepted", "pending", "rejected"]
+DialectName = Literal["native", "hybrid", "negative_limit", "limit", "meter"]
 TokenType = Literal[
     "ISO14443",
     "ISO15693",

@@ -10,6 +10,7 @@ import msgspec
 from pendel.config.lines import KeyPath
 from pendel.config.ocpp import (
     BootName,
+    DialectName,
     IdTokenConfig,
     OcppConfig,
     OcppTlsConfig,
@@ -84,7 +85,8 @@ class StationConfig(msgspec.Struct, frozen=True):
     messages that break the schema are mended where that can be done, and what was done is kept;
     meter_key: public key of its meters (hex or base64), by which signed values are verified;
     boot: what it is told when it boots (an operator may tell it otherwise later); local_list: it
-    is given the list of tokens for when it is offline.
+    is given the list of tokens for when it is offline; dialect, limit_unit: how it wants to be told
+    its power, instead of what is known of its model.
     """
 
     station_id: _Station
@@ -107,6 +109,8 @@ class StationConfig(msgspec.Struct, frozen=True):
     meter_key: _Name | None = None
     boot: BootName = "accepted"
     local_list: bool = False
+    dialect: DialectName | None = None
+    limit_unit: Literal["W", "A"] | None = None
 
 
 class WarrantyConfig(msgspec.Struct, frozen=True):

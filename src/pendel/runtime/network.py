@@ -30,7 +30,7 @@ from pendel.comms.ocpp.peer import Deviation, Event, Request, Streamed
 from pendel.comms.ocpp.release import Version, messages_of
 from pendel.errors import StoreError
 from pendel.records import AnyRecord, NetworkSetting
-from pendel.runtime.bridges.dialects import Dialect, manner_of
+from pendel.runtime.bridges.dialects import Dialect
 from pendel.runtime.network_orders import (
     OfflineError,
     StationOrders,
@@ -315,7 +315,9 @@ class ChargingNetwork(StationOrders):
     def _fit(self, link: Link) -> None:
         """A hybrid model speaks the messages of 2.1 under the name of 2.0.1 from its boot on."""
         station = self.csms.network.station(link.station_id)
-        manner = manner_of(station.vendor, station.model, link.version.value)
+        manner = self.policy.manner(
+            station.station_id, station.vendor, station.model, link.version.value
+        )
         if link.version is Version.V201 and manner.dialect is Dialect.HYBRID:
             link.version = link.peer.version = Version.V21
             station.ocpp_version = link.version.value

@@ -7,6 +7,7 @@ import msgspec
 from pendel.adapters.doorkeeper import Admission
 from pendel.comms.ocpp.backend.tokens import IdToken, TokenBook, TokenInfo, token_key
 from pendel.config.server import ServerConfig, StationConfig, VehicleConfig
+from pendel.runtime.bridges.dialects import Dialect, Manner, manner_of
 
 V2X_MODES = ("v2h", "v2b", "v2g")
 
@@ -72,6 +73,15 @@ class ConfigPolicy:
         if vehicle is None and not evcc_id and self._known_by_evcc_only:
             return None
         return vehicle is None or vehicle.v2x_allowed
+
+    def manner(self, station_id: str, vendor: str, model: str, version: str) -> Manner:
+        """How a station wants to be told its power: by the configuration, else by its model."""
+        known = manner_of(vendor, model, version)
+        station = self.stations.get(station_id)
+        if station is None:
+            return known
+        dialect = known.dialect if station.dialect is None else Dialect(station.dialect)
+        return Manner(dialect, station.limit_unit or known.unit)
 
     def steers(self, station_id: str) -> bool:
         """Whether the station's charging is controlled at all."""

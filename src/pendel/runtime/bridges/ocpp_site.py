@@ -34,7 +34,6 @@ from pendel.runtime.bridges.car_schedule import (
     schedule_of,
     takes_schedule,
 )
-from pendel.runtime.bridges.dialects import manner_of
 from pendel.runtime.bridges.external_limits import within_external
 from pendel.runtime.bridges.order_guard import Band
 from pendel.runtime.bridges.plugged import Plugged, with_minimum
@@ -299,7 +298,9 @@ class OcppSite:
     ) -> Plugged:
         policy = self.network.policy
         vehicle = policy.vehicle(transaction.id_token, transaction.evcc_id)
-        manner = manner_of(station.vendor, station.model, station.ocpp_version)
+        manner = policy.manner(
+            station.station_id, station.vendor, station.model, station.ocpp_version
+        )
         allowed = policy.v2x_allowed(station.station_id, transaction.id_token, transaction.evcc_id)
         known = Known(
             capacity_kwh=None if vehicle is None else vehicle.capacity_kwh,

@@ -17,7 +17,7 @@ from msgspec import UNSET
 from pendel.comms.ocpp.backend.stations import Station
 from pendel.comms.ocpp.peer import Answered, Failed
 from pendel.comms.ocpp.release import Version
-from pendel.runtime.bridges.dialects import Dialect, Manner, manner_of
+from pendel.runtime.bridges.dialects import Dialect, Manner
 from pendel.runtime.bridges.wire_profiles import (
     DEFAULT_STACK,
     Wish,
@@ -324,7 +324,9 @@ class Steering:
 
     def _manner(self, line: Line, station: Station) -> Manner:
         if line.manner is None:
-            line.manner = manner_of(station.vendor, station.model, station.ocpp_version)
+            line.manner = self._network.policy.manner(
+                line.station_id, station.vendor, station.model, station.ocpp_version
+            )
         return line.manner
 
     def _pause_s(self, line: Line) -> float:
