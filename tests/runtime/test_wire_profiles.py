@@ -263,5 +263,6 @@ def test_the_configuration_says_how_one_station_is_told(tmp_path: Path) -> None:
     assert policy.manner("A", "V", "M", "1.6") == Manner(Dialect.NEGATIVE_LIMIT, "A")
     assert policy.manner("B", "V", "M", "1.6") == Manner(Dialect.LIMIT, "W")
     path.write_text(path.read_text().replace("negative_limit", "shouting"))
-    with pytest.raises(InputError, match=r"dialect"):
+    with pytest.raises(InputError) as refused:
         load_server_config(path)
+    assert [problem.field for problem in refused.value.problems] == ["station[0].dialect"]
