@@ -136,6 +136,8 @@ def test_tokens_are_listed_set_and_deleted_and_lists_follow() -> None:
         assert info["status"] == "Invalid"
         bad = {"status": "Maybe"}
         assert (await server.api("PUT", "/id_tokens/NEW", bad))[0] == 422
+        for name in ("%00", "a%0Ab", "x" * 256):
+            assert (await server.api("PUT", f"/id_tokens/{name}", {}))[0] == 422
         assert (await server.api("PUT", "/id_tokens/NEW", {}, "driver"))[0] == 403
         assert (await server.api("GET", "/id_tokens", token="driver"))[0] == 403
         assert (await shown(server))["local_list_version"] == 3

@@ -37,6 +37,7 @@ def test_defaults_accept_and_set_metering() -> None:
     [
         (TOKEN + TOKEN.replace("04AB", "04ab"), 6, "id_token[1].token"),
         (TOKEN.replace("04AB", ""), 2, "id_token[0].token"),
+        (TOKEN.replace("04AB", "04\\u0000AB"), 2, "id_token[0].token"),
         (TOKEN + 'status = "Expired"\n', 5, "id_token[0].status"),
         (TOKEN + 'type = "RFID"\n', 5, "id_token[0].type"),
         (TOKEN.replace("2027-01-01T00:00:00Z", '"soon"'), 4, "id_token[0].valid_until"),

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from ocpp_network_bench import HASH, RawStation, config
-from station_model import dutiful, factory, there
+from station_model import dutiful, factory, settled, there
 
 from pendel.comms.ocpp.backend.tokens import IdToken
 from pendel.config.server import ServerConfig
@@ -100,4 +100,22 @@ def test_a_customer_whose_data_are_cleared_leaves_the_list_of_that_station() -> 
             assert tokens_in((await listed(station, 3))[2]) == ["E"], "B does not come back"
 
     with dutiful(quiet()) as network:
+        asyncio.run(act(network))
+
+
+def test_a_list_that_does_not_fit_is_not_sent_and_that_is_told() -> None:
+    model = factory("1.6")
+    model.values["LocalAuthListMaxLength"] = "2"
+    station = {"station_id": "CP1", "site_id": "home", "password_hash": HASH, "local_list": True}
+    settings = config(station=[station], id_token=TOKENS)
+
+    async def act(network: ChargingNetwork) -> None:
+        async with there(network, model, "1.6") as station:
+            found = await settled(network)
+            async with asyncio.timeout(5.0):
+                while not found.local_list:
+                    await asyncio.sleep(0.01)
+            assert found.local_list == "TooLong: 3 tokens, 2 fit" and not lists(station)
+
+    with dutiful(settings) as network:
         asyncio.run(act(network))

@@ -134,8 +134,8 @@ async def put_id_token(request: Request) -> Response:
     network, body = _all_tokens(request), await read_body(request)
     wish = decoded(body, IdTokenBody)
     name = request.path_params["token"]
-    if len(name) > TOKEN_CHARS_MAX:
-        raise HttpError(422, f"a token has at most {TOKEN_CHARS_MAX} characters")
+    if len(name) > TOKEN_CHARS_MAX or not name.isprintable():
+        raise HttpError(422, f"a token has at most {TOKEN_CHARS_MAX} characters that can be seen")
     entry = IdToken(name, **msgspec.structs.asdict(wish))
     return await _token_order(request, network, body, name, entry)
 

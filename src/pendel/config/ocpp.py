@@ -114,7 +114,13 @@ class IdTokenConfig(msgspec.Struct, frozen=True):
     """A token of a driver. group: tokens of one group may end each other's transactions;
     valid_until: Expired from then on; concurrent = false: one transaction at a time."""
 
-    token: Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
+    token: Annotated[
+        str,
+        msgspec.Meta(
+            pattern=r"^[^\x00-\x1f\x7f]{1,255}\Z",
+            description="1 to 255 characters that can be seen",
+        ),
+    ]
     type: TokenType = "ISO14443"
     group: Group = ""
     status: Literal["Accepted", "Blocked", "Invalid"] = "Accepted"

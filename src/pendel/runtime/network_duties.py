@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from pendel.comms.ocpp.backend.local_list import list_order
+from pendel.comms.ocpp.backend.local_list import Listing, list_order, listing
 from pendel.comms.ocpp.backend.metering_setup import (
     LIMITS,
     LIMITS_16,
@@ -43,6 +43,8 @@ QUESTION_TIMEOUT_S = 5.0
 LIST_TIMEOUT_S = 30.0
 ASKED_MAX = 10
 """Variables in one question of ours, whatever the station says it can take."""
+LIST_MAX = 10_000
+"""Tokens in a station's list; what each station holds is remembered."""
 REBOOT_AGAIN = timedelta(days=1)
 METER, LIST = "meter", "list"
 _TAKEN = ("Accepted", "RebootRequired")
@@ -76,6 +78,7 @@ class StationDuties:
         self._network = network
         self._metering = metering
         self._waiting: set[tuple[str, str]] = set()
+        self._made: dict[Version, tuple[tuple[int, datetime], Listing]] = {}
 
     def came(self, station_id: str) -> None:
         """A station connected: one that was accepted before sends no BootNotification."""
@@ -240,14 +243,28 @@ class StationDuties:
         if station.booted:
             self._of(station_id).local_list = await self._send_list(station_id, False)
 
+    def _listing(self, version: Version) -> Listing:
+        """What lists shall hold now, made anew when a token was set, and once a minute, since
+        tokens expire."""
+        now_utc, book = self._network.now_utc(), self._network.policy.tokens
+        mark = (book.revision, now_utc.replace(second=0, microsecond=0))
+        made = self._made.get(version)
+        if made is None or made[0] != mark:
+            made = self._made[version] = (mark, listing(book, version, now_utc))
+        return made[1]
+
     async def _send_list(self, station_id: str, full: bool) -> str:
         """Bring a list up to date; where the station has another one than we know, all of it."""
         version = self._network.version_of(station_id)
-        held = self._network.csms.network.station(station_id).local_list
-        book = self._network.policy.tokens
+        station = self._network.csms.network.station(station_id)
+        held, wanted = station.local_list, self._listing(version)
+        told = station.variable("", "LocalAuthListMaxLength") or ""
+        most = min(int(told), LIST_MAX) if told.isascii() and told.isdigit() else LIST_MAX
+        if len(wanted) > most:
+            return f"TooLong: {len(wanted)} tokens, {most} fit"
         status = "Accepted"
         for whole in (full, True):
-            request = list_order(held, book, version, self._network.now_utc(), whole)
+            request = list_order(held, wanted, version, whole)
             if request is None:
                 return status
             event = await self._network.order_in_parts(

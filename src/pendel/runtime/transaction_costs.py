@@ -34,7 +34,8 @@ RUNNING_MAX = 100_000
 ENDED_MAX = 10_000
 OVER_MAX = 1_000
 MARKS_MAX = 64
-"""From so many marks on those inside a quarter hour are dropped."""
+"""From so many marks on those inside a quarter hour are dropped; again when there are twice as
+many as were left."""
 PER_HOUR = 4
 _ENERGY = (
     Kind.FLAT_ENERGY,
@@ -57,6 +58,7 @@ class _Running:
     marks: list[Mark] = field(default_factory=list)
     spots: dict[int, Fraction] = field(default_factory=dict)
     told_utc: datetime | None = None
+    thin_at: int = MARKS_MAX
 
 
 class TransactionCosts:
@@ -98,8 +100,9 @@ class TransactionCosts:
                 self._running.pop(next(iter(self._running)))
             running = self._running[key] = _Running()
         running.marks += found
-        if len(running.marks) >= MARKS_MAX:
+        if len(running.marks) >= running.thin_at:
             running.marks = thinned(running.marks)
+            running.thin_at = max(2 * len(running.marks), MARKS_MAX)
 
     def over(self, station_id: str, transaction_id: str) -> None:
         """By the log a transaction ended: its last message may come again, of the newest ones."""

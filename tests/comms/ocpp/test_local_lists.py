@@ -12,7 +12,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from pendel.comms.ocpp.backend.answered import recall, take_answer
-from pendel.comms.ocpp.backend.local_list import list_order
+from pendel.comms.ocpp.backend.local_list import list_order, listing
 from pendel.comms.ocpp.backend.splitting import joined, parts_of
 from pendel.comms.ocpp.backend.stations import Station
 from pendel.comms.ocpp.backend.tokens import IdToken, TokenBook
@@ -55,7 +55,7 @@ class Holder:
 
 def send(station: Station, holder: Holder, book: TokenBook, version: Version) -> int:
     """Bring the holder's list up to date; the number of messages."""
-    request = list_order(station.local_list, book, version, NOW)
+    request = list_order(station.local_list, listing(book, version, NOW), version)
     if request is None:
         return 0
     parts = parts_of(station, version, "SendLocalList", request)
@@ -105,7 +105,7 @@ def test_a_long_list_goes_in_parts_the_first_of_them_full(version: Version) -> N
     station, holder = Station("S"), Holder(version)
     limit(station, version, 3)
     book = TokenBook.of([IdToken(f"t{i}") for i in range(8)])
-    request = list_order(station.local_list, book, version, NOW)
+    request = list_order(station.local_list, listing(book, version, NOW), version)
     parts = parts_of(station, version, "SendLocalList", request)
     told = [msgspec.to_builtins(part) for part in parts]
     assert [len(t["localAuthorizationList"]) for t in told] == [3, 3, 2]
@@ -116,7 +116,7 @@ def test_a_long_list_goes_in_parts_the_first_of_them_full(version: Version) -> N
 @ALL
 def test_the_log_tells_what_a_station_holds(version: Version) -> None:
     station, book = Station("S"), TokenBook.of([IdToken("a"), IdToken("b")])
-    request = list_order(station.local_list, book, version, NOW)
+    request = list_order(station.local_list, listing(book, version, NOW), version)
     for status in ("Failed", "Accepted"):
         record = StationMessage(
             id="1",
@@ -131,9 +131,9 @@ def test_the_log_tells_what_a_station_holds(version: Version) -> None:
         )
         recall(station, version, record)
         assert (station.local_list.version == 1) is (status == "Accepted")
-    assert list_order(station.local_list, book, version, NOW) is None
+    assert list_order(station.local_list, listing(book, version, NOW), version) is None
     book.decide("a", None)
-    request = list_order(station.local_list, book, version, NOW)
+    request = list_order(station.local_list, listing(book, version, NOW), version)
     told = msgspec.to_builtins(request)
     (entry,) = told["localAuthorizationList"]
     assert told["updateType"] == "Differential" and len(entry) == 1, "taken off: no info"
@@ -208,7 +208,7 @@ def test_a_token_that_is_too_long_for_a_version_does_not_spoil_its_list() -> Non
     book = TokenBook.of([IdToken("x" * 20), IdToken("y" * 36), IdToken("z" * 255)])
     lengths = {Version.V16: [20], Version.V201: [20, 36], Version.V21: [20, 36, 255]}
     for version, expected in lengths.items():
-        request = list_order(Station("S").local_list, book, version, NOW)
+        request = list_order(Station("S").local_list, listing(book, version, NOW), version)
         kind = messages_of(version).REQUESTS["SendLocalList"]
         msgspec.json.decode(msgspec.json.encode(request), type=kind)
         told = msgspec.to_builtins(request)["localAuthorizationList"]

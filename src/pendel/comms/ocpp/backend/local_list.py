@@ -69,35 +69,45 @@ def mark(entry: Any) -> bytes:
     return hashlib.blake2b(msgspec.json.encode(entry), digest_size=8).digest()
 
 
-def wanted(held: LocalList, book: TokenBook, version: Version, now_utc: datetime) -> dict[str, Any]:
-    """The entries a station shall hold, by token in lower case. Each version has its longest."""
-    found = {}
+Listing = dict[str, tuple[bytes, Any]]
+"""Mark and typed entry of each token a list may hold, by token in lower case."""
+
+
+def listing(book: TokenBook, version: Version, now_utc: datetime) -> Listing:
+    """What stations of a version shall hold. Each version has its longest token."""
+    found: Listing = {}
     for token in book.listed():
-        name = token.token.casefold()
-        if name in held.cleared or token.type in UNGUARDED:
-            continue
-        if len(token.token) <= TOKEN_CHARS_MAX[version]:
-            found[name] = _entry(token, book.info(token.token, now_utc), version)
+        if token.type not in UNGUARDED and len(token.token) <= TOKEN_CHARS_MAX[version]:
+            entry = _entry(token, book.info(token.token, now_utc), version)
+            found[token.token.casefold()] = (mark(entry), entry)
     return found
 
 
 def list_order(
-    held: LocalList, book: TokenBook, version: Version, now_utc: datetime, full: bool = False
+    held: LocalList, wanted: Listing, version: Version, full: bool = False
 ) -> Any | None:
     """The SendLocalListRequest that makes held what it shall be, None where it is.
 
     full: the whole list, whatever is held."""
-    entries = wanted(held, book, version, now_utc)
-    if held.version >= NUMBER_MAX:  # a whole list may have any number: begin anew
-        return _request(version, 1, "Full", list(entries.values()))
-    if full or not held.version:
-        return _request(version, held.version + 1, "Full", list(entries.values()))
+    again = held.version >= NUMBER_MAX  # a whole list may have any number: begin anew
+    number = 1 if again else held.version + 1
+    if full or again or not held.version:
+        entries = [entry for name, (_, entry) in wanted.items() if name not in held.cleared]
+        return _request(version, number, "Full", entries)
     marks = {name: each.mark for name, each in held.entries.items()}
-    changed = [entry for name, entry in entries.items() if marks.get(name) != mark(entry)]
-    gone = [_removal(each, version) for name, each in held.entries.items() if name not in entries]
+    changed = [
+        entry
+        for name, (own, entry) in wanted.items()
+        if marks.get(name) != own and name not in held.cleared
+    ]
+    gone = [
+        _removal(each, version)
+        for name, each in held.entries.items()
+        if name not in wanted or name in held.cleared
+    ]
     if not changed and not gone:
         return None
-    return _request(version, held.version + 1, "Differential", changed + gone)
+    return _request(version, number, "Differential", changed + gone)
 
 
 def numbered(version: Version, request: Any, number: int, kind: str) -> Any:

@@ -34,7 +34,7 @@ LIMITS = (
     ("LocalAuthListCtrlr", "BytesPerMessage"),
     PRIORITY,
 )
-LIMITS_16 = ("GetConfigurationMaxKeys", "SendLocalListMaxLength")
+LIMITS_16 = ("GetConfigurationMaxKeys", "SendLocalListMaxLength", "LocalAuthListMaxLength")
 
 SET_MAX = 4
 """Variables in one change of ours: a station that cannot read one of them refuses few."""

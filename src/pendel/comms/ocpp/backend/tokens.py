@@ -73,12 +73,14 @@ class TokenInfo(msgspec.Struct, frozen=True):
 class TokenBook:
     """All tokens of a network, by their names in lower case. cars: those that vehicles name,
     Accepted unless said otherwise; told: what was decided since (None = deleted), before
-    everything else. master_group: the group whose tokens are master passes, "" = none."""
+    everything else. master_group: the group whose tokens are master passes, "" = none;
+    revision: counts decisions."""
 
     configured: Mapping[str, IdToken] = field(default_factory=dict)
     cars: Mapping[str, str] = field(default_factory=dict)
     master_group: str = ""
     told: dict[str, IdToken | None] = field(default_factory=dict)
+    revision: int = 0
 
     @staticmethod
     def of(
@@ -113,6 +115,7 @@ class TokenBook:
     def decide(self, token: str, entry: IdToken | None) -> None:
         """An operator's word about a token; None deletes it."""
         self.told[token_key(token)] = entry
+        self.revision += 1
 
     def info(self, token: str, now_utc: datetime) -> TokenInfo:
         """What is said about a token now."""
