@@ -65,21 +65,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--dc", action="store_true", help="a DC station (else AC, three phases)")
     add("--rfid", default="TAG1", metavar="TAG", help="card of the driver (default TAG1)")
     add("--depart", default="+8h", metavar="TIME", help="ISO time or +8h (default +8h)")
-    add(
-        "--iso",
-        choices=PROTOCOLS,
-        default="auto",
-        help="what the car speaks (auto: by what it can)",
-    )
+    add("--iso", choices=PROTOCOLS, default="auto", help="ISO 15118-2, -20 or none (by the car)")
     add("--control", choices=tuple(CONTROLS), default="dynamic", help="of ISO 15118-20")
     add("--evcc", default="", metavar="ID", help="EVCCID of the car, told with its token (-20)")
-    add(
-        "--profile-wait-s",
-        type=float,
-        default=10.0,
-        metavar="S",
-        help="how long the car waits for a profile that was promised, at most 60 (default 10)",
-    )
+    add("--profile-wait-s", type=float, default=10.0, metavar="S", help="wait for a profile (10)")
     add("--no-car", action="store_true", help="begin with free stations")
     add("--meter-s", type=float, default=60.0, metavar="S", help="meter interval (default 60)")
     add("--aligned-s", type=float, default=900.0, metavar="S", help="clock-aligned values (900)")

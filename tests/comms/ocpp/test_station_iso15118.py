@@ -104,10 +104,11 @@ def test_an_energy_offer_says_what_giving_back_costs() -> None:
         ("Processing", "-2", False),
         ("Processing", "-20 dynamic", False),
         ("NoChargingProfile", "-20 scheduled", False),
+        ("NoChargingProfile", "-20 dynamic", False),
         ("Rejected", "-2", False),
     ],
 )
-@pytest.mark.proves("K15.FR.15", "K18.FR.15", "K19.FR.11", "K17.FR.15")
+@pytest.mark.proves("K18.FR.15", "K19.FR.11")
 def test_a_promised_profile_is_waited_for_and_else_the_default_holds(
     status: str, side: str, waits: bool
 ) -> None:
@@ -144,7 +145,17 @@ def test_a_profile_in_time_ends_the_wait_at_once(name: str) -> None:
     assert [told["selectedChargingScheduleId"] for told in told_schedules(pair)] == [7]
 
 
-@pytest.mark.proves("K15.FR.20", "K17.FR.17", "K18.FR.21", "K19.FR.14", "K20.FR.05")
+@pytest.mark.proves(
+    "K15.FR.20",
+    "K17.FR.17",
+    "K18.FR.21",
+    "K19.FR.14",
+    "K20.FR.05",
+    "K15.FR.15",
+    "K17.FR.15",
+    "K18.FR.15",
+    "K19.FR.11",
+)
 @pytest.mark.parametrize("name", list(SIDES))
 def test_needs_of_an_offline_time_carry_their_own_time(name: str) -> None:
     pair = pair_of()

@@ -196,6 +196,17 @@ def test_another_transfer_that_is_accepted_charges_and_never_gives() -> None:
     assert pair.station.evses[1].export_wh == 0.0
 
 
+def test_a_session_of_15118_2_never_gives_back() -> None:
+    pair = pair_of()
+    default(pair)
+    pair.plug(car_of(ISO_2))
+    period = {"startPeriod": 0, "operationMode": "CentralSetpoint", "setpoint": -5_000.0}
+    dynamic = {"chargingProfileKind": "Dynamic", "transactionId": tx_id(pair)}
+    install(pair, profile_2(9, "TxProfile", [period], **dynamic))
+    pair.run(60)
+    assert pair.station.evses[1].export_wh == 0.0
+
+
 @pytest.mark.proves("Q01.FR.09", "Q02.FR.04", "Q02.FR.06", "Q02.FR.07")
 def test_without_a_list_charging_only_is_asked_and_v2x_when_it_is_allowed_later() -> None:
     pair = Pair(Version.V21)

@@ -296,10 +296,7 @@ class Steering:
         return {"fixed": fixed, "update": changing}
 
     def _dynamic(self, line: Line, station: Station) -> bool:
-        if station.ocpp_version != "2.1" or line.dynamic_refused:
-            return False
-        told = station.variable("SmartChargingCtrlr", "SupportsDynamicProfiles", line.evse_id)
-        return told is None or told.lower() == "true"
+        return not line.dynamic_refused and knows_dynamic(station, line.evse_id)
 
     def _manner(self, line: Line, station: Station) -> Manner:
         if line.manner is None:
@@ -314,3 +311,9 @@ class Steering:
         except ValueError:
             asked_s = 0.0
         return min(max(PAUSE_S, asked_s), PAUSE_ASKED_MAX_S)
+
+
+def knows_dynamic(station: Station, evse_id: int) -> bool:
+    """Whether a station takes dynamic profiles, as far as it said."""
+    told = station.variable("SmartChargingCtrlr", "SupportsDynamicProfiles", evse_id)
+    return station.ocpp_version == "2.1" and (told is None or told.lower() == "true")

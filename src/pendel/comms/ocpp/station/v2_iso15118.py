@@ -97,7 +97,7 @@ class Iso15118(Offers2):
         """What the car does not do now: it draws nothing before the first offer or in a pause, and
         gives nothing back in a service that has no such direction."""
         evse.ev_hold = "paused" if session.paused else "" if session.drawing else "negotiating"
-        if self.is_21 and session.protocol == "-20" and not session.is_bidirectional:
+        if self.is_21 and not session.is_bidirectional:
             evse.v2x_allowed = False
 
     def _token(self, id_token: str, evse: Evse | None = None) -> Payload:
