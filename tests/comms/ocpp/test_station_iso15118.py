@@ -21,6 +21,7 @@ from ev_line import (
     tx,
 )
 
+from pendel.comms.ocpp.release import Version
 from pendel.comms.ocpp.station.ev_side import EvSide
 
 # what is told
@@ -322,3 +323,15 @@ def test_schedules_of_two_stack_levels_go_together_by_their_place() -> None:
     offers = pair.station.dialect.offers(evse, evse.car, pair.now_s)
     found = [[(s.start_s, s.high_w) for s in offer.steps[:2]] for offer in offers]
     assert found == [[(0.0, 9_000.0), (600.0, 3_000.0)], [(0.0, 9_000.0), (600.0, 2_000.0)]]
+
+
+def test_a_station_of_201_tells_the_schedule_without_what_it_does_not_know() -> None:
+    pair = pair_of(Version.V201)
+    pair.backend.needs_status = "Accepted"
+    pair.plug(car_of(ISO_2))
+    (told,) = pair.backend.payloads("NotifyEVChargingNeeds")
+    assert set(told) == {"evseId", "maxScheduleTuples", "chargingNeeds"}
+    install(pair, tx(pair, (0, 5_000.0)))
+    (told,) = told_schedules(pair)
+    assert set(told) == {"evseId", "timeBase", "chargingSchedule"}
+    assert told["chargingSchedule"]["id"] == 7
