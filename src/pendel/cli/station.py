@@ -150,6 +150,7 @@ def _settings(args: argparse.Namespace, name: str, number: int) -> "StationSetti
         call_timeout_s=CALL_TIMEOUT_S * max(args.speed, 1.0),
         follows_clock=args.speed == 1.0,
         profile_wait_s=args.profile_wait_s,
+        takes_early_profiles=True,
     )
 
 

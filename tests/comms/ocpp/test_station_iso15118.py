@@ -194,6 +194,20 @@ def test_a_profile_before_the_needs_is_too_early(name: str) -> None:
     assert install(pair, tx(pair, (0, 5_000.0))).status == "Accepted"
 
 
+@pytest.mark.parametrize("name", list(SIDES))
+def test_a_lenient_station_takes_an_early_profile_and_does_not_wait_for_another(name: str) -> None:
+    pair = pair_of(takes_early_profiles=True)
+    pair.backend.needs_status = "Accepted"
+    pair.plug(car_of(SIDES[name], id_token=""))
+    assert install(pair, tx(pair, (0, 5_000.0))).status == "Accepted"
+    pair.run(1)
+    assert pair.power_kw == 0.0
+    pair.station.show_card(1, "TAG1", pair.now_s)
+    pair.pump()
+    pair.run(1)
+    assert pair.power_kw == 5.0
+
+
 # what the car takes
 
 

@@ -17,7 +17,8 @@ class StationSettings:
     follows_clock: set its clock by the backend's (BootNotification, Heartbeat). aligned_s: interval
     of clock-aligned meter values within transactions, 0 = none. renegotiates_service: a car may
     change its energy transfer within a session (ISO 15118-20). profile_wait_s: how long a car waits
-    for a profile that the backend promised (at most 60 s, less a step).
+    for a profile that the backend promised (at most 60 s, less a step). takes_early_profiles: a
+    TxProfile before the needs is taken, and not waited for again, instead of refused (K15.FR.17).
     """
 
     station_id: str
@@ -41,6 +42,7 @@ class StationSettings:
     id_token_type: str = "ISO14443"
     renegotiates_service: bool = True
     profile_wait_s: float = 60.0
+    takes_early_profiles: bool = False
 
 
 @dataclass(slots=True)
