@@ -117,6 +117,17 @@ def test_setpoints_go_out_as_central_setpoint_without_limits() -> None:
     assert found == {"startPeriod": 0, "operationMode": "CentralSetpoint", "setpoint": -5000.0}
 
 
+def test_central_frequency_is_one_dynamic_period_without_limits() -> None:
+    """Q07.FR.02 and FR.03, which the errata of 2025-09 added."""
+    for curve in ((), ((-1.0, -4.0), (1.0, 4.0))):
+        wish = Wish(-5.0, 11.0, 11.0, True, Mode("CentralFrequency", 0.0, curve))
+        profile = tx_profile(2, "T", wish, NATIVE, "2.1", True)
+        assert profile["chargingProfileKind"] == "Dynamic"
+        assert period(profile)["operationMode"] == "CentralFrequency"
+        assert period(profile)["setpoint"] == -5000.0
+        assert not {"limit", "dischargeLimit"} & set(period(profile))
+
+
 @pytest.mark.proves("Q08.FR.01", "Q08.FR.02", "Q08.FR.05")
 def test_local_frequency_has_a_curve_a_baseline_and_nothing_else() -> None:
     wish = Wish(-5.0, 11.0, 11.0, True, MODES[-1])

@@ -233,6 +233,7 @@ def test_lines_on_stdin_do_what_people_do() -> None:
         "--hours", "0.001",
     )  # fmt: skip
     lines = "A-1: plug\nnonsense\nfault smoke\nA-2: clear\nA-2: plug\ndrift 30\nA-2: plug\n"
+    lines += "A-2: target 85\nA-2: resume\nA-1: leave soon\n"
     out, err = station.communicate(lines, timeout=30)
     rows = {row["station_id"]: row for row in json.loads(out)["stations"]}
     assert rows["A-1"]["status"] == "Faulted"
@@ -241,6 +242,8 @@ def test_lines_on_stdin_do_what_people_do() -> None:
     assert rows["A-1"]["queued"] > 0
     assert "A-1: nonsense: unknown" in err
     assert "A-2: plug: EVSE 1 is occupied" in err
+    assert "A-2: target" not in err and "A-2: resume: no paused session" in err
+    assert "A-1: leave: target 80, or leave +2h" in err
 
 
 def test_a_scenario_is_followed(tmp_path: Path) -> None:

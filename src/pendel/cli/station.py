@@ -68,21 +68,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--contract", type=Path, metavar="FILE", help="contract certificate of the car with chain")
     add("--rfid", default="TAG1", metavar="TAG", help="card of the driver (default TAG1)")
     add("--depart", default="+8h", metavar="TIME", help="ISO time or +8h (default +8h)")
-    add(
-        "--iso",
-        choices=PROTOCOLS,
-        default="auto",
-        help="what the car speaks (auto: by what it can)",
-    )
+    add("--iso", choices=PROTOCOLS, default="auto", help="ISO 15118-2, -20 or none (by the car)")
     add("--control", choices=tuple(CONTROLS), default="dynamic", help="of ISO 15118-20")
     add("--evcc", default="", metavar="ID", help="EVCCID of the car, told with its token (-20)")
-    add(
-        "--profile-wait-s",
-        type=float,
-        default=10.0,
-        metavar="S",
-        help="how long the car waits for a profile that was promised, at most 60 (default 10)",
-    )
+    add("--profile-wait-s", type=float, default=10.0, metavar="S", help="wait for a profile (10)")
     add("--no-car", action="store_true", help="begin with free stations")
     add("--grid", type=Path, metavar="FILE", help="frequency and voltage over time (CSV)")
     add("--frequency", type=float, metavar="HZ", help="frequency of the grid (default nominal)")
@@ -175,6 +164,7 @@ def _settings(args: argparse.Namespace, name: str, number: int) -> "StationSetti
         follows_clock=args.speed == 1.0,
         nominal_hz=args.nominal_hz,
         profile_wait_s=args.profile_wait_s,
+        takes_early_profiles=True,
     )
 
 

@@ -21,6 +21,7 @@ from ev_line import (
     tx,
 )
 
+from pendel.comms.ocpp.release import Version
 from pendel.comms.ocpp.station.ev_side import EvSide
 
 # what is told
@@ -104,10 +105,11 @@ def test_an_energy_offer_says_what_giving_back_costs() -> None:
         ("Processing", "-2", False),
         ("Processing", "-20 dynamic", False),
         ("NoChargingProfile", "-20 scheduled", False),
+        ("NoChargingProfile", "-20 dynamic", False),
         ("Rejected", "-2", False),
     ],
 )
-@pytest.mark.proves("K15.FR.15", "K18.FR.15", "K19.FR.11", "K17.FR.15")
+@pytest.mark.proves("K18.FR.15", "K19.FR.11")
 def test_a_promised_profile_is_waited_for_and_else_the_default_holds(
     status: str, side: str, waits: bool
 ) -> None:
@@ -144,7 +146,17 @@ def test_a_profile_in_time_ends_the_wait_at_once(name: str) -> None:
     assert [told["selectedChargingScheduleId"] for told in told_schedules(pair)] == [7]
 
 
-@pytest.mark.proves("K15.FR.20", "K17.FR.17", "K18.FR.21", "K19.FR.14", "K20.FR.05")
+@pytest.mark.proves(
+    "K15.FR.20",
+    "K17.FR.17",
+    "K18.FR.21",
+    "K19.FR.14",
+    "K20.FR.05",
+    "K15.FR.15",
+    "K17.FR.15",
+    "K18.FR.15",
+    "K19.FR.11",
+)
 @pytest.mark.parametrize("name", list(SIDES))
 def test_needs_of_an_offline_time_carry_their_own_time(name: str) -> None:
     pair = pair_of()
@@ -180,6 +192,20 @@ def test_a_profile_before_the_needs_is_too_early(name: str) -> None:
     pair.pump()
     assert len(needs_of(pair)) == 1
     assert install(pair, tx(pair, (0, 5_000.0))).status == "Accepted"
+
+
+@pytest.mark.parametrize("name", list(SIDES))
+def test_a_lenient_station_takes_an_early_profile_and_does_not_wait_for_another(name: str) -> None:
+    pair = pair_of(takes_early_profiles=True)
+    pair.backend.needs_status = "Accepted"
+    pair.plug(car_of(SIDES[name], id_token=""))
+    assert install(pair, tx(pair, (0, 5_000.0))).status == "Accepted"
+    pair.run(1)
+    assert pair.power_kw == 0.0
+    pair.station.show_card(1, "TAG1", pair.now_s)
+    pair.pump()
+    pair.run(1)
+    assert pair.power_kw == 5.0
 
 
 # what the car takes
@@ -311,3 +337,15 @@ def test_schedules_of_two_stack_levels_go_together_by_their_place() -> None:
     offers = pair.station.dialect.offers(evse, evse.car, pair.now_s)
     found = [[(s.start_s, s.high_w) for s in offer.steps[:2]] for offer in offers]
     assert found == [[(0.0, 9_000.0), (600.0, 3_000.0)], [(0.0, 9_000.0), (600.0, 2_000.0)]]
+
+
+def test_a_station_of_201_tells_the_schedule_without_what_it_does_not_know() -> None:
+    pair = pair_of(Version.V201)
+    pair.backend.needs_status = "Accepted"
+    pair.plug(car_of(ISO_2))
+    (told,) = pair.backend.payloads("NotifyEVChargingNeeds")
+    assert set(told) == {"evseId", "maxScheduleTuples", "chargingNeeds"}
+    install(pair, tx(pair, (0, 5_000.0)))
+    (told,) = told_schedules(pair)
+    assert set(told) == {"evseId", "timeBase", "chargingSchedule"}
+    assert told["chargingSchedule"]["id"] == 7

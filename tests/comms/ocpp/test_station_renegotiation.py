@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from ev_line import (
+    BEFORE,
     DYNAMIC,
     ISO_2,
     LIMIT_W,
@@ -17,6 +18,7 @@ from ev_line import (
     needs_of,
     pair_of,
     stamp,
+    steps,
     told_schedules,
     tx,
     tx_id,
@@ -53,6 +55,28 @@ def test_a_new_profile_is_offered_and_a_lower_limit_holds_at_once(name: str) -> 
     if name != "-20 dynamic":
         assert [s.high_w for s in session.given[0].steps] == [11_000.0]
     assert len(needs_of(pair)) == 1
+
+
+@pytest.mark.proves("K16.FR.02", "K16.FR.03")
+@pytest.mark.parametrize("side", [ISO_2, SCHEDULED], ids=["-2", "-20"])
+@pytest.mark.parametrize(
+    "purpose", ["ChargingStationMaxProfile", "ChargingStationExternalConstraints"]
+)
+def test_whatever_changes_the_composite_is_offered(side: EvSide, purpose: str) -> None:
+    """Errata 2025-09, 2.29: not only a TxProfile."""
+    pair = pair_of()
+    pair.backend.needs_status = "Accepted"
+    pair.plug(car_of(side))
+    install(pair, tx(pair, (0, 9_000.0)))
+    more = {"schedule": {"startSchedule": BEFORE}}
+    cap = profile_2(3, purpose, steps((0, 1_500.0)), **more)
+    order = {"evseId": 0 if "Max" in purpose else 1, "chargingProfile": cap}
+    assert pair.ask("SetChargingProfile", order).status == "Accepted"
+    assert pair.power_kw == 1.5
+    session = pair.station.dialect.session(pair.station.evses[1])
+    assert session is not None
+    assert [s.high_w for s in session.given[0].steps] == [1_500.0]
+    assert len(told_schedules(pair)) == 2 and len(needs_of(pair)) == 1
 
 
 @pytest.mark.proves("K17.FR.01", "K20.FR.01", "K20.FR.02", "K20.FR.04")
@@ -192,6 +216,17 @@ def test_another_transfer_that_is_accepted_charges_and_never_gives() -> None:
     period = {"startPeriod": 0, "operationMode": "CentralSetpoint", "setpoint": -5_000.0}
     install(pair, profile_2(9, "TxProfile", [period], transactionId=tx_id(pair),
                             chargingProfileKind="Dynamic"))  # fmt: skip
+    pair.run(60)
+    assert pair.station.evses[1].export_wh == 0.0
+
+
+def test_a_session_of_15118_2_never_gives_back() -> None:
+    pair = pair_of()
+    default(pair)
+    pair.plug(car_of(ISO_2))
+    period = {"startPeriod": 0, "operationMode": "CentralSetpoint", "setpoint": -5_000.0}
+    dynamic = {"chargingProfileKind": "Dynamic", "transactionId": tx_id(pair)}
+    install(pair, profile_2(9, "TxProfile", [period], **dynamic))
     pair.run(60)
     assert pair.station.evses[1].export_wh == 0.0
 

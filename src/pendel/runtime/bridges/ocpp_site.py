@@ -38,7 +38,7 @@ from pendel.runtime.bridges.external_limits import within_external
 from pendel.runtime.bridges.order_guard import Band
 from pendel.runtime.bridges.plugged import Plugged, with_minimum
 from pendel.runtime.bridges.site_meters import SiteMeter
-from pendel.runtime.bridges.steering import Steering
+from pendel.runtime.bridges.steering import Steering, knows_dynamic
 from pendel.runtime.bridges.wire_profiles import Mode, Wish
 from pendel.runtime.engine import Runtime
 from pendel.runtime.hands import standing_hand
@@ -246,8 +246,8 @@ class OcppSite:
     ) -> CarSchedule | None:
         """For a car that follows schedules: that of its plan. band: discharge, charge [kW]."""
         points, gives = points_of(each.station, each.evse), each.car.bidirectional
-        own_mode = gives and each.device_id in self.modes
-        if own_mode or not takes_schedule(each.evse.needs, points, gives):
+        led = each.device_id in self.modes or knows_dynamic(each.station)
+        if (gives and led) or not takes_schedule(each.evse.needs, points, gives):
             return None
         hand = standing_hand(self.state, each.device_id, now_utc)
         plan = self.state.plans.get(self._site_of(each.station.station_id))

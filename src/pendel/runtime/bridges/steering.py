@@ -318,9 +318,7 @@ class Steering:
         return {"fixed": fixed, "update": changing}
 
     def _dynamic(self, line: Line, station: Station) -> bool:
-        if station.ocpp_version != "2.1" or line.dynamic_refused:
-            return False
-        return _supports(station, "DynamicProfiles")
+        return not line.dynamic_refused and knows_dynamic(station)
 
     def _manner(self, line: Line, station: Station) -> Manner:
         if line.manner is None:
@@ -337,6 +335,11 @@ class Steering:
         except ValueError:
             asked_s = 0.0
         return min(max(PAUSE_S, asked_s), PAUSE_ASKED_MAX_S)
+
+
+def knows_dynamic(station: Station) -> bool:
+    """Whether a station takes dynamic profiles, as far as it said."""
+    return station.ocpp_version == "2.1" and _supports(station, "DynamicProfiles")
 
 
 def first_id(station: Station) -> int:

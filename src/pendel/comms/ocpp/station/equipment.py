@@ -22,7 +22,8 @@ class StationSettings:
     of its smart charging. renegotiates_service: a car may change its energy transfer within a
     session (ISO 15118-20). profile_wait_s: how long a car waits for a profile that the backend
     promised (at most 60 s, less a step); organization: its operator as in certificates; secc_id:
-    its name towards cars ("" = its id).
+    its name towards cars ("" = its id). takes_early_profiles: a TxProfile before the needs is
+    taken, and not waited for again, instead of refused (K15.FR.17).
     """
 
     station_id: str
@@ -52,6 +53,7 @@ class StationSettings:
     profile_wait_s: float = 60.0
     organization: str = ""
     secc_id: str = ""
+    takes_early_profiles: bool = False
 
 
 @dataclass(slots=True)

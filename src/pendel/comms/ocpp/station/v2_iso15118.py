@@ -97,7 +97,7 @@ class Iso15118(Offers2):
         """What the car does not do now: it draws nothing before the first offer or in a pause, and
         gives nothing back in a service that has no such direction."""
         evse.ev_hold = "paused" if session.paused else "" if session.drawing else "negotiating"
-        if self.is_21 and session.protocol == "-20" and not session.is_bidirectional:
+        if self.is_21 and not session.is_bidirectional:
             evse.v2x_allowed = False
 
     def _token(self, id_token: str, evse: Evse | None = None) -> Payload:
@@ -142,6 +142,8 @@ class Iso15118(Offers2):
     def _tell_needs(self, evse: Evse, car: Car, session: EvSession) -> None:
         evse.needs_sent, session.phase = True, Phase.ASKED
         session.seen = self._installed(session)
+        if self.station.settings.takes_early_profiles and not session.told:
+            session.seen = (session.seen[0], ())
         settings, needs_s = self.station.settings, session.needs_s
         payload: Payload = {
             "evseId": evse.id,
@@ -306,7 +308,8 @@ class Iso15118(Offers2):
             "chargingSchedule": told,
         }
         if self.is_21:
-            payload["selectedChargingScheduleId"] = told["id"]
+            if told["id"] >= 0:
+                payload["selectedChargingScheduleId"] = told["id"]
             payload["powerToleranceAcceptance"] = session.side.tolerates
         session.agreed = False
 
@@ -340,6 +343,8 @@ class Iso15118(Offers2):
     def _too_early(self, evse: Evse, wire: Any) -> bool:
         transaction, car = evse.transaction, evse.car
         if transaction is None or car is None or transaction.id != wire.transactionId:
+            return False
+        if self.station.settings.takes_early_profiles:
             return False
         if car.ev_side.speaks(car.discharge_max_kw > 0.0, self.is_21) == "none":
             return False
