@@ -15,7 +15,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import Future
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 
@@ -43,7 +43,6 @@ from pendel.runtime.network_security import Security, SecurityWatch
 from pendel.runtime.network_settings import NetworkSettings
 from pendel.runtime.process import loop_factory, raise_open_files
 
-T = TypeVar("T")
 LOG = logging.getLogger("pendel.ocpp")
 START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 20.0
@@ -163,7 +162,9 @@ class ChargingNetwork(StationOrders):
             self._decide(link, asked, ())
 
     async def _inquire(self, link: Link, asked: Request, questions: tuple[Question, ...]) -> None:
-        findings = () if self.sources is None else await self.sources.find(questions)
+        findings: Sequence[Finding] = ()
+        if self.sources is not None and self.presence[link.station_id].may_inquire(self.now_utc()):
+            findings = await self.sources.find(questions)
         self._decide(link, asked, findings)
 
     def _decide(self, link: Link, asked: Request, findings: Sequence[Finding]) -> None:
@@ -207,7 +208,7 @@ class ChargingNetwork(StationOrders):
         """Ids of the stations that are connected now."""
         return [] if self._door is None else list(self._door.links)
 
-    def run(self, work: Coroutine[Any, Any, T]) -> "Future[T]":
+    def run(self, work: Coroutine[Any, Any, Any]) -> "Future[Any]":
         """Run work on the network's loop, from any thread. Raises OfflineError: it is not open."""
         if self._loop is None or self._loop.is_closed():
             work.close()

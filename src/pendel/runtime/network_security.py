@@ -165,6 +165,7 @@ class SecurityWatch:
         text = "the station refused the certificate that was signed for it"
         if why is not UNSET:
             text = f"{text}: {why}"
+        text = "".join(sign if sign.isprintable() else " " for sign in text)
         LOG.warning("station %s: %s", station_id, text)
         alarm = StationAlarm(
             id=self._network.csms.new_id(),

@@ -299,7 +299,8 @@ def read_roots(configured: Sequence[RootConfig], base: Path) -> list[Root]:
     found = []
     for each in configured:
         roots = _certificates(base / each.file)
-        links = [link for name in each.links for link in _certificates(base / name)]
+        there = [base / name for name in each.links if (base / name).is_file()]
+        links = [link for path in there for link in _certificates(path)]
         stations = None if each.stations is None else frozenset(each.stations)
         for root in roots:
             if not _signed(root, root):
