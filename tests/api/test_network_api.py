@@ -206,7 +206,7 @@ def test_a_station_that_refuses_dynamic_profiles_gets_plain_ones() -> None:
             "requestId": 1, "seqNo": 0, "generatedAt": datetime.now(UTC).isoformat(),
             "reportData": [{
                 "component": {"name": "SmartChargingCtrlr"},
-                "variable": {"name": "SupportsDynamicProfiles"},
+                "variable": {"name": "SupportsFeature", "instance": "DynamicProfiles"},
                 "variableAttribute": [{"value": "false"}],
             }],
         }  # fmt: skip

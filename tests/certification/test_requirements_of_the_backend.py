@@ -75,6 +75,12 @@ def test_no_phase_is_chosen() -> None:
         assert not {"phaseToUse", "numberPhases"} & set(period(profile))
 
 
+@pytest.mark.proves("K01.FR.142", "K01.FR.143", "K01.FR.145")
+def test_no_phase_gets_a_limit_of_its_own() -> None:
+    for profile in profiles():
+        assert not any(name.endswith(("_L2", "_L3")) for name in period(profile))
+
+
 @pytest.mark.proves("K01.FR.22", "K02.FR.07")
 def test_external_constraints_are_never_set() -> None:
     purposes = {p["chargingProfilePurpose"] for p in profiles()}

@@ -26,6 +26,7 @@ from pendel.api.service import (
 from pendel.comms.ocpp.der_rules import problems_of
 from pendel.comms.ocpp.peer import Answered, Failed
 from pendel.runtime.bridges.order_guard import guarded
+from pendel.runtime.bridges.order_rules import refusal_of
 from pendel.runtime.network import ChargingNetwork
 from pendel.runtime.network_orders import InvalidOrderError, OfflineError
 
@@ -76,6 +77,10 @@ async def post_command(request: Request) -> Response:
             raise HttpError(422, "; ".join(problems))
 
     def act() -> Response:
+        spoken = network.csms.network.station(station_id).ocpp_version
+        refusal = refusal_of(spoken, wish.action, wish.payload)
+        if refusal:
+            raise HttpError(422, refusal)
         payload, reasons = _inside_limits(service, station_id, wish)
         sent = _sent(network, station_id, wish, payload)
         return json_response({**sent, "reasons": reasons} if reasons else sent)

@@ -1,9 +1,10 @@
 """What is shown of real stations and their transactions: plain data for the API."""
 
+from datetime import datetime
 from typing import Any
 
 from pendel.api.views import utc_or_none
-from pendel.comms.ocpp.backend.stations import Evse
+from pendel.comms.ocpp.backend.stations import Evse, Station
 from pendel.comms.ocpp.backend.transactions import Transaction
 from pendel.runtime.network import ChargingNetwork
 
@@ -39,7 +40,29 @@ def _completed(item: dict[str, Any], network: ChargingNetwork) -> dict[str, Any]
             entry = known.setdefault(evse.evse_id, _unseen(evse.evse_id))
             _complete_evse(entry, evse)
     item["evses"] = [known[evse_id] for evse_id in sorted(known)]
+    item["external_limits"] = external_limits(station, network.now_utc())
     return item
+
+
+def external_limits(station: Station, now_utc: datetime) -> list[dict[str, Any]]:
+    """Limits that others set at a station and that hold now (OCPP 2.x, K11 and K27)."""
+    shown = []
+    known = list(station.external_limits.values())  # a copy: another thread adds to it
+    for limit in sorted(known, key=lambda each: each.at_utc):
+        import_kw, export_kw = limit.most_kw(now_utc)
+        shown.append(
+            {
+                "evse_id": limit.evse_id,
+                "source": limit.source,
+                "local_generation": limit.is_generation,
+                "grid_critical": limit.critical,
+                "import_limit_kw": import_kw,
+                "export_limit_kw": export_kw,
+                "since_utc": utc_or_none(limit.at_utc),
+                "record_id": limit.record_id,
+            }
+        )
+    return shown
 
 
 def _security(station_id: str, network: ChargingNetwork) -> dict[str, Any]:

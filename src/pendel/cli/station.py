@@ -32,7 +32,8 @@ RESERVE_SOC = 0.2
 COMMANDS = (
     "plug, unplug, fault [WORDS], clear, offline SECONDS, reboot, rfid TAG, drift SECONDS, "
     "alarm FAULT, clearalarm FAULT, frequency HZ, voltage PERCENT [L2 L3], grid up, grid down, "
-    "building KW; "
+    "building KW, limit KW [SOURCE] [critical], setpoint KW, generation KW, "
+    "release [SOURCE] [generation], priority on, priority off; "
     "with several stations: ID: COMMAND"
 )
 

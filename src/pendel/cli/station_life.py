@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from pendel.adapters.ocpp_client import StationClient, run_clients
+from pendel.cli.station_outside import outside
 from pendel.comms.ocpp.station.behaviour import Surroundings
 from pendel.comms.ocpp.station.equipment import Car, Evse
 
@@ -214,6 +215,8 @@ class Life:
                 if alarm is None or station.version.value != "2.1":
                     raise ValueError("only a 2.1 station knows DER alarms")
                 alarm("VoltWatt", argument, word == "clearalarm", now_s)
+            case "limit" | "setpoint" | "generation" | "release" | "priority":
+                outside(station, word, argument.split(), now_s)
             case _:
                 raise ValueError("unknown; see pendel station --help")
         client.tick()

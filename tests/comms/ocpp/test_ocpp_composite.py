@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import UNSET
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -99,12 +100,13 @@ def test_local_time_recurrence_keeps_the_wall_clock_over_dst() -> None:
     profile = Profile(
         id=1, evse_id=0, stack_level=0, purpose=Purpose.TX_DEFAULT, kind="Recurring", unit="W",
         periods=(Period(0, OperationMode.CHARGING_ONLY, UNLIMITED, NO_BOUND, None, 0, 3, (), ()),),
-        recurrence_s=86_400.0, start_s=seven_local, use_local_time=True,
+        recurrence_s=86_400.0, start_s=seven_local, use_local_time=True, duration_s=3600.0,
     )  # fmt: skip
     where = engine.Situation(1, timezone="Europe/Berlin")
-    noon = seven_local + 10 * 86_400 + 5 * 3600
-    begin = engine.schedule_start(profile, where, noon)
-    assert begin == seven_local + 10 * 86_400 - 3600
+    for day, shift_s in ((0, 0), (5, 0), (9, -3600), (200, -3600), (240, 0)):
+        begin_s = seven_local + day * 86_400 + shift_s
+        held = [engine.active_period(profile, where, begin_s + s) for s in (-1, 0, 3599, 3600)]
+        assert [period is not None for period in held] == [False, True, True, False]
 
 
 @pytest.mark.proves("K01.FR.33", "K01.FR.122")
@@ -123,6 +125,56 @@ def test_profile_rules(change: dict[str, Any], code: str) -> None:
     assert problems_of(good, ability) == []
     bad = profile_of(v2x_profile(**change), 1, T0, Supply())
     assert code in [reason.code for reason in problems_of(bad, ability)]
+
+
+@pytest.mark.proves("K01.FR.111", "K01.FR.112", "K01.FR.113")
+def test_modes_of_each_purpose() -> None:
+    allowed = {
+        "PriorityCharging": {"ChargingOnly"},
+        "ChargingStationMaxProfile": {"ChargingOnly"},
+        "ChargingStationExternalConstraints": {
+            "ChargingOnly",
+            "ExternalLimits",
+            "ExternalSetpoint",
+        },
+        "LocalGeneration": {"ChargingOnly", "ExternalLimits"},
+    }
+    for purpose, modes in allowed.items():
+        for mode in OperationMode:
+            wire = v2x_profile(chargingProfilePurpose=purpose, transactionId=UNSET)
+            period = wire.chargingSchedule[0].chargingSchedulePeriod[0]
+            period.operationMode, period.limit = mode.value, 5000.0
+            profile = profile_of(wire, 0, T0, Supply())
+            codes = {reason.code for reason in problems_of(profile, StationAbility())}
+            assert ("InvalidOperationMode" in codes) is (mode.value not in modes), (purpose, mode)
+
+
+@pytest.mark.proves("K01.FR.92", "K01.FR.97")
+@pytest.mark.parametrize(
+    ("delays", "duration", "expected"),
+    [
+        ((0, 0, 0, 0), None, {0: 0, 300: 1, 600: 2, 900: 3}),
+        ((0, 753, 123, 87), None, {0: 0, 723: 2, 987: 3}),  # the example of the errata, 2.21
+        ((9, 10, 20, 30), None, {0: 0, 310: 1, 620: 2, 930: 3}),
+        ((0, 500, 500, 100), None, {0: 0, 800: 1, 1000: 3}),
+        ((0, 900, 700, 50), None, {0: 0, 950: 3}),
+        ((0, 0, 0, 100), 1000, {0: 0, 300: 1, 600: 2}),
+    ],
+)
+def test_a_period_that_is_delayed_too_long_is_skipped(
+    delays: tuple[int, ...], duration: float | None, expected: dict[int, int]
+) -> None:
+    periods = tuple(
+        Period(300.0 * i, OperationMode.CHARGING_ONLY, (float(i), *UNLIMITED[1:]), NO_BOUND, None,
+               0, 0, (), ())
+        for i in range(4)
+    )  # fmt: skip
+    profile = Profile(1, 0, 0, Purpose.TX_DEFAULT, "Absolute", "W", periods, start_s=T0,
+                      duration_s=duration)  # fmt: skip
+    where = engine.Situation(1, "tx", T0, phases=0, delays={1: delays})
+    found = engine.composite([profile], where, T0, 1100)
+    got = {s.start_s: s.point.high_w[0] for s in found if s.point.sources}
+    assert got == expected
 
 
 def test_setpoint_outside_its_limits_is_an_invalid_schedule() -> None:

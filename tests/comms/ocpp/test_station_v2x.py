@@ -9,6 +9,7 @@ from scripted_backend import START_S, Pair, a_car, profile_2
 
 from pendel.comms.ocpp.release import Version
 from pendel.comms.ocpp.station.equipment import Car
+from pendel.comms.ocpp.station.external_system import ExternalSystem, Order
 
 BEFORE = "2023-11-14T00:00:00Z"
 
@@ -27,6 +28,13 @@ def under(limit_w: float) -> dict[str, Any]:
     """The ChargingOnly default that lies under every V2X profile."""
     period = {"startPeriod": 0, "limit": limit_w, "operationMode": "ChargingOnly"}
     return profile_2(1, "TxDefaultProfile", [period], schedule={"startSchedule": BEFORE})
+
+
+def outside(pair: Pair) -> ExternalSystem:
+    """The way into the station that is not OCPP."""
+    found = pair.station.dialect.external  # type: ignore[attr-defined]
+    assert isinstance(found, ExternalSystem)
+    return found
 
 
 def central(pair: Pair, setpoint_w: float, **more: Any) -> dict[str, Any]:
@@ -105,11 +113,13 @@ def test_a_limit_of_zero_never_exports(setpoint_w: float, purpose: str) -> None:
     pair = Pair(Version.V21).connect()
     pair.plug()
     install(pair, under(11_000))
-    cap = profile_2(
-        5, purpose, [{"startPeriod": 0, "limit": 0}], schedule={"startSchedule": BEFORE}
-    )
-    evse_id = 0 if purpose.endswith("MaxProfile") else 1
-    assert install(pair, cap, evse_id).status == "Accepted"
+    if purpose.endswith("MaxProfile"):
+        cap = profile_2(
+            5, purpose, [{"startPeriod": 0, "limit": 0}], schedule={"startSchedule": BEFORE}
+        )
+        assert install(pair, cap, 0).status == "Accepted"
+    else:
+        assert outside(pair).set("EMS", Order(limit_kw=0.0), pair.now_s) == ""
     install(pair, central(pair, setpoint_w))
     before = (pair.station.evses[1].import_wh, pair.station.evses[1].export_wh)
     pair.run(600)

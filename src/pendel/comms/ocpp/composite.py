@@ -6,6 +6,9 @@ Rules (OCPP 2.1 part 2, block K; V2X in block Q):
 - the result is the lowest over {that, station maximum, external constraints}; for discharge the
   lowest is the smallest magnitude;
 - local generation is added on top of the charging limit, never to discharge;
+- limits of several outside systems all hold, each by its own leading profile;
+- the fewest phases of all profiles are used, and a limit is one per phase;
+- an outside system's setpoint leads unless SetpointPriority says CSMS;
 - V2X.03/04: a setpoint is capped by limit and discharge limit;
 - a limit of 0 W never exports: where the charging limit is 0, so is the discharge limit;
 - ChargingOnly never discharges, Idle does neither;
@@ -16,9 +19,7 @@ Rules (OCPP 2.1 part 2, block K; V2X in block Q):
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
 from itertools import pairwise
-from zoneinfo import ZoneInfo
 
 from pendel.comms.ocpp.profile import (
     NO_BOUND,
@@ -30,33 +31,19 @@ from pendel.comms.ocpp.profile import (
     Purpose,
     Quad,
 )
+from pendel.comms.ocpp.timetable import Situation as Situation
+from pendel.comms.ocpp.timetable import edges, period_at
 
 POINTS_MAX = 10_000
-
-
-@dataclass(frozen=True, slots=True)
-class Situation:
-    """What a profile's validity depends on, for one EVSE.
-
-    transaction_id, transaction_start_s: None outside a transaction; offline_since_s: None while
-    connected; priority: PriorityCharging is activated; soc in 0..1 or None.
-    """
-
-    evse_id: int
-    transaction_id: str | None = None
-    transaction_start_s: float | None = None
-    offline_since_s: float | None = None
-    priority: bool = False
-    soc: float | None = None
-    timezone: str = "UTC"
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
     """What holds at one moment [W]: charge up to high, discharge down to low, setpoint within.
 
-    sources: ids of the profiles that had a say, the leading one first; reactive_var: absorbing
-    positive, None = nobody asks; sleep, precondition: what Idle asks for (Q10).
+    sources: ids of the profiles that had a say, the leading one first. phases: in use (0 = DC);
+    per_phase: a profile named limits of L2 or L3; reactive_var: absorbing positive, None = nobody
+    asks; sleep, precondition: what Idle asks for (Q10).
     """
 
     mode: OperationMode
@@ -67,6 +54,9 @@ class Point:
     frequency_curve: tuple[tuple[float, float], ...]
     signal_curve: tuple[tuple[float, float], ...]
     sources: tuple[int, ...]
+    phases: int = 0
+    phase_to_use: int | None = None
+    per_phase: bool = False
     reactive_var: float | None = None
     sleep: bool = False
     precondition: bool = False
@@ -82,22 +72,7 @@ class Stretch:
 
 def active_period(profile: Profile, where: Situation, at_s: float) -> Period | None:
     """The period of a profile that is in force at at_s [epoch s], or None."""
-    if not _valid(profile, where, at_s):
-        return None
-    start_s = schedule_start(profile, where, at_s)
-    if start_s is None or at_s < start_s:
-        return None
-    elapsed_s = at_s - start_s
-    if profile.duration_s is not None and elapsed_s >= profile.duration_s:
-        return None
-    found = None
-    for number, period in enumerate(profile.periods):
-        # The random delay moves the start of each period; before the first delayed start the
-        # schedule says nothing yet, and the next stack level leads.
-        delayed_s = period.start_s + profile.delay_s
-        if elapsed_s >= delayed_s and (number == 0 or found is not None):
-            found = period
-    return found
+    return period_at(profile, where, at_s) if _valid(profile, where, at_s) else None
 
 
 def _valid(profile: Profile, where: Situation, at_s: float) -> bool:
@@ -118,42 +93,6 @@ def _valid(profile: Profile, where: Situation, at_s: float) -> bool:
     return True
 
 
-def schedule_start(profile: Profile, where: Situation, at_s: float) -> float | None:
-    """Begin of the schedule that would be running at at_s [epoch s]; None before its first."""
-    if profile.kind == "Dynamic":
-        return profile.received_s if profile.updated_s is None else profile.updated_s
-    if profile.kind == "Relative" or profile.start_s is None:
-        begin_s = where.transaction_start_s
-        return profile.received_s if begin_s is None else begin_s
-    if profile.kind != "Recurring" or profile.recurrence_s is None:
-        return profile.start_s
-    if at_s < profile.start_s:
-        return None
-    zone = _zone(profile, where)
-    count = _last_count(profile.start_s, profile.recurrence_s, at_s, zone)
-    return _recurrence(profile.start_s, profile.recurrence_s, count, zone)
-
-
-def _zone(profile: Profile, where: Situation) -> str:
-    return where.timezone if profile.use_local_time else "UTC"
-
-
-def _recurrence(start_s: float, every_s: float, count: int, zone: str) -> float:
-    """start_s + count days (or weeks) of the zone's calendar, as epoch seconds."""
-    first = datetime.fromtimestamp(start_s, ZoneInfo(zone)).replace(tzinfo=None)
-    wall = first + timedelta(days=round(every_s / 86_400.0) * count)
-    return wall.replace(tzinfo=ZoneInfo(zone)).astimezone(UTC).timestamp()
-
-
-def _last_count(start_s: float, every_s: float, at_s: float, zone: str) -> int:
-    """Number of the latest recurrence that is not after at_s (>= start_s)."""
-    # a day of DST can add or take an hour: begin one too far and step back
-    count = int((at_s - start_s) // every_s) + 1
-    while count > 0 and _recurrence(start_s, every_s, count, zone) > at_s:
-        count -= 1
-    return count
-
-
 def leading(
     profiles: Iterable[Profile], purpose: Purpose, where: Situation, at_s: float
 ) -> tuple[Profile, Period] | None:
@@ -162,12 +101,29 @@ def leading(
     for profile in profiles:
         if profile.purpose is not purpose:
             continue
-        if best is not None and profile.stack_level <= best[0].stack_level:
+        if best is not None and _rank(profile) <= _rank(best[0]):
             continue
         period = active_period(profile, where, at_s)
         if period is not None:
             best = (profile, period)
     return best
+
+
+def _rank(profile: Profile) -> tuple[int, bool]:
+    """At the same stack level what is set for the EVSE itself leads (1.6, section 3.13.1)."""
+    return profile.stack_level, profile.evse_id != 0
+
+
+def leaders(
+    profiles: Iterable[Profile], purpose: Purpose, where: Situation, at_s: float
+) -> list[tuple[Profile, Period]]:
+    """Like `leading`, for each source of its own: the limits of two outside systems both hold."""
+    by_source: dict[str, list[Profile]] = {}
+    for profile in profiles:
+        if profile.purpose is purpose:
+            by_source.setdefault(profile.source, []).append(profile)
+    found = [leading(own, purpose, where, at_s) for own in by_source.values()]
+    return [each for each in found if each is not None]
 
 
 def point_at(profiles: Iterable[Profile], where: Situation, at_s: float) -> Point:
@@ -179,33 +135,83 @@ def point_at(profiles: Iterable[Profile], where: Situation, at_s: float) -> Poin
         if first is not None:
             break
     high, low = UNLIMITED, NO_BOUND
-    mode, sources = OperationMode.CHARGING_ONLY, []
+    mode = OperationMode.CHARGING_ONLY
     if first is not None:
-        profile, period = first
-        mode = period.mode
-        high, low = _own_band(profile, period, where)
-        sources.append(profile.id)
-    for purpose in (Purpose.EXTERNAL, Purpose.STATION_MAX):
-        capping = leading(known, purpose, where, at_s)
-        if capping is not None:
-            top, bottom = _cap(capping[0], capping[1], where)
-            high, low = _lower(high, top), _higher(low, bottom)
-            sources.append(capping[0].id)
-    extra = leading(known, Purpose.LOCAL_GENERATION, where, at_s)
-    if extra is not None and math.isfinite(extra[1].limit_w[0]):
-        high = (high[0] + max(extra[1].limit_w[0], 0.0), *high[1:])
-        sources.append(extra[0].id)
+        mode = first[1].mode
+        high, low = _own_band(first[0], first[1], where)
+    caps = leaders(known, Purpose.EXTERNAL, where, at_s)
+    caps += leaders(known, Purpose.STATION_MAX, where, at_s)
+    for profile, period in caps:
+        top, bottom = _cap(profile, period, where)
+        high, low = _lower(high, top), _higher(low, bottom)
+    extra = leaders(known, Purpose.LOCAL_GENERATION, where, at_s)
+    extra = [each for each in extra if math.isfinite(each[1].limit_w[0])]
+    ruling = caps if first is None else [first, *caps]
+    phases, high = _on_phases([period for _, period in ruling], high, where)
+    for _, period in extra:
+        high = _more(high, period.limit_w, phases if where.phases else 0)
     chosen = None if first is None else first[1]
-    return _finish(mode, high, low, chosen, tuple(sources))
+    wish = None if chosen is None else chosen.setpoint_w
+    outside = _outside_setpoint(caps, mode, wish, where)
+    if outside is not None:
+        wish = outside
+        mode_for_band = mode if first is not None else OperationMode.EXTERNAL_SETPOINT
+        low = _discharge_of(mode_for_band, high, low)
+        mode = OperationMode.EXTERNAL_SETPOINT
+    else:
+        low = _discharge_of(mode, high, low)
+    if mode is OperationMode.IDLE:
+        high = (0.0,) * 4
+    return Point(
+        mode=mode,
+        low_w=low,
+        high_w=high,
+        setpoint_w=None if wish is None else _capped(wish, low, high),
+        baseline_w=0.0 if chosen is None else chosen.baseline_w,
+        frequency_curve=() if chosen is None else chosen.frequency_curve,
+        signal_curve=() if chosen is None else chosen.signal_curve,
+        sources=tuple(profile.id for profile, _ in (*ruling, *extra)),
+        phases=phases,
+        phase_to_use=next((p.phase_to_use for _, p in ruling if p.phase_to_use), None),
+        per_phase=any(period.per_phase for _, period in ruling),
+        reactive_var=_reactive_var(chosen, caps if outside is not None else []),
+        sleep=chosen is not None and chosen.sleep and mode is OperationMode.IDLE,
+        precondition=chosen is not None and chosen.precondition and mode is OperationMode.IDLE,
+    )
+
+
+def _reactive_var(chosen: Period | None, caps: list[tuple[Profile, Period]]) -> float | None:
+    """setpointReactive of who leads: the external system (caps), else the own profile."""
+    for _, period in caps:
+        if period.mode is OperationMode.EXTERNAL_SETPOINT and period.reactive_var is not None:
+            return period.reactive_var
+    return None if chosen is None else chosen.reactive_var
+
+
+def station_limits_w(
+    profiles: Iterable[Profile], where: Situation, at_s: float
+) -> tuple[float, float, float]:
+    """(most, least, more): what all EVSEs together may draw and (<= 0) give back [W], infinite
+    where nothing is said, and the local generation of the whole station, already in `most`.
+
+    where: of EVSE 0. Source: K04.FR.05, K12.FR.01."""
+    known = list(profiles)
+    high, low, more_w = math.inf, -math.inf, 0.0
+    for purpose in (Purpose.EXTERNAL, Purpose.STATION_MAX):
+        for profile, period in leaders(known, purpose, where, at_s):
+            top, bottom = _cap(profile, period, where)
+            high, low = min(high, top[0]), max(low, bottom[0])
+    for _, period in leaders(known, Purpose.LOCAL_GENERATION, where, at_s):
+        if math.isfinite(period.limit_w[0]):
+            more_w += max(period.limit_w[0], 0.0)
+    return high + more_w, low, more_w
 
 
 def _own_band(profile: Profile, period: Period, where: Situation) -> tuple[Quad, Quad]:
     """(high, low) of one period, with the lower limit above a SoC where it has one."""
     high, low = period.limit_w, period.discharge_w
-    if profile.limit_at_soc is not None and where.soc is not None:
-        threshold, limit_w = profile.limit_at_soc
-        if where.soc >= threshold:
-            high = (min(high[0], limit_w), *high[1:])
+    if profile.beyond_soc is not None and where.soc is not None and where.soc >= profile.beyond_soc:
+        high = _lower(high, period.beyond_w)
     if high[0] < 0.0 and period.mode is OperationMode.CHARGING_ONLY:
         # A negative limit is how stations before 2.1 were told to discharge.
         low, high = _higher(low, (high[0], -math.inf, -math.inf, -math.inf)), high
@@ -217,41 +223,62 @@ def _own_band(profile: Profile, period: Period, where: Situation) -> tuple[Quad,
 def _cap(profile: Profile, period: Period, where: Situation) -> tuple[Quad, Quad]:
     """Like _own_band for what only caps: a negative limit there stops charging, no more."""
     if period.limit_w[0] < 0.0:
-        period = replace(period, limit_w=(0.0, *period.limit_w[1:]))
+        period = replace(period, limit_w=NO_DISCHARGE)
     return _own_band(profile, period, where)
 
 
-def _finish(
-    mode: OperationMode,
-    high: Quad,
-    low: Quad,
-    chosen: Period | None,
-    sources: tuple[int, ...],
-) -> Point:
-    if mode is OperationMode.IDLE:
-        high, low = (0.0,) * 4, NO_DISCHARGE
-    elif (mode is OperationMode.CHARGING_ONLY and high[0] >= 0.0) or high[0] == 0.0:
-        low = NO_DISCHARGE
-    setpoint = None if chosen is None or chosen.setpoint_w is None else chosen.setpoint_w
-    if setpoint is not None:
-        capped = [
-            value if math.isnan(value) else min(max(value, low[i]), max(high[i], low[i]))
-            for i, value in enumerate(setpoint)
-        ]
-        setpoint = (capped[0], capped[1], capped[2], capped[3])
-    return Point(
-        mode=mode,
-        low_w=low,
-        high_w=high,
-        setpoint_w=setpoint,
-        baseline_w=0.0 if chosen is None else chosen.baseline_w,
-        frequency_curve=() if chosen is None else chosen.frequency_curve,
-        signal_curve=() if chosen is None else chosen.signal_curve,
-        sources=sources,
-        reactive_var=None if chosen is None else chosen.reactive_var,
-        sleep=chosen is not None and chosen.sleep and mode is OperationMode.IDLE,
-        precondition=chosen is not None and chosen.precondition and mode is OperationMode.IDLE,
-    )
+def _outside_setpoint(
+    caps: list[tuple[Profile, Period]], mode: OperationMode, own: Quad | None, where: Situation
+) -> Quad | None:
+    """The setpoint of an external system where it leads (SetpointPriority), else None."""
+    if mode is OperationMode.IDLE or (where.csms_setpoint_first and own is not None):
+        return None
+    found = [
+        period.setpoint_w
+        for _, period in caps
+        if period.mode is OperationMode.EXTERNAL_SETPOINT and period.setpoint_w is not None
+    ]
+    # of several the one that moves the least energy (SC.04)
+    return min(found, key=lambda setpoint: abs(setpoint[0])) if found else None
+
+
+def _on_phases(ruling: list[Period], high: Quad, where: Situation) -> tuple[int, Quad]:
+    """(phases in use, the limit on them): the fewest any profile or the supply has (K01.FR.140);
+    a limit is one per phase (K01.FR.50, FR.51), whatever its unit. 0 = DC, totals only."""
+    said = {period.phases for period in ruling if period.phases}
+    if where.phases:
+        said.add(where.phases)
+    if not said:
+        return 0, high
+    phases = min(said)
+    if where.phases and (len(said) > 1 or any(period.per_phase for period in ruling)):
+        total = sum(high[1 : phases + 1])
+        if high[0] >= 0.0 and math.isfinite(total):
+            high = (min(high[0], max(total, 0.0)), *high[1:])
+    return phases, high
+
+
+def _discharge_of(mode: OperationMode, high: Quad, low: Quad) -> Quad:
+    """The strongest discharge of a mode: none where only charging is allowed or the limit is 0."""
+    charging = mode is OperationMode.CHARGING_ONLY and high[0] >= 0.0
+    return NO_DISCHARGE if charging or mode is OperationMode.IDLE or high[0] == 0.0 else low
+
+
+def _capped(setpoint: Quad, low: Quad, high: Quad) -> Quad:
+    """V2X.03, V2X.04: a setpoint inside its limits, total and per phase."""
+    capped = [
+        value if math.isnan(value) else min(max(value, low[i]), max(high[i], low[i]))
+        for i, value in enumerate(setpoint)
+    ]
+    return (capped[0], capped[1], capped[2], capped[3])
+
+
+def _more(high: Quad, extra: Quad, phases: int) -> Quad:
+    """Local generation on top of a charging limit, as far as it reaches the phases in use."""
+    more = [max(value, 0.0) if math.isfinite(value) else 0.0 for value in extra]
+    if phases and math.isfinite(extra[1]):
+        more[0] = min(more[0], sum(more[1 : phases + 1]))
+    return (high[0] + more[0], high[1] + more[1], high[2] + more[2], high[3] + more[3])
 
 
 def _lower(a: Quad, b: Quad) -> Quad:
@@ -268,32 +295,14 @@ def change_times(
     """All moments in [begin_s, end_s) at which the composite can change, begin_s first."""
     times = {begin_s}
     for profile in profiles:
-        edges = [profile.valid_from_s, profile.valid_to_s]
+        bounds = [profile.valid_from_s, profile.valid_to_s]
         if where.offline_since_s is not None and profile.max_offline_s is not None:
-            edges.append(where.offline_since_s + profile.max_offline_s)
-        for start_s in _starts(profile, where, begin_s, end_s):
-            edges.append(start_s)
-            edges += [start_s + period.start_s + profile.delay_s for period in profile.periods]
-            if profile.duration_s is not None:
-                edges.append(start_s + profile.duration_s)
-        times.update(edge for edge in edges if edge is not None and begin_s < edge < end_s)
+            bounds.append(where.offline_since_s + profile.max_offline_s)
+        bounds += edges(profile, where, begin_s, end_s)
+        times.update(edge for edge in bounds if edge is not None and begin_s < edge < end_s)
         if len(times) > POINTS_MAX:
             raise OverflowError(f"a composite schedule of more than {POINTS_MAX} points")
     return sorted(times)
-
-
-def _starts(profile: Profile, where: Situation, begin_s: float, end_s: float) -> list[float]:
-    """Schedule begins that matter between begin_s and end_s."""
-    if profile.kind != "Recurring" or profile.recurrence_s is None or profile.start_s is None:
-        first = schedule_start(profile, where, begin_s)
-        return [] if first is None else [first]
-    zone, every_s = _zone(profile, where), profile.recurrence_s
-    count = _last_count(profile.start_s, every_s, max(begin_s, profile.start_s), zone)
-    starts = []
-    while (start_s := _recurrence(profile.start_s, every_s, count, zone)) < end_s:
-        starts.append(start_s)
-        count += 1
-    return starts
 
 
 def composite(

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, TypeAlias
+from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -20,6 +21,8 @@ Quad: TypeAlias = tuple[float, float, float, float]
 UNLIMITED: Quad = (math.inf,) * 4
 NO_BOUND: Quad = (-math.inf,) * 4
 NO_DISCHARGE: Quad = (0.0,) * 4
+PHASES_ASSUMED = 3
+"""numberPhases of an AC period that says none (K01.FR.49)."""
 
 
 class Purpose(StrEnum):
@@ -50,6 +53,7 @@ class OperationMode(StrEnum):
 class Period:
     """One period of a schedule. limit is the highest charging power, discharge (<= 0) the
     strongest discharge; setpoint None where the mode has none. Curves: points (x, power_w).
+    phases: numberPhases, 3 where not said, 0 on DC; per_phase: L2 or L3 have their own values;
     reactive_var: setpointReactive, absorbing positive (total); sleep and precondition: what Idle
     asks of the EVSE and the car; has_baseline: v2xBaseline was told."""
 
@@ -62,6 +66,9 @@ class Period:
     phases: int
     frequency_curve: tuple[tuple[float, float], ...]
     signal_curve: tuple[tuple[float, float], ...]
+    beyond_w: Quad = UNLIMITED
+    phase_to_use: int | None = None
+    per_phase: bool = False
     reactive_var: float | None = None
     has_baseline: bool = True
     sleep: bool = False
@@ -73,8 +80,10 @@ class Profile:
     """A profile as installed. Times in epoch seconds; None = absent.
 
     evse_id 0 = whole station; kind Absolute, Recurring, Relative or Dynamic; received_s is when
-    it was installed; updated_s the last dynamic update; delay_s the random delay drawn for it.
-    limit_at_soc: (soc 0..1, limit_w) beyond which a lower limit applies.
+    it was installed; updated_s the last dynamic update; random_delay_s the longest random delay of
+    a period. beyond_soc: from this state of charge (0..1) on the periods' `beyond_w` applies.
+    source: who set it (CSO, EMS, SO, Other); least_w: below this charging is inefficient
+    (minChargingRate).
     """
 
     id: int
@@ -96,8 +105,10 @@ class Profile:
     use_local_time: bool = False
     received_s: float = 0.0
     updated_s: float | None = None
-    delay_s: float = 0.0
-    limit_at_soc: tuple[float, float] | None = None
+    random_delay_s: float = 0.0
+    beyond_soc: float | None = None
+    source: str = "CSO"
+    least_w: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,11 +128,12 @@ def profile_of(
     evse_id: int,
     now_s: float,
     supply: Supply,
-    random_delay: float = 0.0,
+    timezone: str = "UTC",
+    source: str = "CSO",
 ) -> Profile:
     """A profile message part of any version to the internal shape.
 
-    random_delay in 0..1: the share of `randomizedDelay` drawn for this installation.
+    timezone: the station's, for schedules in local time (K01.FR.90).
     """
     data: dict[str, Any] = msgspec.to_builtins(wire, builtin_types=(datetime,))
     schedules = data["chargingSchedule"]
@@ -130,7 +142,8 @@ def profile_of(
     purpose = data["chargingProfilePurpose"]
     if purpose == "ChargePointMaxProfile":
         purpose = Purpose.STATION_MAX.value
-    soc = schedule.get("limitAtSoC")
+    soc, local = schedule.get("limitAtSoC"), schedule.get("useLocalTime", False)
+    start, phases = schedule.get("startSchedule"), 0 if supply.is_dc else PHASES_ASSUMED
     transaction = data.get("transactionId")
     return Profile(
         id=data["id"] if "id" in data else data["chargingProfileId"],
@@ -139,9 +152,9 @@ def profile_of(
         purpose=Purpose(purpose),
         kind=data["chargingProfileKind"],
         unit=unit,
-        periods=tuple(_period_of(p, unit, supply) for p in schedule["chargingSchedulePeriod"]),
+        periods=tuple(_period_of(p, unit, supply, soc) for p in schedule["chargingSchedulePeriod"]),
         recurrence_s=_RECURRENCE_S.get(data.get("recurrencyKind", "")),
-        start_s=_seconds(schedule.get("startSchedule")),
+        start_s=_wall_s(start, timezone) if local and start is not None else _seconds(start),
         duration_s=schedule.get("duration"),
         valid_from_s=_seconds(data.get("validFrom")),
         valid_to_s=_seconds(data.get("validTo")),
@@ -149,37 +162,41 @@ def profile_of(
         max_offline_s=data.get("maxOfflineDuration"),
         invalid_after_offline=data.get("invalidAfterOfflineDuration", False),
         update_interval_s=data.get("dynUpdateInterval") or None,
-        use_local_time=schedule.get("useLocalTime", False),
+        use_local_time=local,
         received_s=now_s,
         updated_s=_seconds(data.get("dynUpdateTime")),
-        delay_s=random_delay * schedule.get("randomizedDelay", 0),
-        limit_at_soc=None
-        if soc is None
-        else (soc["soc"] / 100.0, _watts(soc["limit"], unit, supply, supply.phases)),
+        random_delay_s=float(schedule.get("randomizedDelay", 0)),
+        beyond_soc=None if soc is None else soc["soc"] / 100.0,
+        source=source,
+        least_w=_watts(schedule.get("minChargingRate", 0.0), unit, supply, phases),
     )
 
 
 def updated(profile: Profile, update: msgspec.Struct, now_s: float, supply: Supply) -> Profile:
     """A dynamic profile after an UpdateDynamicSchedule (or a pulled update): its one period takes
     the fields that were sent, keeps the others, and its watchdog starts anew (K28)."""
-    data = msgspec.to_builtins(update)
-    old = profile.periods[0]
-    phases = supply.phases if old.phases == 0 else old.phases
-    changes: dict[str, Any] = {}
-    if "limit" in data:
-        changes["limit_w"] = _quad(data, "limit", profile.unit, supply, phases)
-    if "dischargeLimit" in data:
-        changes["discharge_w"] = _quad(data, "dischargeLimit", profile.unit, supply, phases)
-    if "setpoint" in data:
-        changes["setpoint_w"] = _quad(data, "setpoint", profile.unit, supply, phases)
-    if "setpointReactive" in data:
-        changes["reactive_var"] = _reactive(data, profile.unit, supply, phases)
-    period = replace(old, **changes)
+    period = with_values(profile.periods[0], msgspec.to_builtins(update), profile.unit, supply)
     return replace(profile, periods=(period,), updated_s=now_s)
 
 
-def _period_of(data: dict[str, Any], unit: str, supply: Supply) -> Period:
-    phases = supply.phases if data.get("numberPhases") is None else data["numberPhases"]
+def with_values(period: Period, data: dict[str, Any], unit: str, supply: Supply) -> Period:
+    """A period with the limits and setpoints of an update in place of its own."""
+    changes: dict[str, Any] = {}
+    for name, wire in (("limit_w", "limit"), ("discharge_w", "dischargeLimit")):
+        if wire in data:
+            changes[name] = _quad(data, wire, unit, supply, period.phases)
+    if "setpoint" in data:
+        changes["setpoint_w"] = _quad(data, "setpoint", unit, supply, period.phases)
+    if "setpointReactive" in data:
+        changes["reactive_var"] = _reactive(data, unit, supply, period.phases)
+    return replace(period, **changes)
+
+
+def _period_of(
+    data: dict[str, Any], unit: str, supply: Supply, soc: dict[str, Any] | None
+) -> Period:
+    assumed = 0 if supply.is_dc else PHASES_ASSUMED
+    phases = assumed if data.get("numberPhases") is None else data["numberPhases"]
     mode = OperationMode(data.get("operationMode", OperationMode.CHARGING_ONLY))
     limit = _quad(data, "limit", unit, supply, phases) if "limit" in data else UNLIMITED
     low = NO_BOUND
@@ -198,6 +215,9 @@ def _period_of(data: dict[str, Any], unit: str, supply: Supply) -> Period:
             (p["frequency"], p["power"]) for p in data.get("v2xFreqWattCurve", ())
         ),
         signal_curve=tuple((p["signal"], p["power"]) for p in data.get("v2xSignalWattCurve", ())),
+        beyond_w=UNLIMITED if soc is None else _quad(soc, "limit", unit, supply, phases),
+        phase_to_use=data.get("phaseToUse"),
+        per_phase=any(name.endswith(("_L2", "_L3")) for name in data),
         reactive_var=_reactive(data, unit, supply, phases),
         has_baseline="v2xBaseline" in data,
         sleep=bool(data.get("evseSleep", False)),
@@ -206,13 +226,16 @@ def _period_of(data: dict[str, Any], unit: str, supply: Supply) -> Period:
 
 
 def _quad(data: dict[str, Any], name: str, unit: str, supply: Supply, phases: int) -> Quad:
-    """(total, L1, L2, L3): only the total is bound unless L2 or L3 was given."""
+    """(total, L1, L2, L3). A limit binds each phase by its share (K01.FR.50, FR.51); the others
+    bind their total only, unless L2 or L3 was given."""
     base = float(data[name])
     if f"{name}_L2" not in data and f"{name}_L3" not in data:
-        free = math.inf if name == "limit" else -math.inf
-        if name == "setpoint":
-            free = math.nan
-        return (_watts(base, unit, supply, phases), free, free, free)
+        total = _watts(base, unit, supply, phases)
+        if name == "limit":
+            free = math.inf if supply.is_dc else total / max(phases, 1)
+        else:
+            free = math.nan if name == "setpoint" else -math.inf
+        return (total, free, free, free)
     each = [
         _watts(float(value), unit, supply, 1)
         for value in (base, data.get(f"{name}_L2", 0.0), data.get(f"{name}_L3", 0.0))
@@ -233,6 +256,11 @@ def _watts(value: float, unit: str, supply: Supply, phases: int) -> float:
     return value * supply.voltage_v * (1 if supply.is_dc else max(phases, 1))
 
 
+def _wall_s(when: datetime, timezone: str) -> float:
+    """Epoch seconds of a time whose offset is disregarded: it is the station's wall clock."""
+    return when.replace(tzinfo=ZoneInfo(timezone)).timestamp()
+
+
 def _seconds(when: datetime | None) -> float | None:
     if when is None:
         return None
@@ -245,11 +273,11 @@ class Installed:
 
     by_id: dict[int, Profile] = field(default_factory=dict)
 
-    def put(self, profile: Profile) -> None:
-        """Install; the same id, or the same purpose, stack level and EVSE, is replaced
-        (K01.FR.05, FR.06). A TxProfile replaces only within its transaction."""
+    def put(self, profile: Profile, by_place: bool = True) -> None:
+        """Install; the same id (K01.FR.05) and, by_place, the same purpose, stack level and EVSE
+        (1.6) is replaced. A TxProfile replaces only within its transaction."""
         for old in list(self.by_id.values()):
-            same_place = (
+            same_place = by_place and (
                 old.purpose == profile.purpose
                 and old.stack_level == profile.stack_level
                 and old.evse_id == profile.evse_id
@@ -266,8 +294,8 @@ class Installed:
         purpose: Purpose | None = None,
         stack_level: int | None = None,
     ) -> int:
-        """Remove what matches all given criteria (external constraints only by id, K10); returns
-        how many were removed."""
+        """Remove what matches all given criteria, never what outside systems set (K10.FR.04,
+        FR.08, FR.09); returns how many were removed."""
         gone = [
             p.id
             for p in self.by_id.values()
@@ -275,7 +303,7 @@ class Installed:
             and (evse_id is None or p.evse_id == evse_id)
             and (purpose is None or p.purpose == purpose)
             and (stack_level is None or p.stack_level == stack_level)
-            and (profile_id is not None or p.purpose is not Purpose.EXTERNAL)
+            and p.purpose not in (Purpose.EXTERNAL, Purpose.LOCAL_GENERATION)
         ]
         for key in gone:
             del self.by_id[key]

@@ -32,7 +32,7 @@ _MODES_ALLOWED: dict[Purpose, set[OperationMode]] = {
 class StationAbility:
     """What the answer depends on: modes the EVSE supports, phases the car reported (1 or 3),
     whether dynamic profiles are known, the highest stack level and number of periods; balances: the
-    thresholds of LocalLoadBalancing are set (Q09); sleeps: the EVSE knows evseSleep (Q10)."""
+    thresholds of LocalLoadBalancing are set (Q09)."""
 
     modes: frozenset[OperationMode] = frozenset(OperationMode)
     ev_phases: int = 3
@@ -41,7 +41,6 @@ class StationAbility:
     periods_max: int = 1024
     transactions: frozenset[str] = frozenset()
     balances: bool = True
-    sleeps: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +100,7 @@ def _kind(profile: Profile, ability: StationAbility) -> Iterable[Reason]:
 
 def _periods(profile: Profile, ability: StationAbility) -> Iterable[Reason]:
     if len(profile.periods) > ability.periods_max:
-        yield Reason("TooLargeElement", f"over {ability.periods_max} periods")
+        yield Reason("TooManyElements", f"over {ability.periods_max} periods")
     starts = [period.start_s for period in profile.periods]
     if starts[0] != 0:
         yield Reason("InvalidSchedule", "the first period starts at 0")
@@ -114,9 +113,11 @@ def _periods(profile: Profile, ability: StationAbility) -> Iterable[Reason]:
 def _period(profile: Profile, period: Period, ability: StationAbility) -> Iterable[Reason]:
     mode = period.mode
     if mode not in _MODES_ALLOWED[profile.purpose]:
-        yield Reason("InvalidOperationMode"[:20], f"{mode} is not for {profile.purpose}")
+        yield Reason("InvalidOperationMode", f"{mode} is not for {profile.purpose}")
     if mode not in ability.modes:
-        yield Reason("UnsupportedParam", f"{mode} is not supported by this EVSE")
+        local = mode is OperationMode.LOCAL_LOAD_BALANCING  # Q09.FR.01 names its own code
+        code = "UnsupportedParam" if local else "InvalidOperationMode"
+        yield Reason(code, f"{mode} is not supported by this EVSE")
     limit, low = period.limit_w[0], period.discharge_w[0]
     has_limit, has_low = math.isfinite(limit), math.isfinite(low)
     setpoint = period.setpoint_w
@@ -124,8 +125,6 @@ def _period(profile: Profile, period: Period, ability: StationAbility) -> Iterab
     for silent, use_case in ((OperationMode.IDLE, "Q10"), (OperationMode.LOCAL_FREQUENCY, "Q08")):
         if mode is silent and (has_limit or has_low or setpoint is not None or reactive):
             yield Reason("InvalidSchedule", f"{mode} takes no limit and no setpoint ({use_case})")
-    if period.sleep and mode is not OperationMode.IDLE and not ability.sleeps:
-        yield Reason("InvalidSchedule", "an EVSE sleeps in Idle only (K01.FR.126)")
     if mode is OperationMode.LOCAL_LOAD_BALANCING and not ability.balances:
         yield Reason("MissingDevModelInfo", "LocalLoadBalancing: thresholds are not set (Q09)")
     if mode is OperationMode.CHARGING_ONLY and not has_limit:
@@ -146,13 +145,10 @@ def _period(profile: Profile, period: Period, ability: StationAbility) -> Iterab
         setpoint is not None or period.signal_curve or profile.kind == "Dynamic"
     ):
         yield Reason("InvalidSchedule", "CentralFrequency needs a setpoint or a signal curve (Q06)")
-    per_phase = any(math.isfinite(v) for v in (*period.limit_w[1:], *period.discharge_w[1:])) or (
-        setpoint is not None and any(math.isfinite(v) for v in setpoint[1:])
-    )
-    if per_phase and profile.purpose is not Purpose.TX:
-        yield Reason("InvalidSchedule", "L2 and L3 values go only with a TxProfile (V2X.07)")
-    if per_phase and ability.ev_phases < 3:
-        yield Reason("InvalidSchedule", "the car reported no values for L2 and L3 (V2X.08)")
+    if period.per_phase and profile.purpose is not Purpose.TX:
+        yield Reason("PhaseConflict", "L2 and L3 values go only with a TxProfile (V2X.07)")
+    if period.per_phase and ability.ev_phases < 3:
+        yield Reason("PhaseConflict", "the car reported no values for L2 and L3 (V2X.08)")
 
 
 _RULES: tuple[Rule, ...] = (_purpose, _kind, _periods)

@@ -28,6 +28,7 @@ from pendel.runtime.bridges.car_needs import (
     car_of,
 )
 from pendel.runtime.bridges.dialects import manner_of
+from pendel.runtime.bridges.external_limits import within_external
 from pendel.runtime.bridges.order_guard import Band
 from pendel.runtime.bridges.site_meters import SiteMeter
 from pendel.runtime.bridges.steering import Steering
@@ -45,13 +46,15 @@ RETRY_TICK = timedelta(seconds=2)
 
 @dataclass(frozen=True, slots=True)
 class Plugged:
-    """One open transaction with the car behind it."""
+    """One open transaction with the car behind it. limited_by: records of the external limits
+    (K11) that bind what the car may do."""
 
     station: Station
     evse: Evse
     transaction: Transaction
     car: Car
     vehicle_id: str
+    limited_by: tuple[str, ...] = ()
 
     @property
     def session_id(self) -> str:
@@ -121,7 +124,7 @@ class OcppSite:
                 events.append(self._left(view.event, now_utc))
         for session_id, each in present.items():
             # What a car holds changes with each reading; that alone makes no new session.
-            marks = (replace(each.car, energy_kwh=0.0), each.vehicle_id)
+            marks = (replace(each.car, energy_kwh=0.0), each.vehicle_id, each.limited_by)
             if session_id in self.state.sessions and self._told.get(session_id) == marks:
                 continue
             self._told[session_id] = marks
@@ -303,9 +306,9 @@ class OcppSite:
         car = car_of(evse.needs, known, evse.needs_utc or transaction.begun_utc)
         if vehicle is not None and vehicle.minimum_soc is not None:
             car = _with_minimum(car, vehicle.minimum_soc)
-        return Plugged(
-            station, evse, transaction, car, "" if vehicle is None else vehicle.vehicle_id
-        )
+        car, limited_by = within_external(car, station, evse.evse_id, now_utc)
+        vehicle_id = "" if vehicle is None else vehicle.vehicle_id
+        return Plugged(station, evse, transaction, car, vehicle_id, limited_by)
 
     def _station_max_kw(self, station: Station, evse_id: int) -> float | None:
         told = station.variable("EVSE", "Power", evse_id)
@@ -326,7 +329,7 @@ class OcppSite:
             SessionEvent(
                 id="",
                 at_utc=at_utc,
-                causes=(each.transaction.record_id,),
+                causes=(each.transaction.record_id, *each.limited_by),
                 session_id=each.session_id,
                 site_id=self._site_of(each.station.station_id),
                 phase="plugged",

@@ -12,11 +12,14 @@ import logging
 from dataclasses import dataclass, field
 from typing import Any
 
+from msgspec import UNSET
+
 from pendel.comms.ocpp.backend.stations import Station
 from pendel.comms.ocpp.peer import Answered, Failed
 from pendel.comms.ocpp.release import Version
 from pendel.runtime.bridges.dialects import Dialect, Manner, manner_of
 from pendel.runtime.bridges.wire_profiles import (
+    DEFAULT_STACK,
     Wish,
     default_profile,
     in_unit,
@@ -53,6 +56,7 @@ class Line:
     transaction_id: str = ""
     default_kw: float | None = None
     default_refused: bool = False
+    default_cleared: bool = False
     dynamic_refused: bool = False
     manner: Manner | None = None
     profile: dict[str, Any] | None = None
@@ -67,7 +71,7 @@ class Line:
         """Another transaction, or a station that booted: nothing is known to be installed."""
         self.transaction_id = transaction_id
         self.default_kw, self.profile, self.sent = None, None, {}
-        self.default_refused = self.dynamic_refused = False
+        self.default_refused = self.dynamic_refused = self.default_cleared = False
         self.failures, self.not_before_s = 0, 0.0
         self.manner = None
 
@@ -141,10 +145,14 @@ class Steering:
         manner, version = self._manner(line, station), station.ocpp_version
         default_kw = self.default_limit_kw.get(line.station_id, wish.charge_max_kw)
         if line.default_kw is None and not line.default_refused:
-            profile = default_profile(line.evse_id * 10 + 1, default_kw, version, manner.unit)
+            number = first_id(station) + line.evse_id * 10 + 1
+            profile = default_profile(number, default_kw, version, manner.unit)
             accepted = await self._set(line, profile)
             if accepted is None:
                 return False
+            if not accepted and version != "1.6" and not line.default_cleared:
+                line.default_cleared = True
+                return await self._make_room(line)
             line.default_kw = default_kw if accepted else None
             line.default_refused = not accepted
             line.sent_s = -1e9  # what goes on top follows at once
@@ -154,9 +162,8 @@ class Steering:
         same = line.profile is not None and content["fixed"] == line.sent.get("fixed")
         if dynamic and same and content["update"]:
             return await self._update(line, content)
-        profile = tx_profile(
-            line.evse_id * 10 + 2, line.transaction_id, wish, manner, version, dynamic
-        )
+        number = first_id(station) + line.evse_id * 10 + 2
+        profile = tx_profile(number, line.transaction_id, wish, manner, version, dynamic)
         self._bound(profile, station, dynamic, wish)
         accepted = await self._set(line, profile)
         if accepted:
@@ -164,14 +171,26 @@ class Steering:
             return self._told(line)
         return self._refused(line, manner, dynamic, accepted is None)
 
+    async def _make_room(self, line: Line) -> bool:
+        """A default of somebody before us holds the place: 2.x refuses a second (K01.FR.06)."""
+        for evse_id in (line.evse_id, 0):
+            criteria = {
+                "evseId": evse_id,
+                "chargingProfilePurpose": "TxDefaultProfile",
+                "stackLevel": DEFAULT_STACK,
+            }
+            payload = {"chargingProfileCriteria": criteria}
+            if await self._order(line, "ClearChargingProfile", payload) is None:
+                return False
+        return True
+
     def _bound(self, profile: dict[str, Any], station: Station, dynamic: bool, wish: Wish) -> None:
         """V2X profiles run out by themselves when the line or the server is gone."""
         if station.ocpp_version != "2.1":
             return
         if dynamic:
             profile["chargingSchedule"][0]["duration"] = WATCHDOG_S
-        knows = station.variable("SmartChargingCtrlr", "SupportsMaxOfflineDuration")
-        if wish.bidirectional and (knows is None or knows.lower() == "true"):
+        if wish.bidirectional and _supports(station, "MaxOfflineDuration"):
             profile["maxOfflineDuration"] = OFFLINE_S
 
     async def _set(self, line: Line, profile: dict[str, Any]) -> bool | None:
@@ -203,6 +222,10 @@ class Steering:
         if isinstance(event, Answered):
             accepted = bool(event.response.status == "Accepted")
             line.trouble = "" if accepted else f"{action}: {event.response.status}"
+            wait_s = _asked_pause_s(event.response)
+            if wait_s is not None:  # the same again, later
+                line.not_before_s = asyncio.get_running_loop().time() + wait_s
+                return None
             return accepted
         line.trouble = f"{action}: {event.code}" if isinstance(event, Failed) else action
         silent = isinstance(event, Failed) and event.code in ("Timeout", "ConnectionLost")
@@ -227,7 +250,8 @@ class Steering:
             return True
         line.failures += 1
         pause_s = min(RETRY_FIRST_S * 2.0 ** (line.failures - 1), RETRY_MAX_S)
-        line.not_before_s = asyncio.get_running_loop().time() + pause_s
+        again_s = asyncio.get_running_loop().time() + pause_s
+        line.not_before_s = max(line.not_before_s, again_s)
         LOG.warning("station %s, EVSE %d: %s", line.station_id, line.evse_id, line.trouble)
         return False
 
@@ -251,8 +275,7 @@ class Steering:
     def _dynamic(self, line: Line, station: Station) -> bool:
         if station.ocpp_version != "2.1" or line.dynamic_refused:
             return False
-        told = station.variable("SmartChargingCtrlr", "SupportsDynamicProfiles", line.evse_id)
-        return told is None or told.lower() == "true"
+        return _supports(station, "DynamicProfiles")
 
     def _manner(self, line: Line, station: Station) -> Manner:
         if line.manner is None:
@@ -261,9 +284,35 @@ class Steering:
 
     def _pause_s(self, line: Line) -> float:
         station = self._network.csms.network.station(line.station_id)
-        told = station.variable("SmartChargingCtrlr", "ChargingProfileUpdateRateLimit")
+        told = station.variable("SmartChargingCtrlr", "UpdateRateLimit")
         try:
             asked_s = 0.0 if told is None else float(told)
         except ValueError:
             asked_s = 0.0
         return min(max(PAUSE_S, asked_s), PAUSE_ASKED_MAX_S)
+
+
+def first_id(station: Station) -> int:
+    """Ids up to MaxExternalConstraintsId belong to the station (K01.FR.80)."""
+    told = station.variable("SmartChargingCtrlr", "MaxExternalConstraintsId")
+    try:
+        return 0 if told is None else max(int(told), 0)
+    except ValueError:
+        return 0
+
+
+def _supports(station: Station, feature: str) -> bool:
+    """Whether a station has a feature of block K, as far as it said."""
+    told = station.variable("SmartChargingCtrlr", f"SupportsFeature[{feature}]")
+    return told is None or told.lower() == "true"
+
+
+def _asked_pause_s(response: Any) -> float | None:
+    """How long a station that was told too often wants to be left alone [s] (K01.FR.57 to FR.59);
+    None where that is not what it said."""
+    info = getattr(response, "statusInfo", UNSET)
+    if info is UNSET or info.reasonCode != "RateLimitExceeded":
+        return None
+    words = "" if info.additionalInfo is UNSET else str(info.additionalInfo)
+    seconds = words.split(" ", 1)[0]
+    return min(float(seconds), RETRY_MAX_S) if seconds.isdigit() else RETRY_FIRST_S

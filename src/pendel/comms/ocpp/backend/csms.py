@@ -15,6 +15,7 @@ import msgspec
 
 from pendel.comms.ocpp.backend.answers import Asked, Policy, answer
 from pendel.comms.ocpp.backend.certificates import CertificateDesk, signed_request
+from pendel.comms.ocpp.backend.external_limits import question
 from pendel.comms.ocpp.backend.learning import Heard, digest, learn
 from pendel.comms.ocpp.backend.stations import Network, Station
 from pendel.comms.ocpp.frames import ErrorCode
@@ -60,6 +61,7 @@ class Csms:
     network: Network = field(default_factory=Network)
     desk: CertificateDesk | None = None
     _asked: dict[tuple[str, str], datetime] = field(default_factory=dict)
+    _questions: int = 0
 
     def replay(self, records: Iterable[Any]) -> None:
         """Rebuild the state from the records of a log; those of others are skipped."""
@@ -197,6 +199,10 @@ class Csms:
         """What a request brings about: a signed certificate; the question for missing events."""
         if asked.action == "SignCertificate":
             return self._signed(asked) if response.status == "Accepted" else ()
+        if asked.action == "NotifyChargingLimit":
+            self._questions += 1
+            asks = question(asked.payload, asked.version, self._questions)
+            return () if asks is None else (Order("GetChargingProfiles", asks),)
         return self._missing(asked) if asked.action == "TransactionEvent" else ()
 
     def _signed(self, asked: Asked) -> tuple[Order, ...]:

@@ -12,9 +12,18 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
+from pendel.comms.ocpp.backend.external_limits import learn_notice, learn_release, learn_report
 from pendel.comms.ocpp.backend.metering import Sample, in_utc, register_problem, samples
-from pendel.comms.ocpp.backend.stations import ENDED_KEPT, VARIABLES_MAX, DerAlarm, Network, Station
+from pendel.comms.ocpp.backend.stations import (
+    ENDED_KEPT,
+    VARIABLES_MAX,
+    DerAlarm,
+    Network,
+    Station,
+    variable_name,
+)
 from pendel.comms.ocpp.backend.transactions import Transaction
+from pendel.comms.ocpp.release import Version
 
 UNKNOWN_TRANSACTION = "a transaction that was never started here"
 
@@ -290,25 +299,20 @@ def _report(heard: Heard) -> list[str]:
         for attribute in entry.variableAttribute:
             kind = attribute.type
             if (kind is UNSET or kind == "Actual") and attribute.value is not UNSET:
-                key = (entry.component.name, evse_id, entry.variable.name)
+                key = (entry.component.name, evse_id, variable_name(entry.variable))
                 if key in variables or len(variables) < VARIABLES_MAX:
                     variables[key] = attribute.value
     return []
 
 
 def _external_limit(heard: Heard) -> list[str]:
-    told = heard.payload
-    evse_id = 0 if told.evseId is UNSET else told.evseId
-    limits = heard.station.external_limits
-    if len(limits) < 100:
-        limits[evse_id, told.chargingLimit.chargingLimitSource] = told
+    known, version = heard.station.external_limits, Version(heard.ocpp_version)
+    learn_notice(known, heard.payload, version, heard.record_id, heard.at_utc)
     return []
 
 
 def _external_limit_gone(heard: Heard) -> list[str]:
-    told = heard.payload
-    evse_id = 0 if told.evseId is UNSET else told.evseId
-    heard.station.external_limits.pop((evse_id, told.chargingLimitSource), None)
+    learn_release(heard.station.external_limits, heard.payload)
     return []
 
 
@@ -316,6 +320,7 @@ def _profiles(heard: Heard) -> list[str]:
     for profile in heard.payload.chargingProfile:
         if profile.id in heard.station.profiles or len(heard.station.profiles) < 1_000:
             heard.station.profiles[profile.id] = profile
+    learn_report(heard.station.external_limits, heard.payload, heard.record_id, heard.at_utc)
     return []
 
 

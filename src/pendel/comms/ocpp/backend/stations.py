@@ -5,6 +5,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from msgspec import UNSET
+
+from pendel.comms.ocpp.backend.external_limits import ExternalLimit, Key
 from pendel.comms.ocpp.backend.transactions import Transaction
 
 VARIABLES_MAX = 10_000
@@ -72,7 +75,7 @@ class Station:
     starts_16: dict[bytes, str] = field(default_factory=dict)
     variables: dict[tuple[str, int, str], str] = field(default_factory=dict)
     notices: dict[str, deque[Any]] = field(default_factory=dict)
-    external_limits: dict[tuple[int, str], Any] = field(default_factory=dict)
+    external_limits: dict[Key, ExternalLimit] = field(default_factory=dict)
     profiles: dict[int, Any] = field(default_factory=dict)
     der_controls: dict[str, Any] = field(default_factory=dict)
     der_causes: dict[str, str] = field(default_factory=dict)
@@ -114,3 +117,10 @@ class Network:
         if found is None:
             found = self.stations[station_id] = Station(station_id)
         return found
+
+
+def variable_name(variable: Any) -> str:
+    """`name`, or `name[instance]` (VariableType of 2.x)."""
+    if variable.instance is UNSET:
+        return str(variable.name)
+    return f"{variable.name}[{variable.instance}]"

@@ -137,18 +137,33 @@ def _balanced(evse: Evse, point: Point, around: Surroundings, now_s: float) -> f
     return evse.balance.read(around.meter_kw(), thresholds, sharing, low_kw, high_kw, now_s)
 
 
-def situation(evse: Evse, settings: StationSettings, offline_since_s: float | None) -> Situation:
+def situation(
+    evse: Evse,
+    settings: StationSettings,
+    offline_since_s: float | None,
+    csms_setpoint_first: bool = False,
+) -> Situation:
     """What the validity of profiles depends on at an EVSE."""
     transaction = evse.transaction
     return Situation(
         evse_id=evse.id,
         transaction_id=None if transaction is None else transaction.known_as,
-        transaction_start_s=None if transaction is None else transaction.start_s,
+        transaction_start_s=None if transaction is None else transaction.begin_s,
         offline_since_s=offline_since_s,
         priority=evse.priority,
         soc=None if evse.car is None else evse.car.soc,
         timezone=settings.timezone,
+        phases=0 if settings.is_dc else settings.phases,
+        delays={} if transaction is None else transaction.delays,
+        csms_setpoint_first=csms_setpoint_first,
     )
+
+
+def most_kw(settings: StationSettings, phases: int) -> float:
+    """What the EVSE can do on so many phases [kW]; 0 = DC."""
+    if settings.is_dc or not phases:
+        return settings.power_max_kw
+    return settings.power_max_kw * min(phases, settings.phases) / settings.phases
 
 
 def settle(
@@ -159,19 +174,22 @@ def settle(
     now_s: float,
     offline_since_s: float | None,
     der: DerPower,
+    csms_setpoint_first: bool = False,
 ) -> float:
     """AC power [kW] of an EVSE from now on; notes mode, setpoint and reactive power there. 0
     without an authorised transaction, in a fault, on a dead grid. der: DER controls in force."""
     car, transaction = evse.car, evse.transaction
-    evse.setpoint_kw = None
+    evse.setpoint_kw, evse.least_kw = None, 0.0
     if car is None or transaction is None or not transaction.authorized:
         evse.kvar, evse.asleep = 0.0, False
         der.rest(evse.id)
         around.gone(evse.id)
         return 0.0
-    where = situation(evse, settings, offline_since_s)
+    where = situation(evse, settings, offline_since_s, csms_setpoint_first)
     point = point_at(installed.by_id.values(), where, now_s)
     _note(evse, settings, point, around)
+    if point.sources and point.sources[0] in installed.by_id:
+        evse.least_kw = installed.by_id[point.sources[0]].least_w / W_PER_KW
     grid = around.grid(now_s)
     power_kw = 0.0
     if evse.fault is not None:
@@ -192,8 +210,10 @@ def _note(evse: Evse, settings: StationSettings, point: Point, around: Surroundi
         if point.mode is not OperationMode.LOCAL_LOAD_BALANCING:
             around.balancing.discard(evse.id)
     evse.mode, evse.sources = point.mode.value, point.sources
-    evse.asleep = point.sleep and settings.sleeps
+    evse.asleep = point.sleep and "EvseSleep" in settings.smart.features
     evse.preconditions = point.precondition
+    evse.phases = point.phases
+    evse.phase = (point.phase_to_use or 1) if point.phases == 1 else None
 
 
 def _powered(
@@ -213,13 +233,13 @@ def _powered(
         wanted = 0.0  # the car itself stops at its target
     if not grid.up:
         wanted = 0.0
-    most_kw = settings.power_max_kw
+    built = most_kw(settings, point.phases)
     may_discharge = settings.v2x and evse.v2x_allowed is not False
     # No control goes beyond what the profiles allow: a limit of 0 W never exports.
-    low = max(-most_kw, min(point.low_w[0] / W_PER_KW, 0.0)) if may_discharge else 0.0
+    low = max(-built, min(point.low_w[0] / W_PER_KW, 0.0)) if may_discharge else 0.0
     if may_discharge and wanted < 0.0:
-        low = max(min(low, wanted), -most_kw)
-    high = min(most_kw, max(point.high_w[0] / W_PER_KW, 0.0))
+        low = max(min(low, wanted), -built)
+    high = min(built, max(point.high_w[0] / W_PER_KW, 0.0))
     wanted = car.possible_kw(min(max(wanted, low), high), hours)
     reactive = None if point.reactive_var is None else point.reactive_var / W_PER_KW
     inverter = inverter_of(settings, car)

@@ -17,7 +17,8 @@ from pendel.comms.ocpp.frames import ErrorCode
 from pendel.comms.ocpp.peer import Answered, Failed, Peer, Request
 from pendel.comms.ocpp.profile import Installed, Supply
 from pendel.comms.ocpp.release import Version
-from pendel.comms.ocpp.station.behaviour import Surroundings, next_change_s, settle, situation
+from pendel.comms.ocpp.station.behaviour import Surroundings, next_change_s, situation
+from pendel.comms.ocpp.station.deciding import decide
 from pendel.comms.ocpp.station.der_power import DerPower
 from pendel.comms.ocpp.station.dialect import Dialect, Refusal
 from pendel.comms.ocpp.station.equipment import Car, Evse, StationSettings, Transaction
@@ -222,29 +223,7 @@ class VirtualStation:
 
     def _decide(self) -> None:
         """Power of every EVSE as of now; tells what changed by that."""
-        for evse in self.evses.values():
-            if evse.car is None:
-                continue
-            evse.power_kw = settle(
-                evse,
-                self.settings,
-                self.profiles,
-                self.around,
-                self.now_s,
-                self.offline_since_s,
-                self.der_power,
-            )
-            self._note(evse)
-
-    def _note(self, evse: Evse) -> None:
-        transaction = evse.transaction
-        if transaction is None or not transaction.authorized:
-            return
-        if evse.mode != transaction.mode:
-            transaction.mode = evse.mode
-            self.dialect.mode_changed(evse, self.now_s)
-        if evse.charging_state != transaction.charging_state:
-            self.dialect.state_changed(evse, self.now_s)
+        decide(self)
 
     def _step(self, until_s: float) -> None:
         """One piece of time in which nothing changes by itself."""

@@ -65,6 +65,15 @@ class Dialect(Protocol):
         """Connected, and no transaction message waits."""
         ...
 
+    def settled(self, now_s: float) -> None:
+        """Every EVSE has its power."""
+        ...
+
+    @property
+    def csms_setpoint_first(self) -> bool:
+        """Whether a setpoint of the backend comes before one of an external system."""
+        ...
+
     def tick(self, now_s: float) -> None:
         """Time has passed."""
         ...

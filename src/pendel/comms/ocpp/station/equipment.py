@@ -6,6 +6,7 @@ from typing import Any
 
 from pendel.comms.ocpp.station.battery_side import CONSTANT, Key, instant_kw
 from pendel.comms.ocpp.station.load_balancing import Balance
+from pendel.comms.ocpp.station.smart_charging import SmartCharging
 from pendel.units import PROMISE_TOLERANCE_KWH, SECONDS_PER_HOUR, W_PER_KW, stored_change_kwh
 
 
@@ -15,8 +16,9 @@ class StationSettings:
 
     v2x: the EVSE can discharge and says so (2.1). is_dc: conversion in the station.
     follows_clock: set its clock by the backend's (BootNotification, Heartbeat). aligned_s: interval
-    of clock-aligned meter values within transactions, 0 = none. der_modes: DER controls it carries
-    out itself (None: all); sleeps: it knows evseSleep; nominal_hz: of its grid.
+    of clock-aligned meter values within transactions, 0 = none. smart: abilities of its smart
+    charging; der_modes: DER controls it carries out itself (None: all);
+    nominal_hz: of its grid.
     """
 
     station_id: str
@@ -39,8 +41,8 @@ class StationSettings:
     follows_clock: bool = True
     id_token_type: str = "ISO14443"
     der_modes: tuple[str, ...] | None = None
-    sleeps: bool = True
     nominal_hz: float = 50.0
+    smart: SmartCharging = field(default_factory=SmartCharging)
 
 
 @dataclass(slots=True)
@@ -124,7 +126,9 @@ class Car:
 @dataclass(slots=True)
 class Transaction:
     """One charging transaction. wire_id: what the backend knows it by (1.6: None until told);
-    authorized: somebody may charge; mode: V2X operation mode last told (2.1)."""
+    authorized: somebody may charge; mode: V2X operation mode last told (2.1). ready_s: from when on
+    energy may flow (K01.FR.42); delays: random delays per profile id [s] (K01.FR.93);
+    charging_priority: of its driver, -9..9 (K03.FR.04)."""
 
     id: str
     evse_id: int
@@ -137,6 +141,14 @@ class Transaction:
     mode: str = "ChargingOnly"
     remote_start_id: int | None = None
     reservation_id: int | None = None
+    ready_s: float | None = None
+    delays: dict[int, tuple[float, ...]] = field(default_factory=dict)
+    charging_priority: int = 0
+
+    @property
+    def begin_s(self) -> float:
+        """When a relative schedule begins [epoch s]."""
+        return self.start_s if self.ready_s is None else self.ready_s
 
     @property
     def known_as(self) -> str:
@@ -168,7 +180,9 @@ class Evse:
     """One EVSE: its registers [Wh] count up for ever, import and export apart.
 
     card: a token shown before the cable went in; v2x_allowed: the backend's word about
-    discharging (None: nothing was said); signal: the last aFRR signal; kvar: reactive power,
+    discharging (None: nothing was said); signal: the last aFRR signal. phases, phase: in use (0 =
+    DC; the phase where it is one); share_kw: what balancing left it, None = all it wanted;
+    least_kw: below this charging is not worth while (minChargingRate); kvar: reactive power,
     absorbing positive; asleep: its electronics are off (Q10); followed_hz: the frequency that
     LocalFrequency acts upon; sources: profiles behind the mode; v2x: `V2xVariables` of 2.1.
     """
@@ -189,6 +203,10 @@ class Evse:
     v2x_allowed: bool | None = None
     signal: float | None = None
     priority: bool = False
+    phases: int = 0
+    phase: int | None = None
+    share_kw: float | None = None
+    least_kw: float = 0.0
     reservation: Reservation | None = None
     remote_start: RemoteStart | None = None
     card: str = ""

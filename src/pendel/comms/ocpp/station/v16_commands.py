@@ -6,14 +6,14 @@ from typing import Any
 
 import msgspec
 
-from pendel.comms.ocpp import composite
 from pendel.comms.ocpp.profile import Purpose
-from pendel.comms.ocpp.station.behaviour import situation
+from pendel.comms.ocpp.station.composite_answer import rows_of, wire_period
 from pendel.comms.ocpp.station.equipment import RemoteStart, Reservation
 from pendel.comms.ocpp.station.v16_dialect import Dialect16, Payload
-from pendel.units import W_PER_KW
 
+START = "a start to come"
 STAGE_S = 5.0
+AMPERE_DIGITS = 1
 _FIRMWARE = ("Downloading", "Downloaded", "Installing", "Installed")
 
 
@@ -41,26 +41,18 @@ class Commands16(Dialect16):
         return {"status": "Accepted" if gone else "Unknown"}
 
     def _on_GetCompositeSchedule(self, request: Any, now_s: float) -> Payload:
-        evse, settings = self.station.evses.get(request.connectorId), self.station.settings
+        evse = self.station.evses.get(request.connectorId)
         if request.connectorId != 0 and evse is None:
             return {"status": "Rejected"}
-        where = composite.Situation(0)
-        if evse is not None:
-            where = situation(evse, settings, self.station.offline_since_s)
-        stretches = composite.composite(
-            self.station.profiles.by_id.values(), where, now_s, float(request.duration)
-        )
-        count = 1 if evse is not None else len(self.station.evses)
-        most_w = settings.power_max_kw * W_PER_KW * count
-        unit = "W" if request.chargingRateUnit is msgspec.UNSET else request.chargingRateUnit
-        supply = self.station.supply
-        per_unit = supply.voltage_v * (1 if supply.is_dc else supply.phases) if unit == "A" else 1.0
+        units = {"Power": "W", "Current": "A"}
+        allowed = self.configuration["ChargingScheduleAllowedChargingRateUnit"][0].split(",")
+        known = sorted((units[name] for name in allowed if name in units), reverse=True)
+        unit = known[0] if request.chargingRateUnit is msgspec.UNSET else request.chargingRateUnit
+        if unit not in known:
+            return {"status": "Rejected"}
         periods = [
-            {
-                "startPeriod": int(s.start_s),
-                "limit": round(min(s.point.high_w[0], most_w) / per_unit, 1),
-            }
-            for s in stretches
+            wire_period(row, unit, self.station.supply.voltage_v, AMPERE_DIGITS, False)
+            for row in rows_of(self.station, evse, now_s, float(request.duration))
         ]
         schedule = {
             "duration": request.duration,
@@ -86,6 +78,8 @@ class Commands16(Dialect16):
         if kept is not None and kept.id_token != request.idTag:
             return {"status": "Rejected"}
         profile = None if request.chargingProfile is msgspec.UNSET else request.chargingProfile
+        if profile is not None and self.examined(profile, evse, now_s, START, START)[1]:
+            return {"status": "Rejected"}
         if evse.car is None:
             wait_s = float(self.configuration["ConnectionTimeOut"][0])
             evse.remote_start = RemoteStart(None, request.idTag, now_s + wait_s, profile)

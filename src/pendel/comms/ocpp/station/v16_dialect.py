@@ -7,12 +7,13 @@ from typing import Any
 import msgspec
 
 from pendel.comms.ocpp.frames import ErrorCode
-from pendel.comms.ocpp.profile import profile_of
+from pendel.comms.ocpp.profile import Profile, Purpose, profile_of
 from pendel.comms.ocpp.profile_rules import StationAbility, problems_of
 from pendel.comms.ocpp.release import Version, messages_of
 from pendel.comms.ocpp.station.core import VirtualStation
 from pendel.comms.ocpp.station.dialect import Refusal
 from pendel.comms.ocpp.station.equipment import Car, Evse, Transaction
+from pendel.comms.ocpp.station.smart_charging import configuration_16
 from pendel.comms.ocpp.station.stamp import stamp
 from pendel.comms.ocpp.station.variables import CONFIGURATION_16
 from pendel.units import W_PER_KW
@@ -29,6 +30,8 @@ class Dialect16:
         self.messages = messages_of(Version.V16)
         self.configuration = dict(CONFIGURATION_16)
         self.configuration["NumberOfConnectors"] = (str(station.settings.evses), True)
+        for name, value in configuration_16(station.settings.smart).items():
+            self.configuration[name] = (value, True)
 
     def boot(self) -> None:
         """BootNotification."""
@@ -200,6 +203,14 @@ class Dialect16:
     def mode_changed(self, evse: Evse, now_s: float) -> None:
         """1.6 knows no operation modes."""
 
+    def settled(self, now_s: float) -> None:
+        """1.6 tells nothing of limits."""
+
+    @property
+    def csms_setpoint_first(self) -> bool:
+        """1.6 knows no setpoints."""
+        return False
+
     def ready(self, evse: Evse, now_s: float) -> None:
         """1.6 has no needs of a car to tell."""
 
@@ -236,21 +247,49 @@ class Dialect16:
     ) -> bool:
         """Install a profile (evse None: connector 0). A TxProfile belongs to the running
         transaction, whose number it may name."""
-        number = 0 if evse is None else evse.id
-        profile = profile_of(wire, number, now_s, self.station.supply)
         running = None if evse is None else evse.transaction
         known_as = None if running is None else running.known_as
-        if profile.purpose.value == "TxProfile":
-            if known_as is None or profile.transaction_id not in (None, known_as):
-                return False
-            profile = replace(profile, transaction_id=transaction_id or known_as)
-        ability = StationAbility(transactions=frozenset({known_as or ""}), dynamic=False)
-        problems = problems_of(profile, ability)
-        if problems:
-            self.station.log.append(f"profile {profile.id}: {problems[0].text}")
+        profile, problem = self.examined(wire, evse, now_s, known_as, transaction_id)
+        if problem:
+            self.station.log.append(f"profile {profile.id}: {problem}")
             return False
         self.station.profiles.put(profile)
         return True
+
+    def examined(
+        self,
+        wire: Any,
+        evse: Evse | None,
+        now_s: float,
+        known_as: str | None,
+        transaction_id: str | None = None,
+    ) -> tuple[Profile, str]:
+        """A profile and why it is not acceptable ("" = it is). known_as: the running transaction;
+        transaction_id: what a profile of a remote start belongs to."""
+        station, smart = self.station, self.station.settings.smart
+        profile = profile_of(
+            wire, 0 if evse is None else evse.id, now_s, station.supply, station.settings.timezone
+        )
+        problem = ""
+        if transaction_id is not None and profile.purpose is not Purpose.TX:
+            problem = "a start takes a TxProfile (5.16.2)"
+        elif profile.purpose is Purpose.TX:
+            if known_as is None or profile.transaction_id not in (None, known_as):
+                return profile, "no such transaction (3.13.1)"
+            profile = replace(profile, transaction_id=transaction_id or known_as)
+        if profile.unit not in smart.rate_units:
+            problem = problem or f"{profile.unit} is not supported"
+        installed = station.profiles.by_id
+        if profile.id not in installed and len(installed) >= smart.entries_max:
+            problem = problem or f"{smart.entries_max} profiles are installed"
+        ability = StationAbility(
+            dynamic=False,
+            stack_level_max=smart.stack_level_max,
+            periods_max=smart.periods_max,
+            transactions=frozenset({transaction_id or "", known_as or ""}),
+        )
+        found = problems_of(profile, ability)
+        return profile, problem or (found[0].text if found else "")
 
     # what the station is asked
 

@@ -6,17 +6,33 @@ from typing import Any
 import msgspec
 
 from pendel.comms.ocpp import composite
+from pendel.comms.ocpp.frames import ErrorCode
 from pendel.comms.ocpp.profile import OperationMode, Profile, Purpose, profile_of, updated
-from pendel.comms.ocpp.profile_rules import StationAbility, problems_of
+from pendel.comms.ocpp.profile_rules import Reason, StationAbility, problems_of
+from pendel.comms.ocpp.profile_support import duplicates, support_problems
 from pendel.comms.ocpp.station.behaviour import situation
+from pendel.comms.ocpp.station.composite_answer import rows_of, wire_period
 from pendel.comms.ocpp.station.core import VirtualStation
+from pendel.comms.ocpp.station.dialect import Refusal
 from pendel.comms.ocpp.station.equipment import Evse
+from pendel.comms.ocpp.station.external_system import ExternalSystem
+from pendel.comms.ocpp.station.smart_charging import CONTROLLER, support_of
 from pendel.comms.ocpp.station.v2_dialect import Dialect2, Payload, rejected
 from pendel.comms.ocpp.station.v2x_variables import V2xVariables
-from pendel.units import W_PER_KW
 
 REPORTED_EACH = 10
-SOURCE = "CSO"
+AMPERE_DIGITS = 3
+_SMART = frozenset(
+    (
+        "SetChargingProfile",
+        "UpdateDynamicSchedule",
+        "ClearChargingProfile",
+        "GetChargingProfiles",
+        "GetCompositeSchedule",
+        "UsePriorityCharging",
+    )
+)
+_PERSISTENT = (Purpose.STATION_MAX, Purpose.TX_DEFAULT, Purpose.PRIORITY)
 _UPDATED = tuple(
     name + phase
     for name in ("limit", "dischargeLimit", "setpoint", "setpointReactive")
@@ -29,11 +45,29 @@ class Charging2(Dialect2):
 
     def __init__(self, station: VirtualStation) -> None:
         super().__init__(station)
-        self._wires: dict[int, Payload] = {}
+        self.wires: dict[int, Payload] = {}
+        self.external = ExternalSystem(station, self)
         for evse in station.evses.values():
             bidirectional = self.is_21 and station.settings.v2x
             evse.v2x = V2xVariables(self.variables, evse.id) if bidirectional else None
         self._pulled_s: dict[int, float] = {}
+        self._set_s: dict[tuple[Purpose, int], float] = {}
+
+    def handle(self, action: str, payload: Any, now_s: float) -> Any:
+        """Answer a request; without smart charging those of block K are not supported."""
+        if action in _SMART and not self.station.settings.smart.available:
+            raise Refusal(ErrorCode.NOT_SUPPORTED, "this station has no smart charging")
+        return super().handle(action, payload, now_s)
+
+    def settled(self, now_s: float) -> None:
+        """Tell of external limits and of what they changed."""
+        self.external.look(now_s)
+
+    @property
+    def csms_setpoint_first(self) -> bool:
+        """SetpointPriority."""
+        found = self.variables.get(CONTROLLER, None, "SetpointPriority")
+        return found is not None and found.value == "CSMS"
 
     def remote_started(
         self, evse: Evse, remote_id: int | None, id_token: str, profile: Any, now_s: float
@@ -73,61 +107,117 @@ class Charging2(Dialect2):
         self, wire: Any, evse_id: int, now_s: float, transaction_id: str | None = None
     ) -> Payload:
         """Install a profile or say why not. transaction_id: of a remote start's profile."""
-        supply, delay = self.station.supply, self.station.rng.random()
-        profile = profile_of(wire, evse_id, now_s, supply, delay)
-        if transaction_id is not None:
-            profile = replace(profile, transaction_id=transaction_id)
-        running = {
-            e.transaction.id
-            for e in self.station.evses.values()
-            if e.transaction is not None and evse_id in (0, e.id)
-        }
-        ability = self._ability(evse_id, frozenset(running))
-        problems = problems_of(profile, ability, self.station.profiles.by_id.values())
+        profile, problems = self.examined(wire, evse_id, now_s, transaction_id)
+        wait_s = self._wait_s(profile, now_s)
         if problems:
             return rejected(problems[0].code, problems[0].text)
-        self.station.profiles.put(profile)
+        if wait_s > 0.0:
+            return rejected("RateLimitExceeded", f"{wait_s:.0f} seconds before retry")
         data: Payload = msgspec.to_builtins(wire)
         if transaction_id is not None:
             data["transactionId"] = transaction_id
-        self._wires[profile.id] = data
-        self._pulled_s.pop(profile.id, None)
-        kept = self.station.profiles.by_id
-        self._wires = {number: data for number, data in self._wires.items() if number in kept}
+        if profile.kind == "Dynamic" and profile.updated_s is None:
+            profile = replace(profile, updated_s=now_s)  # K28.FR.05
+            data["dynUpdateTime"] = self.stamp(now_s)
+        self._set_s[profile.purpose, evse_id] = now_s
+        self.put(profile, data)
+        self.external.replaced(profile)
         return {"status": "Accepted"}
 
-    def _ability(self, evse_id: int, running: frozenset[str]) -> StationAbility:
-        """What the EVSEs a profile is for can do (0 = all of them)."""
-        chosen = [e.v2x for e in self.station.evses.values() if evse_id in (0, e.id)]
-        told = [v2x for v2x in chosen if v2x is not None]
-        return StationAbility(
-            modes=frozenset(OperationMode).intersection(*(v2x.modes for v2x in told)),
-            transactions=running,
-            dynamic=self.is_21,
-            balances=all(v2x.thresholds is not None for v2x in told),
-            sleeps=self.station.settings.sleeps,
+    def put(self, profile: Profile, wire: Payload) -> None:
+        """Install a profile that was found good, and how it is reported."""
+        self.station.profiles.put(profile, by_place=False)
+        self.wires[profile.id] = wire
+        self._pulled_s.pop(profile.id, None)
+        for evse in self.station.evses.values():
+            if evse.transaction is not None:
+                evse.transaction.delays.pop(profile.id, None)
+        self.kept()
+
+    def kept(self) -> None:
+        """Forget what belonged to profiles that are gone; say how many there are."""
+        known = self.station.profiles.by_id
+        self.wires = {number: data for number, data in self.wires.items() if number in known}
+        entries = self.variables.get(CONTROLLER, None, "Entries[ChargingProfiles]")
+        if entries is not None:
+            entries.value = str(len(known))
+
+    def _wait_s(self, profile: Profile, now_s: float) -> float:
+        """How long until a persistent profile of this purpose may be set again [s] (K01.FR.56)."""
+        last_s = self._set_s.get((profile.purpose, profile.evse_id))
+        if last_s is None or profile.purpose not in _PERSISTENT:
+            return 0.0
+        return last_s + self.station.settings.smart.pause_s - now_s
+
+    def examined(
+        self, wire: Any, evse_id: int, now_s: float, transaction_id: str | None = None
+    ) -> tuple[Profile, list[Reason]]:
+        """A profile of the wire, and why it is not acceptable here (empty = it is)."""
+        station, smart = self.station, self.station.settings.smart
+        known = station.profiles.by_id.values()
+        profile = profile_of(
+            wire, evse_id, now_s, station.supply, timezone=station.settings.timezone
         )
+        problems: list[Reason] = []
+        running = {
+            e.transaction.id
+            for e in station.evses.values()
+            if e.transaction is not None and evse_id in (0, e.id)
+        }
+        if transaction_id is not None:
+            running.add(transaction_id)
+            profile = replace(profile, transaction_id=transaction_id)
+            if profile.purpose is not Purpose.TX:
+                problems.append(Reason("InvalidProfile", "a start takes a TxProfile (K05.FR.02)"))
+        support = support_of(smart, station.supply.is_dc, station.supply.phases)
+        if smart.external_id_max is not None:
+            most = int(self.variables.value(CONTROLLER, "MaxExternalConstraintsId"))
+            support = replace(support, external_id_max=most)
+        problems += support_problems(msgspec.to_builtins(wire), evse_id, support, known)
+        ability = StationAbility(
+            modes=self._modes(evse_id),
+            dynamic=self.is_21,
+            stack_level_max=smart.stack_level_max,
+            periods_max=smart.periods_max,
+            transactions=frozenset(running),
+            balances=self._balances(evse_id),
+        )
+        problems += problems_of(profile, ability, known)
+        return profile, problems + duplicates(profile, known)
+
+    def _balances(self, evse_id: int) -> bool:
+        """Whether LocalLoadBalancing has its thresholds at the EVSEs meant (0 = all)."""
+        chosen = [e.v2x for e in self.station.evses.values() if evse_id in (0, e.id)]
+        return all(v2x is None or v2x.thresholds is not None for v2x in chosen)
+
+    def _modes(self, evse_id: int) -> frozenset[OperationMode]:
+        """SupportedOperationModes of an EVSE (0: of the first)."""
+        found = self.variables.get("V2XChargingCtrlr", evse_id or 1, "SupportedOperationModes")
+        names = found.value.split(",") if found is not None else []
+        return frozenset((OperationMode.CHARGING_ONLY, *map(OperationMode, names)))
 
     def _update(self, profile_id: int, update: Any, now_s: float) -> Payload:
         profile = self.station.profiles.by_id.get(profile_id)
-        if profile is None or profile.kind != "Dynamic":
-            return rejected("UnknownProfile", "no dynamic profile has this id")
+        if profile is None:
+            return rejected("NotFound", f"no profile {profile_id}")
+        if profile.kind != "Dynamic":
+            return rejected("InvalidProfile", f"profile {profile_id} is not dynamic (K28.FR.11)")
         changed = updated(profile, update, now_s, self.station.supply)
         running = frozenset({profile.transaction_id or ""})
         problems = problems_of(changed, StationAbility(transactions=running))
         if problems:
             return rejected(problems[0].code, problems[0].text)
-        self.station.profiles.put(changed)
-        data: Payload = msgspec.to_builtins(update)
-        wire = self._wires[profile_id]
+        self.station.profiles.put(changed, by_place=False)
+        wire, values = self.wires[profile_id], msgspec.to_builtins(update)
         period = wire["chargingSchedule"][0]["chargingSchedulePeriod"][0]
-        period.update({name: data[name] for name in _UPDATED if name in data})
+        period.update({name: values[name] for name in _UPDATED if name in values})
         wire["dynUpdateTime"] = self.stamp(now_s)
+        self.external.replaced(changed)
         return {"status": "Accepted"}
 
     def _on_SetChargingProfile(self, request: Any, now_s: float) -> Payload:
         if request.evseId != 0 and request.evseId not in self.station.evses:
-            return rejected("InvalidValue", f"no EVSE {request.evseId}")
+            return rejected("UnknownEvse", f"no EVSE {request.evseId}")
         return self.take_profile(request.chargingProfile, request.evseId, now_s)
 
     def _on_UpdateDynamicSchedule(self, request: Any, now_s: float) -> Payload:
@@ -143,6 +233,7 @@ class Charging2(Dialect2):
             None if purpose is None else Purpose(purpose),
             criteria.get("stackLevel"),
         )
+        self.kept()
         return {"status": "Accepted" if gone else "Unknown"}
 
     def _on_GetChargingProfiles(self, request: Any, _: float) -> Payload:
@@ -153,18 +244,18 @@ class Charging2(Dialect2):
             for p in self.station.profiles.by_id.values()
             if fields.get("evseId") in (None, p.evse_id) and _matches(p, criterion)
         ]
-        groups: dict[int, list[Payload]] = {}
+        groups: dict[tuple[str, int], list[Payload]] = {}
         for profile in found:
-            groups.setdefault(profile.evse_id, []).append(self._wires[profile.id])
+            groups.setdefault((profile.source, profile.evse_id), []).append(self.wires[profile.id])
         parts = [
-            (evse_id, wires[i : i + REPORTED_EACH])
-            for evse_id, wires in groups.items()
+            (source, evse_id, wires[i : i + REPORTED_EACH])
+            for (source, evse_id), wires in groups.items()
             for i in range(0, len(wires), REPORTED_EACH)
         ]
-        for number, (evse_id, wires) in enumerate(parts):
+        for number, (source, evse_id, wires) in enumerate(parts):
             report = {
                 "requestId": request.requestId,
-                "chargingLimitSource": SOURCE,
+                "chargingLimitSource": source,
                 "chargingProfile": wires,
                 "evseId": evse_id,
                 "tbc": number + 1 < len(parts),
@@ -175,41 +266,23 @@ class Charging2(Dialect2):
     def _on_GetCompositeSchedule(self, request: Any, now_s: float) -> Payload:
         evse = self.station.evses.get(request.evseId)
         if request.evseId != 0 and evse is None:
-            return rejected("InvalidValue", f"no EVSE {request.evseId}")
-        where = composite.Situation(0, timezone=self.station.settings.timezone)
-        if evse is not None:
-            where = situation(evse, self.station.settings, self.station.offline_since_s)
-        stretches = composite.composite(
-            self.station.profiles.by_id.values(), where, now_s, float(request.duration)
-        )
-        count = 1 if evse is not None else len(self.station.evses)
-        most_w = self.station.settings.power_max_kw * W_PER_KW * count
-        unit = "W" if request.chargingRateUnit is msgspec.UNSET else request.chargingRateUnit
+            return rejected("UnknownEvse", f"no EVSE {request.evseId}")
+        units = self.station.settings.smart.rate_units
+        unit = units[0] if request.chargingRateUnit is msgspec.UNSET else request.chargingRateUnit
+        if unit not in units:
+            return rejected("UnsupportedRateUnit", f"{unit} is not supported")
+        volts = self.station.supply.voltage_v
         schedule = {
             "evseId": request.evseId,
             "duration": request.duration,
             "scheduleStart": self.stamp(now_s),
             "chargingRateUnit": unit,
-            "chargingSchedulePeriod": [self._period(s, most_w, unit) for s in stretches],
+            "chargingSchedulePeriod": [
+                wire_period(row, unit, volts, AMPERE_DIGITS, self.is_21)
+                for row in rows_of(self.station, evse, now_s, float(request.duration))
+            ],
         }
         return {"status": "Accepted", "schedule": schedule}
-
-    def _period(self, stretch: composite.Stretch, most_w: float, unit: str) -> Payload:
-        supply, point = self.station.supply, stretch.point
-        per_unit = 1.0
-        if unit == "A":
-            per_unit = supply.voltage_v * (1 if supply.is_dc else supply.phases)
-        period: Payload = {
-            "startPeriod": int(stretch.start_s),
-            "limit": round(min(point.high_w[0], most_w) / per_unit, 3),
-        }
-        if self.is_21:
-            period["operationMode"] = point.mode.value
-            if point.low_w[0] < 0.0:
-                period["dischargeLimit"] = round(max(point.low_w[0], -most_w) / per_unit, 3)
-            if point.setpoint_w is not None:
-                period["setpoint"] = round(point.setpoint_w[0] / per_unit, 3)
-        return period
 
     def _on_NotifyAllowedEnergyTransfer(self, request: Any, _: float) -> Payload:
         evse = self.by_transaction(request.transactionId)
@@ -222,14 +295,36 @@ class Charging2(Dialect2):
     def _on_UsePriorityCharging(self, request: Any, _: float) -> Payload:
         evse = self.by_transaction(request.transactionId)
         if evse is None:
-            return {"status": "Rejected"}
+            return rejected("TxNotFound", f"no transaction {request.transactionId}")
+        if self.use_priority(evse, request.activate):
+            return {"status": "Accepted"}
+        return {"status": "NoProfile", "statusInfo": {"reasonCode": "NotFound"}}
+
+    def use_priority(self, evse: Evse, activate: bool) -> bool:
+        """Begin or end priority charging of a running transaction (K21, K22); False where no
+        profile of this purpose is there to begin it. Told also when the line is down meanwhile."""
+        transaction = evse.transaction
         known = [p for p in self.station.profiles.by_id.values() if p.evse_id in (0, evse.id)]
-        if all(p.purpose is not Purpose.PRIORITY for p in known):
-            return {"status": "NoProfile"}
-        evse.priority = request.activate
-        told = {"transactionId": request.transactionId, "activated": request.activate}
-        self.station.call("NotifyPriorityCharging", told)
-        return {"status": "Accepted"}
+        if activate and all(p.purpose is not Purpose.PRIORITY for p in known):
+            return False
+        if transaction is not None and evse.priority != activate:
+            evse.priority = activate
+            told = {"transactionId": transaction.id, "activated": activate}
+            self.station.enqueue("NotifyPriorityCharging", lambda: told, transaction)
+        return True
+
+    def press_button(self, evse_id: int, activate: bool, now_s: float) -> None:
+        """The driver asks for priority charging at the station, or ends it (K22). Raises
+        ValueError with what the station shows him where that cannot be."""
+        self.station.tick(now_s)
+        evse = self.station.evses[evse_id]
+        if not self.is_21 or evse.transaction is None:
+            raise ValueError("priority charging needs a running transaction (2.1)")
+        if not activate and not evse.priority:
+            raise ValueError("priority charging is not active")
+        if not self.use_priority(evse, activate):
+            raise ValueError("priority charging is not possible here")
+        self.station.tick(now_s)
 
     def _on_AFRRSignal(self, request: Any, now_s: float) -> Payload:
         followers = [e for e in self.station.evses.values() if self._follows_signal(e, now_s)]
@@ -259,7 +354,7 @@ class Charging2(Dialect2):
 
 
 def _matches(profile: Profile, criterion: Payload) -> bool:
-    if SOURCE not in criterion.get("chargingLimitSource", [SOURCE]):
+    if profile.source not in criterion.get("chargingLimitSource", [profile.source]):
         return False
     if profile.id not in criterion.get("chargingProfileId", [profile.id]):
         return False

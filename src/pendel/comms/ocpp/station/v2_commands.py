@@ -8,9 +8,12 @@ import msgspec
 
 from pendel.comms.ocpp.station.equipment import Evse, RemoteStart, Reservation
 from pendel.comms.ocpp.station.v2_der import Der2
-from pendel.comms.ocpp.station.v2_dialect import Payload
+from pendel.comms.ocpp.station.v2_dialect import Payload, rejected
+from pendel.comms.ocpp.station.variables import name_of
 
 REPORT_ROWS_EACH = 50
+START = "a start to come"
+"""Stands for the transaction that a remote start will make."""
 STAGE_S = 5.0
 """Time a firmware or log stage takes."""
 _FIRMWARE = ("Downloading", "Downloaded", "Installing", "Installed")
@@ -38,6 +41,12 @@ class Commands2(Der2):
         if evse.reservation is not None and evse.reservation.id_token != token:
             return {"status": "Rejected", "statusInfo": {"reasonCode": "Reserved"}}
         profile = None if request.chargingProfile is msgspec.UNSET else request.chargingProfile
+        if not self.station.settings.smart.available:
+            profile = None  # K05.FR.04
+        if profile is not None:
+            problems = self.examined(profile, evse.id, now_s, START)[1]
+            if problems:
+                return rejected(problems[0].code, problems[0].text)
         if evse.car is None:
             wait_s = float(self.variables.value("TxCtrlr", "EVConnectionTimeOut"))
             evse.remote_start = RemoteStart(request.remoteStartId, token, now_s + wait_s, profile)
@@ -115,8 +124,8 @@ class Commands2(Der2):
             data = msgspec.to_builtins(item)
             result: Payload = {"component": data["component"], "variable": data["variable"]}
             evse = data["component"].get("evse", {}).get("id")
-            name, instance = data["component"]["name"], data["variable"].get("instance", "")
-            found = self.variables.get(name, evse, data["variable"]["name"], instance)
+            name = data["component"]["name"]
+            found = self.variables.get(name, evse, name_of(data["variable"]))
             if data.get("attributeType", "Actual") != "Actual":
                 result["attributeStatus"] = "NotSupportedAttributeType"
             elif found is None:
@@ -135,8 +144,8 @@ class Commands2(Der2):
             data = msgspec.to_builtins(item)
             result: Payload = {"component": data["component"], "variable": data["variable"]}
             evse = data["component"].get("evse", {}).get("id")
-            name, instance = data["component"]["name"], data["variable"].get("instance", "")
-            found = self.variables.get(name, evse, data["variable"]["name"], instance)
+            name = data["component"]["name"]
+            found = self.variables.get(name, evse, name_of(data["variable"]))
             if found is None:
                 known = self.variables.knows_component(name)
                 result["attributeStatus"] = "UnknownVariable" if known else "UnknownComponent"

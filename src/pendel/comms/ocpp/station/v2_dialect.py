@@ -129,6 +129,7 @@ class Dialect2:
                 offered = () if modes is msgspec.UNSET else modes
                 evse.v2x_allowed = not _V2X_TRANSFER.isdisjoint(offered)
             accepted()
+            _prioritize(evse.transaction, response.idTokenInfo.chargingPriority)
 
         def failed(_: str) -> None:
             if self.station.may_charge_offline(id_token):
@@ -153,6 +154,7 @@ class Dialect2:
         if transaction.authorized:
             return
         transaction.authorized, transaction.id_token = True, id_token
+        transaction.ready_s = now_s
         transaction.remote_start_id = remote
         if evse.reservation is not None:
             transaction.reservation_id, evse.reservation = evse.reservation.id, None
@@ -259,6 +261,8 @@ class Dialect2:
             "evse": {"id": evse.id, "connectorId": 1},
             "meterValue": [self.meter_value(evse, now_s, _context(kind, trigger))],
         }
+        if evse.phases and transaction.authorized:
+            payload["numberOfPhasesUsed"] = evse.phases
         if self.is_21 and evse.asleep:
             payload["evseSleep"] = True
         if self.is_21 and evse.preconditions:
@@ -278,6 +282,9 @@ class Dialect2:
     def _told(self, evse: Evse, transaction: Transaction) -> Callable[[Any], None]:
         def answered(response: Any) -> None:
             info = response.idTokenInfo
+            if info is not msgspec.UNSET:
+                _prioritize(transaction, info.chargingPriority)
+            _prioritize(transaction, response.chargingPriority)
             if info is msgspec.UNSET or info.status == "Accepted":
                 return
             if evse.transaction is transaction and transaction.authorized:
@@ -347,6 +354,12 @@ class Dialect2:
     def stamp(self, at_s: float) -> str:
         """A time as the station's own clock shows it."""
         return stamp(at_s + self.station.clock_error_s)
+
+
+def _prioritize(transaction: Transaction | None, told: Any) -> None:
+    """chargingPriority of a token or, above it, of this transaction alone (K03.FR.04, FR.05)."""
+    if transaction is not None and told is not msgspec.UNSET:
+        transaction.charging_priority = told
 
 
 def _context(kind: str, trigger: str) -> str:

@@ -1,6 +1,6 @@
 """The device model (2.x) and the configuration keys (1.6) of a virtual station."""
 
-import math
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,19 +8,23 @@ from pendel.comms.ocpp.profile import OperationMode
 from pendel.comms.ocpp.release import Version
 from pendel.comms.ocpp.station.equipment import StationSettings
 from pendel.comms.ocpp.station.inverter import modes_of, nameplate
+from pendel.comms.ocpp.station.smart_charging import CONTROLLER, smart_rows
 
 Key = tuple[str, int | None, str]
-"""Component, its EVSE (or None), variable; an instance stands behind its name in brackets."""
+"""Component, its EVSE (or None), variable (with an instance: `Name[Instance]`)."""
+_DECIMAL = re.compile(r"(-?\d+(\.\d+)?)?")
+_PLAIN_MODES = "ChargingOnly,ExternalSetpoint,ExternalLimits"
 
 
 @dataclass(slots=True)
 class Variable:
-    """A variable with its Actual value as text; writable by the backend or not."""
+    """A variable with its Actual value as text; writable by the backend or not; most: maxLimit."""
 
     value: str
     writable: bool = False
     data_type: str = "string"
     unit: str = ""
+    most: float | None = None
 
     def takes(self, value: str) -> bool:
         """Whether a new value is of the variable's type."""
@@ -29,11 +33,20 @@ class Variable:
         if self.data_type == "boolean":
             return value in ("true", "false")
         if self.data_type == "decimal":
-            try:
-                return value == "" or math.isfinite(float(value))
-            except ValueError:
-                return False
+            return _DECIMAL.fullmatch(value) is not None
         return True
+
+
+def variable_of(name: str) -> dict[str, str]:
+    """VariableType of a name that may carry an instance: `Name[Instance]`."""
+    plain, bracket, instance = name.partition("[")
+    return {"name": plain, "instance": instance[:-1]} if bracket else {"name": plain}
+
+
+def name_of(variable: dict[str, Any]) -> str:
+    """The name with its instance, as variables are kept by."""
+    instance = variable.get("instance")
+    return f"{variable['name']}[{instance}]" if instance else str(variable["name"])
 
 
 class Variables:
@@ -55,6 +68,10 @@ class Variables:
             power_w = str(round(settings.power_max_kw * 1000))
             add["EVSE", number, "Power"] = Variable(power_w, False, "decimal", "W")
             add["EVSE", number, "AvailabilityState"] = Variable("Available")
+            if version is Version.V21 and not settings.v2x:
+                add["V2XChargingCtrlr", number, "SupportedOperationModes"] = Variable(_PLAIN_MODES)
+            if settings.is_dc and settings.smart.dc_phase_control:
+                add["EVSE", number, "DCInputPhaseControl"] = Variable("true", False, "boolean")
             if version is Version.V21 and settings.v2x:
                 add["EVSE", number, "DischargePower"] = Variable(power_w, False, "decimal", "W")
                 add["V2XChargingCtrlr", number, "Enabled"] = Variable("true", True, "boolean")
@@ -62,12 +79,11 @@ class Variables:
                 transfer = "DC_BPT" if settings.is_dc else "AC_BPT"
                 add["V2XChargingCtrlr", number, "SupportedEnergyTransferModes"] = Variable(transfer)
                 self._add_v2x(settings, number)
-        if version is Version.V21:
-            for name in ("SupportsDynamicProfiles", "SupportsMaxOfflineDuration"):
-                add["SmartChargingCtrlr", None, name] = Variable("true", False, "boolean")
-            sleeps = "true" if settings.sleeps else "false"
-            name = named("SupportsFeature", "EvseSleep")
-            add["SmartChargingCtrlr", None, name] = Variable(sleeps, False, "boolean")
+        for name, value, writable, kind in smart_rows(settings.smart, version):
+            self.by_key[CONTROLLER, None, name] = Variable(value, writable, kind)
+        if settings.smart.available:
+            most = settings.smart.entries_max
+            self.by_key[CONTROLLER, None, "Entries[ChargingProfiles]"].most = most
 
     def _add_v2x(self, settings: StationSettings, number: int) -> None:
         """What the modes of block Q are set by, and the nameplate of block R."""
@@ -75,7 +91,7 @@ class Variables:
         step = Variable("10", True, "integer", "mHz")
         add[component, number, "LocalFrequencyUpdateThreshold"] = step
         for instance, value in BALANCING.items():
-            name = named("LocalLoadBalancing", instance)
+            name = f"LocalLoadBalancing[{instance}]"
             add[component, number, name] = Variable(value, True, "decimal", "W")
         if not settings.is_dc:
             modes = ",".join(modes_of(settings))
@@ -84,11 +100,9 @@ class Variables:
         for name, (value, kind, unit) in nameplate(settings).items():
             add["DCDERCtrlr", number, name] = Variable(value, False, kind, unit)
 
-    def get(
-        self, component: str, evse: int | None, name: str, instance: str = ""
-    ) -> Variable | None:
+    def get(self, component: str, evse: int | None, name: str) -> Variable | None:
         """A variable, or None."""
-        return self.by_key.get((component, evse, named(name, instance)))
+        return self.by_key.get((component, evse, name))
 
     def value(self, component: str, name: str) -> str:
         """Value of a variable of the station itself. Raises KeyError."""
@@ -111,6 +125,8 @@ class Variables:
             }
             if variable.unit:
                 about["unit"] = variable.unit
+            if variable.most is not None:
+                about["maxLimit"] = variable.most
             attribute = {
                 "type": "Actual",
                 "value": variable.value,
@@ -119,23 +135,12 @@ class Variables:
             rows.append(
                 {
                     "component": place,
-                    "variable": _variable_type(name),
+                    "variable": variable_of(name),
                     "variableAttribute": [attribute],
                     "variableCharacteristics": about,
                 }
             )
         return rows
-
-
-def named(name: str, instance: str = "") -> str:
-    """A variable with its instance as one name."""
-    return f"{name}[{instance}]" if instance else name
-
-
-def _variable_type(name: str) -> dict[str, Any]:
-    """VariableType of such a name."""
-    plain, _, instance = name.removesuffix("]").partition("[")
-    return {"name": plain, "instance": instance} if instance else {"name": plain}
 
 
 BALANCING = {
@@ -161,10 +166,6 @@ _STATION_VARIABLES = (
     ("TxCtrlr", "EVConnectionTimeOut", "120", True, "integer"),
     ("TxCtrlr", "StopTxOnInvalidId", "true", False, "boolean"),
     ("TxCtrlr", "StopTxOnEVSideDisconnect", "true", False, "boolean"),
-    ("SmartChargingCtrlr", "Enabled", "true", False, "boolean"),
-    ("SmartChargingCtrlr", "ProfileStackLevel", "100", False, "integer"),
-    ("SmartChargingCtrlr", "PeriodsPerSchedule", "1024", False, "integer"),
-    ("SmartChargingCtrlr", "RateUnit", "W,A", False, "MemberList"),
     ("SecurityCtrlr", "SecurityProfile", "1", False, "integer"),
     ("ClockCtrlr", "DateTime", "", False, "dateTime"),
     ("LocalAuthListCtrlr", "Enabled", "true", True, "boolean"),
@@ -181,10 +182,6 @@ CONFIGURATION_16: dict[str, tuple[str, bool]] = {
         "Core,SmartCharging,RemoteTrigger,LocalAuthListManagement,Reservation",
         True,
     ),
-    "ChargeProfileMaxStackLevel": ("100", True),
-    "ChargingScheduleAllowedChargingRateUnit": ("Current,Power", True),
-    "ChargingScheduleMaxPeriods": ("1024", True),
-    "MaxChargingProfilesInstalled": ("100", True),
     "LocalAuthListEnabled": ("true", False),
     "StopTransactionOnEVSideDisconnect": ("true", False),
 }
