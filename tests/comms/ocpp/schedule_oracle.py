@@ -107,8 +107,10 @@ def held(limits: list[tuple[float, int | None]], s: Wire) -> tuple[float, int]:
     return min([limit / (n or 3) * phases for limit, n in limits], default=INF), phases
 
 
-def point(profiles: list[Wire], s: Wire, t: float) -> tuple[str, float, float, float | None]:
-    """(mode, low, high, setpoint) in W at second t."""
+def point(
+    profiles: list[Wire], s: Wire, t: float
+) -> tuple[str, float, float, float | None, float | None]:
+    """(mode, low, high, setpoint) in W, reactive setpoint in var, at second t."""
     lead = None
     for purpose in ("PriorityCharging", "TxProfile", "TxDefaultProfile"):
         lead = lead or next(iter(strongest(profiles, purpose, s, t)), None)
@@ -147,4 +149,4 @@ def point(profiles: list[Wire], s: Wire, t: float) -> tuple[str, float, float, f
         low = 0.0
     if wish is not None:
         wish = min(max(wish, low), max(high, low))
-    return mode, low, high, wish
+    return mode, low, high, wish, lead["reactive"] if lead is not None else None

@@ -38,7 +38,11 @@ def random_period(rng: random.Random, at: int, purpose: str) -> dict[str, Any]:
     if mode == "Idle":
         limit, low = INF, -INF
     phases = rng.choice((None, None, None, 3, 2, 1))
-    return {"at": at, "mode": mode, "limit": limit, "low": low, "setpoint": setpoint, "n": phases}
+    reactive = rng.choice((-500.0, 0.0, 800.0)) if setpoint is not None else None
+    return {
+        "at": at, "mode": mode, "limit": limit, "low": low, "setpoint": setpoint,
+        "reactive": reactive, "n": phases,
+    }  # fmt: skip
 
 
 def random_profile(rng: random.Random, number: int, t0: float) -> dict[str, Any]:
@@ -85,6 +89,7 @@ def engine_profile(p: dict[str, Any]) -> Profile:
             phases=q["n"] or 3,
             frequency_curve=(),
             signal_curve=(),
+            reactive_var=q["reactive"],
             beyond_w=UNLIMITED if p["soc"] is None else limit(p["soc"][1], q["n"]),
         )
         for q in p["periods"]
@@ -153,7 +158,9 @@ def compare(count: int, seed: int) -> Agreement:
                 at += 1
             point = stretches[at].point
             setpoint = None if point.setpoint_w is None else point.setpoint_w[0]
-            got = (point.mode.value, point.low_w[0], point.high_w[0], setpoint)
+            got = (
+                point.mode.value, point.low_w[0], point.high_w[0], setpoint, point.reactive_var
+            )  # fmt: skip
             found.points += 1
             if not same(got, oracle.point(stack, s, t0 + second)) and len(found.differing) < 10:
                 found.differing.append((stack, s, second))

@@ -246,13 +246,13 @@ def test_setpoints_are_capped_in_the_composite() -> None:
     pair = world()
     for setpoint, low, high, expected in ((9e3, -5e3, 9e3, 4e3), (-9e3, -9e3, 9e3, -2e3)):
         period = {"limit": high, "dischargeLimit": low, "setpoint": setpoint,
-                  "operationMode": "CentralSetpoint"}  # fmt: skip
+                  "operationMode": "CentralSetpoint", "setpointReactive": 400.0}  # fmt: skip
         assert refusal(put(pair, for_tx(pair, 4, 0, period=period))) == ""
         order = Order(limit_kw=4.0, discharge_kw=2.0)
         assert outside(pair).set("SO", order, pair.now_s) == ""
         asked = pair.ask("GetCompositeSchedule", {"evseId": 1, "duration": 60})
         (row,) = asked.schedule.chargingSchedulePeriod
-        assert row.setpoint == expected
+        assert (row.setpoint, row.setpointReactive) == (expected, 400.0)
         assert powers(pair) == [expected / 1000]
 
 
@@ -333,6 +333,7 @@ def test_what_is_cleared_and_what_never_is() -> None:
     assert clear(3) == "Accepted"
     assert powers(pair) == [8.0], "the transaction goes on as if it had begun without"
     assert tx_id(pair)
+    assert refusal(put(pair, default(-1, 1, level=9))) == "InvalidProfileId"
     for gone in (clear(-1), clear(-2), clear(chargingProfilePurpose="LocalGeneration"),
                  clear(chargingProfilePurpose="ChargingStationExternalConstraints"),
                  ):  # fmt: skip

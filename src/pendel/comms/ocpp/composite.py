@@ -54,10 +54,10 @@ class Point:
     frequency_curve: tuple[tuple[float, float], ...]
     signal_curve: tuple[tuple[float, float], ...]
     sources: tuple[int, ...]
+    reactive_var: float | None = None
     phases: int = 0
     phase_to_use: int | None = None
     per_phase: bool = False
-    reactive_var: float | None = None
     sleep: bool = False
     precondition: bool = False
 
@@ -174,17 +174,19 @@ def point_at(profiles: Iterable[Profile], where: Situation, at_s: float) -> Poin
         phases=phases,
         phase_to_use=next((p.phase_to_use for _, p in ruling if p.phase_to_use), None),
         per_phase=any(period.per_phase for _, period in ruling),
-        reactive_var=_reactive_var(chosen, caps if outside is not None else []),
+        reactive_var=_reactive_var(chosen, caps if outside is not None else [], where),
         sleep=chosen is not None and chosen.sleep and mode is OperationMode.IDLE,
         precondition=chosen is not None and chosen.precondition and mode is OperationMode.IDLE,
     )
 
 
-def _reactive_var(chosen: Period | None, caps: list[tuple[Profile, Period]]) -> float | None:
+def _reactive_var(
+    chosen: Period | None, caps: list[tuple[Profile, Period]], where: Situation
+) -> float | None:
     """setpointReactive of who leads: the external system (caps), else the own profile."""
-    for _, period in caps:
+    for profile, period in caps:
         if period.mode is OperationMode.EXTERNAL_SETPOINT and period.reactive_var is not None:
-            return period.reactive_var
+            return period.reactive_var / (where.sharers if profile.evse_id == 0 else 1)
     return None if chosen is None else chosen.reactive_var
 
 
@@ -234,12 +236,19 @@ def _outside_setpoint(
     if mode is OperationMode.IDLE or (where.csms_setpoint_first and own is not None):
         return None
     found = [
-        period.setpoint_w
-        for _, period in caps
+        _share(period.setpoint_w, profile, where)
+        for profile, period in caps
         if period.mode is OperationMode.EXTERNAL_SETPOINT and period.setpoint_w is not None
     ]
     # of several the one that moves the least energy (SC.04)
     return min(found, key=lambda setpoint: abs(setpoint[0])) if found else None
+
+
+def _share(setpoint: Quad, profile: Profile, where: Situation) -> Quad:
+    """The part of an EVSE in a setpoint of its own, or of the whole station."""
+    parts = where.sharers if profile.evse_id == 0 else 1
+    total, one, two, three = setpoint
+    return (total / parts, one / parts, two / parts, three / parts)
 
 
 def _on_phases(ruling: list[Period], high: Quad, where: Situation) -> tuple[int, Quad]:

@@ -156,6 +156,7 @@ def situation(
         phases=0 if settings.is_dc else settings.phases,
         delays={} if transaction is None else transaction.delays,
         csms_setpoint_first=csms_setpoint_first,
+        sharers=evse.sharers,
     )
 
 

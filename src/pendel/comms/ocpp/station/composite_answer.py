@@ -36,6 +36,7 @@ class Row:
     limit_w: float
     discharge_w: float = 0.0
     setpoint_w: float | None = None
+    reactive_var: float | None = None
     mode: str = "ChargingOnly"
     phases: int = 0
     phase: int | None = None
@@ -80,6 +81,7 @@ def _row(station: "VirtualStation", point: Point, built_w: float) -> Row:
         min(point.high_w[0], most_w),
         max(point.low_w[0], -most_w),
         setpoint,
+        point.reactive_var,
         point.mode.value,
         point.phases,
         point.phase_to_use,
@@ -130,4 +132,6 @@ def wire_period(row: Row, unit: str, voltage_v: float, digits: int, is_21: bool)
             found["dischargeLimit"] = of(row.discharge_w)
         if row.setpoint_w is not None:
             found["setpoint"] = of(row.setpoint_w)
+        if row.reactive_var is not None:
+            found["setpointReactive"] = of(row.reactive_var)
     return found

@@ -19,6 +19,9 @@ def decide(station: "VirtualStation") -> None:
     draw_delays(station)
     busy = [evse for evse in station.evses.values() if evse.car is not None]
     csms_first = station.dialect.csms_setpoint_first
+    active = [evse for evse in busy if evse.transaction and evse.transaction.authorized]
+    for evse in busy:
+        evse.sharers = max(len(active), 1)
     for evse in busy:
         evse.power_kw = settle(
             evse,
@@ -54,8 +57,9 @@ def _balance(station: "VirtualStation", busy: list[Evse]) -> None:
     for evse in busy:
         evse.share_kw = None
     active = [evse for evse in busy if evse.power_kw]
-    if not active:
-        return
+    alone = len(station.evses) == 1 and station.settings.smart.connection_kw is None
+    if not active or alone:
+        return  # what holds at EVSE 0 holds for a single EVSE already
     most_kw, least_kw = _room_kw(station, active)
     wants = [_want(evse) for evse in active]
     for evse, share_kw in zip(active, shares_kw(wants, most_kw, least_kw), strict=True):

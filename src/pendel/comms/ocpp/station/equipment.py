@@ -184,7 +184,8 @@ class Evse:
     DC; the phase where it is one); share_kw: what balancing left it, None = all it wanted;
     least_kw: below this charging is not worth while (minChargingRate); kvar: reactive power,
     absorbing positive; asleep: its electronics are off (Q10); followed_hz: the frequency that
-    LocalFrequency acts upon; sources: profiles behind the mode; v2x: `V2xVariables` of 2.1.
+    LocalFrequency acts upon; sources: profiles behind the mode; sharers: EVSEs that
+    an external setpoint of the whole station is divided among; v2x: `V2xVariables` of 2.1.
     """
 
     id: int
@@ -216,6 +217,7 @@ class Evse:
     preconditions: bool = False
     followed_hz: float | None = None
     sources: tuple[int, ...] = ()
+    sharers: int = 1
     balance: Balance = field(default_factory=Balance)
     v2x: Any = None
 
