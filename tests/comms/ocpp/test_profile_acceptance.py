@@ -28,6 +28,7 @@ from smart_charging_world import (
 )
 
 from pendel.comms.ocpp.frames import ErrorCode
+from pendel.comms.ocpp.profile_support import FEATURES
 from pendel.comms.ocpp.release import Version
 from pendel.comms.ocpp.station.smart_charging import SmartCharging
 
@@ -95,7 +96,8 @@ REFUSED: list[tuple[str, str, SmartCharging, Make]] = [
      lambda p: schedule(default(3, 1), randomizedDelay=60)),
     ("K01.FR.125", "InvalidSchedule", without(PLAIN, "LimitAtSoC"),
      lambda p: schedule(default(3, 1), limitAtSoC={"soc": 80, "limit": 1.0})),
-    ("K01.FR.126", "InvalidSchedule", PLAIN, lambda p: period(default(3, 1), evseSleep=True)),
+    ("K01.FR.126", "InvalidSchedule", replace(PLAIN, features=FEATURES),
+     lambda p: period(default(3, 1), evseSleep=True)),
     ("appendix", "InvalidStackLevel", replace(PLAIN, stack_level_max=2),
      lambda p: default(3, 1, level=3)),
     ("appendix", "TooManyElements", replace(PLAIN, periods_max=1), lambda p: schedule(

@@ -8,8 +8,10 @@ from hypothesis import strategies as st
 from scripted_backend import Pair, profile_2
 from test_station_v2x import BEFORE, install, transaction_id
 
+from pendel.comms.ocpp.profile_support import FEATURES
 from pendel.comms.ocpp.release import Version
 from pendel.comms.ocpp.station.equipment import StationSettings
+from pendel.comms.ocpp.station.smart_charging import SmartCharging
 
 CURVE = [{"frequency": 49.8, "power": -5_000}, {"frequency": 50.2, "power": 5_000}]
 SIGNALS = [{"signal": -100, "power": -4_000}, {"signal": 100, "power": 4_000}]
@@ -285,7 +287,7 @@ def test_the_next_period_wakes_the_evse() -> None:
 
 @pytest.mark.proves("Q10.FR.05")
 def test_an_evse_that_cannot_sleep_says_so_by_not_sleeping() -> None:
-    pair = plugged(StationSettings("CS1", sleeps=False))
+    pair = plugged(StationSettings("CS1", smart=SmartCharging(features=FEATURES)))
     assert install(pair, tx(pair, IDLE)).status == "Accepted"
     pair.run(70, 1.0)
     assert pair.power_kw == 0.0

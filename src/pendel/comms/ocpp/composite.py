@@ -41,9 +41,9 @@ POINTS_MAX = 10_000
 class Point:
     """What holds at one moment [W]: charge up to high, discharge down to low, setpoint within.
 
-    sources: ids of the profiles that had a say, the leading one first; reactive_var: absorbing
-    positive, None = nobody asks; sleep, precondition: what Idle asks for (Q10). phases: in use
-    (0 = DC); per_phase: a profile named limits of L2 or L3.
+    sources: ids of the profiles that had a say, the leading one first. phases: in use (0 = DC);
+    per_phase: a profile named limits of L2 or L3; reactive_var: absorbing positive, None = nobody
+    asks; sleep, precondition: what Idle asks for (Q10).
     """
 
     mode: OperationMode
@@ -55,11 +55,11 @@ class Point:
     signal_curve: tuple[tuple[float, float], ...]
     sources: tuple[int, ...]
     reactive_var: float | None = None
-    sleep: bool = False
-    precondition: bool = False
     phases: int = 0
     phase_to_use: int | None = None
     per_phase: bool = False
+    sleep: bool = False
+    precondition: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,13 +171,23 @@ def point_at(profiles: Iterable[Profile], where: Situation, at_s: float) -> Poin
         frequency_curve=() if chosen is None else chosen.frequency_curve,
         signal_curve=() if chosen is None else chosen.signal_curve,
         sources=tuple(profile.id for profile, _ in (*ruling, *extra)),
-        reactive_var=None if chosen is None else chosen.reactive_var,
         phases=phases,
         phase_to_use=next((p.phase_to_use for _, p in ruling if p.phase_to_use), None),
         per_phase=any(period.per_phase for _, period in ruling),
+        reactive_var=_reactive_var(chosen, caps if outside is not None else [], where),
         sleep=chosen is not None and chosen.sleep and mode is OperationMode.IDLE,
         precondition=chosen is not None and chosen.precondition and mode is OperationMode.IDLE,
     )
+
+
+def _reactive_var(
+    chosen: Period | None, caps: list[tuple[Profile, Period]], where: Situation
+) -> float | None:
+    """setpointReactive of who leads: the external system (caps), else the own profile."""
+    for profile, period in caps:
+        if period.mode is OperationMode.EXTERNAL_SETPOINT and period.reactive_var is not None:
+            return period.reactive_var / (where.sharers if profile.evse_id == 0 else 1)
+    return None if chosen is None else chosen.reactive_var
 
 
 def station_limits_w(
@@ -226,12 +236,19 @@ def _outside_setpoint(
     if mode is OperationMode.IDLE or (where.csms_setpoint_first and own is not None):
         return None
     found = [
-        period.setpoint_w
-        for _, period in caps
+        _share(period.setpoint_w, profile, where)
+        for profile, period in caps
         if period.mode is OperationMode.EXTERNAL_SETPOINT and period.setpoint_w is not None
     ]
     # of several the one that moves the least energy (SC.04)
     return min(found, key=lambda setpoint: abs(setpoint[0])) if found else None
+
+
+def _share(setpoint: Quad, profile: Profile, where: Situation) -> Quad:
+    """The part of an EVSE in a setpoint of its own, or of the whole station."""
+    parts = where.sharers if profile.evse_id == 0 else 1
+    total, one, two, three = setpoint
+    return (total / parts, one / parts, two / parts, three / parts)
 
 
 def _on_phases(ruling: list[Period], high: Quad, where: Situation) -> tuple[int, Quad]:

@@ -53,9 +53,9 @@ class OperationMode(StrEnum):
 class Period:
     """One period of a schedule. limit is the highest charging power, discharge (<= 0) the
     strongest discharge; setpoint None where the mode has none. Curves: points (x, power_w).
-    reactive_var: setpointReactive, absorbing positive (total); sleep and precondition: what Idle
-    asks of the EVSE and the car; has_baseline: v2xBaseline was told. phases: numberPhases, 3 where
-    not said, 0 on DC; per_phase: L2 or L3 have their own values."""
+    phases: numberPhases, 3 where not said, 0 on DC; per_phase: L2 or L3 have their own values;
+    reactive_var: setpointReactive in total [var], + inductive; sleep and precondition: what Idle
+    asks of the EVSE and the car; has_baseline: v2xBaseline was told."""
 
     start_s: float
     mode: OperationMode
@@ -66,13 +66,13 @@ class Period:
     phases: int
     frequency_curve: tuple[tuple[float, float], ...]
     signal_curve: tuple[tuple[float, float], ...]
+    beyond_w: Quad = UNLIMITED
+    phase_to_use: int | None = None
+    per_phase: bool = False
     reactive_var: float | None = None
     has_baseline: bool = True
     sleep: bool = False
     precondition: bool = False
-    beyond_w: Quad = UNLIMITED
-    phase_to_use: int | None = None
-    per_phase: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +188,7 @@ def with_values(period: Period, data: dict[str, Any], unit: str, supply: Supply)
     if "setpoint" in data:
         changes["setpoint_w"] = _quad(data, "setpoint", unit, supply, period.phases)
     if "setpointReactive" in data:
-        changes["reactive_var"] = _reactive(data, unit, supply, period.phases)
+        changes["reactive_var"] = _reactive_var(data, unit, supply, period.phases)
     return replace(period, **changes)
 
 
@@ -215,13 +215,13 @@ def _period_of(
             (p["frequency"], p["power"]) for p in data.get("v2xFreqWattCurve", ())
         ),
         signal_curve=tuple((p["signal"], p["power"]) for p in data.get("v2xSignalWattCurve", ())),
-        reactive_var=_reactive(data, unit, supply, phases),
-        has_baseline="v2xBaseline" in data,
-        sleep=bool(data.get("evseSleep", False)),
-        precondition=bool(data.get("preconditioningRequest", False)),
         beyond_w=UNLIMITED if soc is None else _quad(soc, "limit", unit, supply, phases),
         phase_to_use=data.get("phaseToUse"),
         per_phase=any(name.endswith(("_L2", "_L3")) for name in data),
+        reactive_var=_reactive_var(data, unit, supply, phases),
+        has_baseline="v2xBaseline" in data,
+        sleep=bool(data.get("evseSleep", False)),
+        precondition=bool(data.get("preconditioningRequest", False)),
     )
 
 
@@ -243,11 +243,9 @@ def _quad(data: dict[str, Any], name: str, unit: str, supply: Supply, phases: in
     return (sum(each), each[0], each[1], each[2])
 
 
-def _reactive(data: dict[str, Any], unit: str, supply: Supply, phases: int) -> float | None:
-    """setpointReactive of all phases together [var], or None."""
-    if "setpointReactive" not in data:
-        return None
-    return _quad(data, "setpointReactive", unit, supply, phases)[0]
+def _reactive_var(data: dict[str, Any], unit: str, supply: Supply, phases: int) -> float | None:
+    name = "setpointReactive"
+    return _quad(data, name, unit, supply, phases)[0] if name in data else None
 
 
 def _watts(value: float, unit: str, supply: Supply, phases: int) -> float:

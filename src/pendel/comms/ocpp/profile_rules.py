@@ -32,7 +32,7 @@ _MODES_ALLOWED: dict[Purpose, set[OperationMode]] = {
 class StationAbility:
     """What the answer depends on: modes the EVSE supports, phases the car reported (1 or 3),
     whether dynamic profiles are known, the highest stack level and number of periods; balances: the
-    thresholds of LocalLoadBalancing are set (Q09); sleeps: the EVSE knows evseSleep (Q10)."""
+    thresholds of LocalLoadBalancing are set (Q09)."""
 
     modes: frozenset[OperationMode] = frozenset(OperationMode)
     ev_phases: int = 3
@@ -41,7 +41,6 @@ class StationAbility:
     periods_max: int = 1024
     transactions: frozenset[str] = frozenset()
     balances: bool = True
-    sleeps: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +115,8 @@ def _period(profile: Profile, period: Period, ability: StationAbility) -> Iterab
     if mode not in _MODES_ALLOWED[profile.purpose]:
         yield Reason("InvalidOperationMode", f"{mode} is not for {profile.purpose}")
     if mode not in ability.modes:
-        # Q09.FR.01 has a word of its own; K01.FR.115 for all other modes.
-        own = mode is OperationMode.LOCAL_LOAD_BALANCING
-        code = "UnsupportedParam" if own else "InvalidOperationMode"
+        local = mode is OperationMode.LOCAL_LOAD_BALANCING  # Q09.FR.01 names its own code
+        code = "UnsupportedParam" if local else "InvalidOperationMode"
         yield Reason(code, f"{mode} is not supported by this EVSE")
     limit, low = period.limit_w[0], period.discharge_w[0]
     has_limit, has_low = math.isfinite(limit), math.isfinite(low)
@@ -127,8 +125,6 @@ def _period(profile: Profile, period: Period, ability: StationAbility) -> Iterab
     for silent, use_case in ((OperationMode.IDLE, "Q10"), (OperationMode.LOCAL_FREQUENCY, "Q08")):
         if mode is silent and (has_limit or has_low or setpoint is not None or reactive):
             yield Reason("InvalidSchedule", f"{mode} takes no limit and no setpoint ({use_case})")
-    if period.sleep and mode is not OperationMode.IDLE and not ability.sleeps:
-        yield Reason("InvalidSchedule", "an EVSE sleeps in Idle only (K01.FR.126)")
     if mode is OperationMode.LOCAL_LOAD_BALANCING and not ability.balances:
         yield Reason("MissingDevModelInfo", "LocalLoadBalancing: thresholds are not set (Q09)")
     if mode is OperationMode.CHARGING_ONLY and not has_limit:

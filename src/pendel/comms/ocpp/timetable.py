@@ -29,7 +29,8 @@ class Situation:
     transaction_id, transaction_start_s (ready to deliver energy): None outside a transaction;
     offline_since_s: None while connected; priority: PriorityCharging is activated; soc in 0..1 or
     None; phases: of the EVSE's supply (0 = DC); delays: per profile id the random delay of each
-    period [s], none where absent; csms_setpoint_first: SetpointPriority is CSMS.
+    period [s], none where absent; csms_setpoint_first: SetpointPriority is CSMS; sharers: EVSEs
+    that an external setpoint for the whole station is divided among (Q06.FR.31).
     """
 
     evse_id: int
@@ -42,6 +43,7 @@ class Situation:
     phases: int = 3
     delays: Mapping[int, Sequence[float]] = field(default_factory=dict)
     csms_setpoint_first: bool = False
+    sharers: int = 1
 
 
 def period_at(profile: Profile, where: Situation, at_s: float) -> Period | None:

@@ -158,6 +158,7 @@ def situation(
         phases=0 if settings.is_dc else settings.phases,
         delays={} if transaction is None else transaction.delays,
         csms_setpoint_first=csms_setpoint_first,
+        sharers=evse.sharers,
     )
 
 
@@ -212,7 +213,7 @@ def _note(evse: Evse, settings: StationSettings, point: Point, around: Surroundi
         if point.mode is not OperationMode.LOCAL_LOAD_BALANCING:
             around.balancing.discard(evse.id)
     evse.mode, evse.sources = point.mode.value, point.sources
-    evse.asleep = point.sleep and settings.sleeps
+    evse.asleep = point.sleep and "EvseSleep" in settings.smart.features
     evse.preconditions = point.precondition
     evse.phases = point.phases
     evse.phase = (point.phase_to_use or 1) if point.phases == 1 else None
@@ -236,13 +237,13 @@ def _powered(
         wanted = 0.0  # the car itself stops at its target
     if not grid.up:
         wanted = 0.0
-    most = most_kw(settings, point.phases)
+    built = most_kw(settings, point.phases)
     may_discharge = settings.v2x and evse.v2x_allowed is not False
     # No control goes beyond what the profiles allow: a limit of 0 W never exports.
-    low = max(-most, min(point.low_w[0] / W_PER_KW, 0.0)) if may_discharge else 0.0
+    low = max(-built, min(point.low_w[0] / W_PER_KW, 0.0)) if may_discharge else 0.0
     if may_discharge and wanted < 0.0:
-        low = max(min(low, wanted), -most)
-    high = min(most, max(point.high_w[0] / W_PER_KW, 0.0))
+        low = max(min(low, wanted), -built)
+    high = min(built, max(point.high_w[0] / W_PER_KW, 0.0))
     wanted = car.possible_kw(min(max(wanted, low), high), hours)
     reactive = None if point.reactive_var is None else point.reactive_var / W_PER_KW
     inverter = inverter_of(settings, car)

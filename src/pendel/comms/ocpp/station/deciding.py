@@ -19,6 +19,9 @@ def decide(station: "VirtualStation") -> None:
     draw_delays(station)
     busy = [evse for evse in station.evses.values() if evse.car is not None]
     csms_first = station.dialect.csms_setpoint_first
+    active = [evse for evse in busy if evse.transaction and evse.transaction.authorized]
+    for evse in busy:
+        evse.sharers = max(len(active), 1)
     for evse in busy:
         evse.power_kw = settle(
             evse,
@@ -32,6 +35,7 @@ def decide(station: "VirtualStation") -> None:
         )
     _balance(station, busy)
     for evse in busy:
+        station.around.flows[evse.id] = evse.power_kw
         _note(station, evse)
     station.dialect.settled(station.now_s)
 

@@ -18,7 +18,7 @@ class StationSettings:
     v2x: the EVSE can discharge and says so (2.1). is_dc: conversion in the station.
     follows_clock: set its clock by the backend's (BootNotification, Heartbeat). aligned_s: interval
     of clock-aligned meter values within transactions, 0 = none. der_modes: DER controls it carries
-    out itself (None: all); sleeps: it knows evseSleep; nominal_hz: of its grid; smart: abilities
+    out itself (None: all); nominal_hz: of its grid; smart: abilities
     of its smart charging. renegotiates_service: a car may change its energy transfer within a
     session (ISO 15118-20). profile_wait_s: how long a car waits for a profile that the backend
     promised (at most 60 s, less a step); organization: its operator as in certificates; secc_id:
@@ -46,7 +46,6 @@ class StationSettings:
     follows_clock: bool = True
     id_token_type: str = "ISO14443"
     der_modes: tuple[str, ...] | None = None
-    sleeps: bool = True
     nominal_hz: float = 50.0
     smart: SmartCharging = field(default_factory=SmartCharging)
     renegotiates_service: bool = True
@@ -201,7 +200,8 @@ class Evse:
     electronics are off (Q10); followed_hz: the frequency that LocalFrequency acts upon; sources:
     profiles behind the mode; v2x: `V2xVariables` of 2.1. phases, phase: in use (0 = DC; the phase
     where it is one); share_kw: what balancing left it, None = all it wanted; least_kw: below this
-    charging is not worth while (minChargingRate).
+    charging is not worth while (minChargingRate); sharers: EVSEs that an external
+    setpoint of the whole station is divided among.
     """
 
     id: int
@@ -236,6 +236,7 @@ class Evse:
     preconditions: bool = False
     followed_hz: float | None = None
     sources: tuple[int, ...] = ()
+    sharers: int = 1
     balance: Balance = field(default_factory=Balance)
     v2x: Any = None
 

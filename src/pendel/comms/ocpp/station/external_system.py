@@ -36,15 +36,23 @@ Key = tuple[str, int, bool]
 @dataclass(frozen=True, slots=True)
 class Order:
     """What an outside system wants [kW]: the most to draw, the most to give (an amount), a signed
-    setpoint, or a schedule of (start [s from now], limit); None = says nothing. duration_s: how
+    setpoint, reactive power beside it (+ absorbs), or a schedule of (start [s from now], limit) or
+    (start, setpoint); None = says nothing. duration_s: how
     long without an update (Dynamic) or at all; critical: the grid is at stake."""
 
     limit_kw: float | None = None
     discharge_kw: float | None = None
     setpoint_kw: float | None = None
+    reactive_kvar: float | None = None
     schedule: Sequence[tuple[float, float]] = ()
+    setpoints: Sequence[tuple[float, float]] = ()
     duration_s: int | None = None
     critical: bool | None = None
+
+    @property
+    def is_planned(self) -> bool:
+        """Whether it is a schedule, not a single value."""
+        return bool(self.schedule or self.setpoints)
 
 
 @dataclass(slots=True)
@@ -121,7 +129,7 @@ class ExternalSystem:
     def renew(self, now_s: float) -> None:
         """The backend's profiles changed: single values may have to go into another one."""
         for key, stands in self.standing.items():
-            if not key[2] and not stands.order.schedule:
+            if not key[2] and not stands.order.is_planned:
                 self._represent(key, stands, now_s)
 
     def replaced(self, profile: Profile) -> None:
@@ -154,7 +162,7 @@ class ExternalSystem:
         ):
             return "local generation is not supported"
         disallowed = self._variable("ExternalConstraintsProfileDisallowed") == "true"
-        invited = not order.schedule and bool(self._inviting(evse_id))
+        invited = not order.is_planned and bool(self._inviting(evse_id))
         if disallowed and not generation and not invited:
             return "ExternalConstraintsProfileDisallowed (K11.FR.07)"
         return ""
@@ -181,7 +189,8 @@ class ExternalSystem:
     def _represent(self, key: Key, stands: Standing, now_s: float) -> None:
         source, evse_id, generation = key
         installed = self.station.profiles.by_id
-        hosts = [] if generation or stands.order.schedule else self._inviting(evse_id)
+        planned = stands.order.is_planned
+        hosts = [] if generation or planned else self._inviting(evse_id)
         if hosts:
             installed.pop(stands.number, None)
             for host in hosts:
@@ -206,12 +215,14 @@ class ExternalSystem:
     def _wire(self, key: Key, stands: Standing, now_s: float) -> dict[str, Any]:
         _, _, generation = key
         order = stands.order
-        dynamic = self.charging.is_21 and not order.schedule
+        dynamic = self.charging.is_21 and not order.is_planned
         dynamic = dynamic and "DynamicProfiles" in self.station.settings.smart.features
-        steps = order.schedule or ((0.0, None),)
+        steps = [replace(order, limit_kw=kw) for _, kw in order.schedule]
+        steps += [replace(order, setpoint_kw=kw) for _, kw in order.setpoints]
+        starts = [start_s for start_s, _ in (*order.schedule, *order.setpoints)] or [0.0]
         periods = [
-            {"startPeriod": round(start_s), **self._values(order, limit_kw)}
-            for start_s, limit_kw in steps
+            {"startPeriod": round(start_s), **self._values(step)}
+            for start_s, step in zip(starts, steps or [order], strict=True)
         ]
         schedule: dict[str, Any] = {
             "id": abs(stands.number),
@@ -235,12 +246,11 @@ class ExternalSystem:
             schedule["startSchedule"] = self.charging.stamp(now_s)
         return wire
 
-    def _values(self, order: Order, limit_kw: float | None = None) -> dict[str, Any]:
+    def _values(self, order: Order) -> dict[str, Any]:
         """The fields of a period (or update) in W."""
-        limit_kw = order.limit_kw if limit_kw is None else limit_kw
         found: dict[str, Any] = {}
-        if limit_kw is not None:
-            found["limit"] = max(limit_kw, 0.0) * W_PER_KW
+        if order.limit_kw is not None:
+            found["limit"] = max(order.limit_kw, 0.0) * W_PER_KW
         if not self.charging.is_21:
             return found or {"limit": 0.0}
         found["operationMode"] = OperationMode.EXTERNAL_LIMITS.value
@@ -249,6 +259,8 @@ class ExternalSystem:
         if order.setpoint_kw is not None:
             found["operationMode"] = OperationMode.EXTERNAL_SETPOINT.value
             found["setpoint"] = order.setpoint_kw * W_PER_KW
+        if order.reactive_kvar is not None:
+            found["setpointReactive"] = order.reactive_kvar * W_PER_KW
         return found
 
     def _into(self, host: Profile, order: Order, now_s: float) -> None:
@@ -289,7 +301,7 @@ class ExternalSystem:
     def _value_w(self, key: Key, stands: Standing, now_s: float) -> float | None:
         """The limit (or setpoint) an order says now [W]."""
         order = stands.order
-        if not order.schedule:
+        if not order.is_planned:
             for kw in (order.limit_kw, order.setpoint_kw, order.discharge_kw):
                 if kw is not None:
                     return kw * W_PER_KW
@@ -298,7 +310,10 @@ class ExternalSystem:
         if profile is None:
             return None
         period = active_period(profile, Situation(key[1]), now_s)
-        return None if period is None else period.limit_w[0]
+        if period is None:
+            return None
+        planned = period.limit_w if period.setpoint_w is None else period.setpoint_w
+        return planned[0]
 
     def _tell(self, key: Key, stands: Standing, value_w: float | None) -> None:
         if value_w is None:

@@ -28,7 +28,7 @@ class SmartCharging:
     entries_max: int = 100
     rate_units: tuple[str, ...] = ("W", "A")
     purposes: tuple[str, ...] = ("PriorityCharging", "LocalGeneration")
-    features: frozenset[str] = FEATURES
+    features: frozenset[str] = FEATURES | {"EvseSleep"}
     switches_phases: bool = True
     chooses_phase: bool = True
     dc_phase_control: bool = False

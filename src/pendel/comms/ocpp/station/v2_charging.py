@@ -191,7 +191,6 @@ class Charging2(Dialect2):
             stack_level_max=settings.smart.stack_level_max,
             periods_max=settings.smart.periods_max,
             balances=all(v2x.thresholds is not None for v2x in told),
-            sleeps=settings.sleeps,
         )
 
     def _modes(self, evse_id: int) -> frozenset[OperationMode]:

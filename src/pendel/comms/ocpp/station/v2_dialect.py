@@ -259,12 +259,12 @@ class Dialect2:
             "evse": {"id": evse.id, "connectorId": 1},
             "meterValue": [self.meter_value(evse, now_s, _context(kind, trigger))],
         }
+        if evse.phases and transaction.authorized:
+            payload["numberOfPhasesUsed"] = evse.phases
         if self.is_21 and evse.asleep:
             payload["evseSleep"] = True
         if self.is_21 and evse.preconditions:
             payload["preconditioningStatus"] = "Preconditioning"
-        if evse.phases and transaction.authorized:
-            payload["numberOfPhasesUsed"] = evse.phases
         transaction.sequence += 1
         if self.station.offline_since_s is not None:
             payload["offline"] = True

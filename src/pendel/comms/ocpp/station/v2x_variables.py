@@ -3,7 +3,6 @@
 import math
 from dataclasses import dataclass
 
-from pendel.comms.ocpp.profile import OperationMode
 from pendel.comms.ocpp.station.load_balancing import Thresholds
 from pendel.comms.ocpp.station.variables import Variables
 
@@ -20,7 +19,8 @@ class V2xVariables:
     evse_id: int
 
     def _text(self, name: str, instance: str = "") -> str:
-        found = self.variables.get(COMPONENT, self.evse_id, name, instance)
+        name = f"{name}[{instance}]" if instance else name
+        found = self.variables.get(COMPONENT, self.evse_id, name)
         return "" if found is None else found.value
 
     def _number(self, name: str, instance: str = "") -> float | None:
@@ -29,14 +29,6 @@ class V2xVariables:
         except ValueError:
             return None
         return value if math.isfinite(value) else None
-
-    @property
-    def modes(self) -> frozenset[OperationMode]:
-        """SupportedOperationModes; all where the EVSE is not bidirectional and says nothing."""
-        told = self._text("SupportedOperationModes")
-        if not told:
-            return frozenset(OperationMode)
-        return frozenset(OperationMode(name.strip()) for name in told.split(","))
 
     @property
     def thresholds(self) -> Thresholds | None:

@@ -12,7 +12,7 @@ from pendel.comms.ocpp.station.smart_charging import CONTROLLER, smart_rows
 
 Key = tuple[str, int | None, str]
 """Component, its EVSE (or None), variable (with an instance: `Name[Instance]`)."""
-_DECIMAL = re.compile(r"-?\d+(\.\d+)?")
+_DECIMAL = re.compile(r"(-?\d+(\.\d+)?)?")
 _PLAIN_MODES = "ChargingOnly,ExternalSetpoint,ExternalLimits"
 
 
@@ -85,10 +85,6 @@ class Variables:
                 transfer = "DC_BPT" if settings.is_dc else "AC_BPT"
                 add["V2XChargingCtrlr", number, "SupportedEnergyTransferModes"] = Variable(transfer)
                 self._add_v2x(settings, number)
-        if version is Version.V21:
-            sleeps = "true" if settings.sleeps else "false"
-            name = named("SupportsFeature", "EvseSleep")
-            add[CONTROLLER, None, name] = Variable(sleeps, False, "boolean")
         for name, value, writable, kind in smart_rows(settings.smart, version):
             self.by_key[CONTROLLER, None, name] = Variable(value, writable, kind)
         if settings.smart.available:
@@ -101,7 +97,7 @@ class Variables:
         step = Variable("10", True, "integer", "mHz")
         add[component, number, "LocalFrequencyUpdateThreshold"] = step
         for instance, value in BALANCING.items():
-            name = named("LocalLoadBalancing", instance)
+            name = f"LocalLoadBalancing[{instance}]"
             add[component, number, name] = Variable(value, True, "decimal", "W")
         if not settings.is_dc:
             modes = ",".join(modes_of(settings))
@@ -110,11 +106,9 @@ class Variables:
         for name, (value, kind, unit) in nameplate(settings).items():
             add["DCDERCtrlr", number, name] = Variable(value, False, kind, unit)
 
-    def get(
-        self, component: str, evse: int | None, name: str, instance: str = ""
-    ) -> Variable | None:
+    def get(self, component: str, evse: int | None, name: str) -> Variable | None:
         """A variable, or None."""
-        return self.by_key.get((component, evse, named(name, instance)))
+        return self.by_key.get((component, evse, name))
 
     def value(self, component: str, name: str) -> str:
         """Value of a variable of the station itself. Raises KeyError."""
