@@ -42,6 +42,7 @@ class AuthorityDesk:
         self._now_utc = now_utc
         self._signed: dict[str, deque[datetime]] = {}
         self._responded: deque[datetime] = deque(maxlen=RESPONSES_PER_S)
+        self._hashes: dict[tuple[x509.Certificate, str], tuple[str, str]] = {}
         self._v2g = v2g_authorities(authority)
         self._of_trees = [each for level in self._v2g.values() for each in level.issuers()]
 
@@ -169,9 +170,16 @@ class AuthorityDesk:
             return None
         told = (wanted.issuer_name_hash, wanted.issuer_key_hash)
         for issuer, key in self._issuers():
-            if issuer_hashes(issuer, wanted.algorithm) == told:
+            if self._hashes_of(issuer, wanted.algorithm) == told:
                 return issuer, key
         return None
+
+    def _hashes_of(self, issuer: x509.Certificate, algorithm: str) -> tuple[str, str]:
+        """Remembered: every question compares with every authority here."""
+        found = self._hashes.get((issuer, algorithm))
+        if found is None:
+            found = self._hashes[issuer, algorithm] = issuer_hashes(issuer, algorithm)
+        return found
 
     def _issuers(self) -> list[tuple[x509.Certificate, Key]]:
         """Who signed what is out there; roots may change while the server runs."""

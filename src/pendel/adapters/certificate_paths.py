@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtensionOID
 
 PATH_MAX = 6
-CHECKS_MAX = 40
+CHECKS_MAX = 24
 CERTIFICATES_MAX = 12
 RSA_BITS_MIN = 2_048
 EC_BITS_MIN = 224

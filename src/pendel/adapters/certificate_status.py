@@ -28,6 +28,8 @@ from pendel.comms.ocpp.certificates import HashData, key_bits
 OCSP_BYTES_MAX = 16_384
 CRL_BYTES_MAX = 4 << 20
 ASK_S = 4.0
+LIST_HOLDS = timedelta(minutes=10)
+LISTS_MAX = 8
 HELD_MOST = timedelta(days=7)
 FAILED_HOLDS = timedelta(seconds=30)
 SLACK = timedelta(minutes=5)
@@ -56,6 +58,7 @@ class StatusDesk:
         self._allowed = allowed
         self._now_utc = now_utc
         self._kept: dict[tuple[HashData, str], StatusFinding] = {}
+        self._lists: dict[str, tuple[datetime, bytes]] = {}
 
     async def find(self, question: StatusQuestion, kinds: Sequence[str] = KINDS) -> StatusFinding:
         """The status of one certificate; Failed with the reason where it cannot be had."""
@@ -93,12 +96,23 @@ class StatusDesk:
         if issuer is None:
             raise UntrustedError("its issuer is of none of the configured roots")
         if question.source == "CRL":
-            data = await ask(url, self._allowed, CRL_BYTES_MAX, ASK_S)
+            data = await self._list(url)
             return await asyncio.to_thread(listed_status, data, wanted, issuer, self._now_utc())
         nonce = os.urandom(NONCE_BYTES)
         body = request_der(wanted, nonce)
         data = await ask(url, self._allowed, OCSP_BYTES_MAX, ASK_S, body, HEADERS)
         return responder_status(data, wanted, issuer, nonce, self._now_utc())
+
+    async def _list(self, url: str) -> bytes:
+        """A revocation list, fetched at most once in LIST_HOLDS: stations ask one by one."""
+        now_utc = self._now_utc()
+        held = self._lists.pop(url, None)
+        if held is None or now_utc - held[0] > LIST_HOLDS:
+            held = now_utc, await ask(url, self._allowed, CRL_BYTES_MAX, ASK_S)
+        while len(self._lists) >= LISTS_MAX:
+            del self._lists[next(iter(self._lists))]
+        self._lists[url] = held
+        return held[1]
 
     def _keep(self, key: tuple[HashData, str], finding: StatusFinding) -> None:
         self._kept.pop(key, None)

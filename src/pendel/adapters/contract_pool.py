@@ -24,7 +24,7 @@ ASK_S = 4.5
 """A car waits five seconds (ISO 15118-2, CertificateInstallationReq)."""
 CONTRACTS_MAX = 32
 REST_HOLDS = timedelta(minutes=2)
-RESTS_MAX = 1_000
+RESTS_MAX = 100
 
 
 class ContractPool(Protocol):

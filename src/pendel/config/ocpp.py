@@ -61,7 +61,8 @@ class RootConfig(msgspec.Struct, frozen=True):
     """Roots that stations should have, kept in step while the server runs.
 
     file: PEM, one or more, relative to the file's folder; links: the same roots signed by those
-    before them, for stations that take no others (a file may come later); stations: which (None = all).
+    before them, for stations that take no others (a file may come later); stations:
+    which (None = all).
     """
 
     type: RootKind

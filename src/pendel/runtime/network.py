@@ -15,7 +15,7 @@ from collections.abc import Callable, Coroutine, Iterable, Sequence
 from concurrent.futures import Future
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 
@@ -42,7 +42,6 @@ from pendel.runtime.network_presence import Listener, Presence, must_be_kept
 from pendel.runtime.network_security import Security, SecurityWatch
 from pendel.runtime.process import loop_factory, raise_open_files
 
-T = TypeVar("T")
 LOG = logging.getLogger("pendel.ocpp")
 START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 20.0
@@ -129,8 +128,7 @@ class ChargingNetwork:
     def connected(self, link: Link) -> None:
         """A station is there (again)."""
         self._seen(link, self.now_utc())
-        told = link.line.subprotocol.removeprefix("ocpp")
-        self.presence[link.station_id].ocpp_version = told
+        self.presence[link.station_id].ocpp_version = link.line.subprotocol.removeprefix("ocpp")
         self._fit(link)
         self.csms.network.station(link.station_id).ocpp_version = link.version.value
         remembered = self.watch.came(link)
@@ -154,7 +152,9 @@ class ChargingNetwork:
             self._decide(link, asked, ())
 
     async def _inquire(self, link: Link, asked: Request, questions: tuple[Question, ...]) -> None:
-        findings = () if self.sources is None else await self.sources.find(questions)
+        findings: Sequence[Finding] = ()
+        if self.sources is not None and self.presence[link.station_id].may_inquire(self.now_utc()):
+            findings = await self.sources.find(questions)
         self._decide(link, asked, findings)
 
     def _decide(self, link: Link, asked: Request, findings: Sequence[Finding]) -> None:
@@ -248,13 +248,14 @@ class ChargingNetwork:
         version = Version(self.csms.network.station(station_id).ocpp_version)
         typed = typed_order(version, action, payload)
         work = self.order(station_id, action, typed, timeout_s)
-        return self.run(work).result(timeout_s + 5.0)
+        event: Event = self.run(work).result(timeout_s + 5.0)
+        return event
 
     def online(self, station_id: str) -> bool:
         """Whether a station is connected now."""
         return self._door is not None and station_id in self._door.links
 
-    def run(self, work: Coroutine[Any, Any, T]) -> "Future[T]":
+    def run(self, work: Coroutine[Any, Any, Any]) -> "Future[Any]":
         """Run work on the network's loop, from any thread. Raises OfflineError: it is not open."""
         if self._loop is None or self._loop.is_closed():
             work.close()
@@ -341,8 +342,7 @@ class ChargingNetwork:
             self._in_flight.pop((link.station_id, reply.key), None)
             if not reply.repeat:
                 self.csms.forget(link.station_id, reply.key)
-        reason = "the store does not answer"
-        link.refuse(asked.message_id, ErrorCode.INTERNAL_ERROR, reason)
+        link.refuse(asked.message_id, ErrorCode.INTERNAL_ERROR, "the store does not answer")
 
     def _answer(self, link: Link, asked: Request, reply: Reply) -> None:
         if reply.code is not None:

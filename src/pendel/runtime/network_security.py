@@ -149,8 +149,10 @@ class SecurityWatch:
 
     def ordered(self, station_id: str, action: str, payload: Any) -> None:
         """A station is told to ask for a certificate: the next request without a type is that."""
+        if action not in ("TriggerMessage", "ExtendedTriggerMessage"):
+            return
         wanted = str(getattr(payload, "requestedMessage", ""))
-        if action in ("TriggerMessage", "ExtendedTriggerMessage") and wanted.startswith("Sign"):
+        if wanted.startswith("Sign"):
             self._network.csms.network.station(station_id).sign_wanted = wanted
 
     def answered(self, station_id: str, event: Event, record_id: str) -> None:
@@ -165,6 +167,7 @@ class SecurityWatch:
         text = "the station refused the certificate that was signed for it"
         if why is not UNSET:
             text = f"{text}: {why}"
+        text = "".join(sign if sign.isprintable() else " " for sign in text)
         LOG.warning("station %s: %s", station_id, text)
         alarm = StationAlarm(
             id=self._network.csms.new_id(),

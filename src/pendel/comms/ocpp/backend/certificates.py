@@ -216,11 +216,9 @@ def secc_ids(network: Network, station: Station) -> list[str]:
 
 
 def _told_ids(station: Station) -> set[str]:
-    told = list(station.variables.items())
-    return {value for (name, _, variable), value in told if (name, variable) in SECC_ID and value}
-
-
-SECC_ID = {("ISO15118Ctrlr", "SeccId")}
+    places = {0, 1, *list(station.evses)}
+    told = {station.variables.get(("ISO15118Ctrlr", place, "SeccId"), "") for place in places}
+    return told - {""}
 
 
 def signing_answer(
