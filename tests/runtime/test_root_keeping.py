@@ -27,7 +27,7 @@ from pendel.adapters.tls import client_context
 from pendel.comms.ocpp.release import Version
 from pendel.comms.ocpp.station.core import VirtualStation
 from pendel.comms.ocpp.station.equipment import StationSettings
-from pendel.config.ocpp import RootConfig
+from pendel.config.certificates import RootConfig
 from pendel.records import StationRoot
 from pendel.runtime.network import ChargingNetwork
 from pendel.runtime.root_keeping import Pass, RootKeeper

@@ -19,7 +19,8 @@ from pendel.adapters.certificate_desk import AuthorityDesk
 from pendel.adapters.tls import ServerTls, TlsFiles
 from pendel.comms.ocpp.peer import Event
 from pendel.comms.ocpp.release import Version, messages_of
-from pendel.config.ocpp import OcppConfig, OcppTlsConfig, PlugAndChargeConfig
+from pendel.config.certificates import PlugAndChargeConfig
+from pendel.config.ocpp import OcppConfig, OcppTlsConfig
 from pendel.errors import InputError
 from pendel.records import StationAlarm, StationSecurity
 
