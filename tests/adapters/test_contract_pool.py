@@ -18,7 +18,7 @@ from foreign_pki import http_server
 from pendel.adapters import contract_pool
 from pendel.adapters.contract_pool import HttpContractPool
 from pendel.comms.ocpp.backend.certificates import PoolFinding, PoolQuestion
-from pendel.config.ocpp import PlugAndChargeConfig
+from pendel.config.certificates import PlugAndChargeConfig
 from pendel.errors import InputError
 from pendel.runtime.certificate_setup import sources_of
 

@@ -22,13 +22,14 @@ sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[1] / "adapters"))
 sys.path.insert(0, str(Path(__file__).parents[1] / "runtime"))
 
-from foreign_pki import Mo, Party, Responder, http_server, responder_of
+from foreign_pki import Mo, Party, Responder, http_server, responder_of, revocation_list
 from ocpp_network_bench import HASH, RawStation, station_at
 from tls_world import OPERATOR, came, made, tls_network, trusting
 
 from pendel.adapters.memory_log import MemoryEventLog
 from pendel.adapters.tls import client_context_of
 from pendel.adapters.v2g_authority import LEVELS, V2gAuthority
+from pendel.api.network_views import _security
 from pendel.records import StationAlarm, StationMessage
 from pendel.runtime.network import ChargingNetwork
 
@@ -187,6 +188,8 @@ def test_card_a_14_the_station_refuses_the_certificate(world: World, version: st
     cause = by_id[alarms[0].causes[0]]
     assert isinstance(cause, StationMessage)
     assert (cause.action, cause.status, cause.outgoing) == ("CertificateSigned", "Rejected", True)
+    shown = _security("CP1", world.network)
+    assert version in shown["last_alarm"], "an operator sees it"
     again = ChargingNetwork(world.network.policy, world.store)
     assert again.csms.network.station("CP1").notices["alarms"][-1].station_id == "CP1"
 
@@ -304,5 +307,40 @@ def test_cards_m_26_and_m_28_contract_for_a_car(world: World, version: str, acti
             assert answer["status"] == "Accepted"
             raw = base64.b64decode(answer["exiResponse"])
             assert raw == f"request of the car {action}".encode()[::-1]
+
+    asyncio.run(play())
+
+
+def test_the_status_of_a_chain_over_the_wire(world: World) -> None:
+    """M07.FR.01-08: by responder and by list, good, revoked and nowhere to be had."""
+    mo, url = world.mo, world.responder.url
+    good, gone = mo.contract(EMAID), mo.contract(EMAID)
+    serial = gone.certificate.serial_number
+    world.responder.revoked.add(serial)
+    world.responder.crl = revocation_list(mo.sub2, [serial])
+    place = url.replace("/ocsp", "/crl")
+
+    def row(leaf: Party, source: str, *urls: str) -> dict[str, Any]:
+        name = named(leaf.certificate, mo.sub2.certificate, url)
+        del name["responderURL"]
+        return {"certificateHashData": name, "source": source, "urls": list(urls)}
+
+    rows = [
+        row(good, "OCSP", "http://127.0.0.1:9/", url),
+        row(gone, "CRL", place),
+        row(mo.contract(EMAID), "CRL", place),
+        row(gone, "OCSP", "http://169.254.169.254/latest"),
+    ]
+
+    async def play() -> None:
+        async with station_at(world.network.port, "CP1", "2.1") as station:
+            await station.boot("2.1")
+            payload = {"certificateStatusRequests": rows}
+            answer = (await station.call("GetCertificateChainStatus", payload))[2]
+            found = answer["certificateStatus"]
+            assert [each["status"] for each in found] == ["Good", "Revoked", "Good", "Failed"]
+            for told, asked in zip(found, rows, strict=True):
+                assert told["certificateHashData"] == asked["certificateHashData"]
+                assert told["source"] == asked["source"] and told["nextUpdate"]
 
     asyncio.run(play())

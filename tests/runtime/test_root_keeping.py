@@ -27,7 +27,7 @@ from pendel.adapters.tls import client_context
 from pendel.comms.ocpp.release import Version
 from pendel.comms.ocpp.station.core import VirtualStation
 from pendel.comms.ocpp.station.equipment import StationSettings
-from pendel.config.ocpp import RootConfig
+from pendel.config.certificates import RootConfig
 from pendel.records import StationRoot
 from pendel.runtime.network import ChargingNetwork
 from pendel.runtime.root_keeping import Pass, RootKeeper
@@ -170,10 +170,8 @@ def test_the_root_of_the_backend_rolls_over(world: World) -> None:
     world.passed()
     assert len(world.has(CSMS)) == 4
     rollover.finish()
-    before = time.monotonic()
     assert world.network.watch.security.tls.refresh()
     found = world.passed()
-    assert time.monotonic() - before < 20.0
     assert found.problems == [] and len(found.deleted) == 2
     fresh = world.has(CSMS)
     assert len(fresh) == 2 and not set(fresh) & set(old)

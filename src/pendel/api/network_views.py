@@ -75,6 +75,8 @@ def _security(station_id: str, network: ChargingNetwork) -> dict[str, Any]:
     link = None if door is None else door.links.get(station_id)
     shown = None if link is None else link.certificate
     configured = network.policy.stations.get(station_id)
+    known = network.csms.network.stations.get(station_id)
+    alarms = [] if known is None else list(known.notices.get("alarms", ()))
     return {
         "security_profile": None if link is None else link.security_profile,
         "least_security_profile": network.watch.least_profile(station_id),
@@ -82,6 +84,7 @@ def _security(station_id: str, network: ChargingNetwork) -> dict[str, Any]:
         "lenient": configured is not None and configured.lenient,
         "rejections": 0 if rejected is None else rejected.count,
         "last_rejection": None if rejected is None else rejected.reason,
+        "last_alarm": alarms[-1].text if alarms else None,
     }
 
 

@@ -7,18 +7,9 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from pendel.config.certificates import PlugAndChargeConfig, RootConfig
 from pendel.config.lines import KeyPath
-from pendel.config.ocpp import (
-    BootName,
-    DialectName,
-    IdTokenConfig,
-    OcppConfig,
-    OcppTlsConfig,
-    PlugAndChargeConfig,
-    RootConfig,
-)
-from pendel.config.ocpp import Name as _Name
-from pendel.config.ocpp import Port as _Port
+from pendel.config.ocpp import BootName, DialectName, IdTokenConfig, OcppConfig, OcppTlsConfig
 from pendel.config.toml import SECRET, TomlDocument, decode, load_toml
 from pendel.config.zones import zone_exists
 from pendel.errors import InputError, Problem
@@ -33,6 +24,8 @@ STORE_FORMS = (
     "sqlite:///relative.db, sqlite:////absolute.db, postgresql://user@host/db or memory://"
 )
 
+_Name = Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
+_Port = Annotated[int, msgspec.Meta(ge=0, le=65_535)]
 _Station = Annotated[
     str,
     msgspec.Meta(

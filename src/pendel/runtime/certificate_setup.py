@@ -10,7 +10,7 @@ from pendel.adapters.certificate_sources import CertificateSources
 from pendel.adapters.contract_pool import HttpContractPool
 from pendel.adapters.trust_store import TrustStore
 from pendel.comms.ocpp.backend.certificates import CertificateDesk
-from pendel.config.ocpp import PlugAndChargeConfig
+from pendel.config.certificates import PlugAndChargeConfig
 from pendel.errors import InputError, Problem
 
 TOKEN_CHARS_MAX = 4_096

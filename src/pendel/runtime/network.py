@@ -133,8 +133,7 @@ class ChargingNetwork(StationOrders):
     def connected(self, link: Link) -> None:
         """A station is there (again)."""
         self._seen(link, self.now_utc())
-        told = link.line.subprotocol.removeprefix("ocpp")
-        self.presence[link.station_id].ocpp_version = told
+        self.presence[link.station_id].ocpp_version = link.line.subprotocol.removeprefix("ocpp")
         self._fit(link)
         self.csms.network.station(link.station_id).ocpp_version = link.version.value
         self.settings.proven(link)
@@ -295,8 +294,7 @@ class ChargingNetwork(StationOrders):
             self._in_flight.pop((link.station_id, reply.key), None)
             if not reply.repeat:
                 self.csms.forget(link.station_id, reply.key)
-        reason = "the store does not answer"
-        link.refuse(asked.message_id, ErrorCode.INTERNAL_ERROR, reason)
+        link.refuse(asked.message_id, ErrorCode.INTERNAL_ERROR, "the store does not answer")
 
     def _answer(self, link: Link, asked: Request, reply: Reply) -> None:
         if reply.code is not None:

@@ -19,7 +19,8 @@ from pendel.adapters.certificate_desk import AuthorityDesk
 from pendel.adapters.tls import ServerTls, TlsFiles
 from pendel.comms.ocpp.peer import Event
 from pendel.comms.ocpp.release import Version, messages_of
-from pendel.config.ocpp import OcppConfig, OcppTlsConfig, PlugAndChargeConfig
+from pendel.config.certificates import PlugAndChargeConfig
+from pendel.config.ocpp import OcppConfig, OcppTlsConfig
 from pendel.errors import InputError
 from pendel.records import StationAlarm, StationSecurity
 
@@ -149,8 +150,10 @@ class SecurityWatch:
 
     def ordered(self, station_id: str, action: str, payload: Any) -> None:
         """A station is told to ask for a certificate: the next request without a type is that."""
+        if action not in ("TriggerMessage", "ExtendedTriggerMessage"):
+            return
         wanted = str(getattr(payload, "requestedMessage", ""))
-        if action in ("TriggerMessage", "ExtendedTriggerMessage") and wanted.startswith("Sign"):
+        if wanted.startswith("Sign"):
             self._network.csms.network.station(station_id).sign_wanted = wanted
 
     def answered(self, station_id: str, event: Event, record_id: str) -> None:

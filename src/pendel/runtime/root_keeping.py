@@ -25,7 +25,7 @@ from pendel.adapters.certificate_authority import common_name, pem_of, problem
 from pendel.comms.ocpp.certificates import ALGORITHMS, HashData, hash_data
 from pendel.comms.ocpp.peer import Answered
 from pendel.comms.ocpp.release import Version, messages_of
-from pendel.config.ocpp import RootConfig
+from pendel.config.certificates import RootConfig
 from pendel.errors import InputError
 from pendel.records import StationRoot
 
