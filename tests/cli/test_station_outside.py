@@ -31,6 +31,9 @@ def test_limits_come_and_go_by_lines() -> None:
     assert powers(pair) == [3.5]
     assert line("release generation") == [2.0]
     assert line("release") == [9.0]
+    assert line("setpoint 5@0 4@60") == [5.0]
+    pair.run(60)
+    assert powers(pair) == [4.0]
     assert line("setpoint 5") == [5.0]
     assert line("release") == [9.0]
     put(pair, absolute(7, "PriorityCharging", 11_000))
@@ -50,7 +53,6 @@ def test_limits_come_and_go_by_lines() -> None:
         ("limit 4 CSO", "not understood: CSO"),
         ("limit 4@60", "begins at 0 s"),
         ("limit 4@0 3@600 2@300", "goes on in order"),
-        ("setpoint 1@0 2@60", "begins at 0 s"),
         ("generation 4 SO", "not a source"),
         ("release", "no limit of EMS stands"),
         ("priority", "priority on, or priority off"),

@@ -32,9 +32,10 @@ def outside(station: "VirtualStation", word: str, arguments: list[str], now_s: f
     critical = True if "critical" in words else None
     if "@" in numbers[0] or len(numbers) > 1:
         steps = tuple(_step(number) for number in numbers)
-        if word == "setpoint" or steps[0][0] != 0.0 or sorted(steps) != list(steps):
-            raise ValueError("a schedule of limits begins at 0 s and goes on in order")
-        order = Order(schedule=steps, critical=critical)
+        if steps[0][0] != 0.0 or sorted(steps) != list(steps):
+            raise ValueError("a schedule begins at 0 s and goes on in order")
+        setpoint_kw = steps[0][1] if word == "setpoint" else None
+        order = Order(setpoint_kw=setpoint_kw, schedule=steps, critical=critical)
     elif word == "setpoint":
         order = Order(setpoint_kw=float(numbers[0]), critical=critical)
     else:

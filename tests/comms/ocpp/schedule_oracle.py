@@ -125,8 +125,7 @@ def point(
         if limit < 0 and mode == "ChargingOnly":
             low = max(low, limit)
     caps = strongest(profiles, "ChargingStationExternalConstraints", s, t)
-    outside = [c["setpoint"] for c in caps if c["mode"] == "ExternalSetpoint"]
-    outside = [setpoint for setpoint in outside if setpoint is not None]
+    outside = [c for c in caps if c["mode"] == "ExternalSetpoint" and c["setpoint"] is not None]
     caps += strongest(profiles, "ChargingStationMaxProfile", s, t)
     for cap in caps:
         limit = max(reach(cap, s), 0.0)
@@ -139,9 +138,10 @@ def point(
             if phases:
                 extra = min(extra, extra / (more["n"] or 3) * phases)
             high += extra
-    rule = mode
+    rule, reactive = mode, None if lead is None else lead["reactive"]
     if outside and mode != "Idle" and not (s["csms_first"] and wish is not None):
-        wish, mode = min(outside, key=abs), "ExternalSetpoint"
+        chosen = min(outside, key=lambda c: abs(c["setpoint"]))
+        wish, reactive, mode = chosen["setpoint"], chosen["reactive"], "ExternalSetpoint"
         rule = rule if lead is not None else mode
     if rule == "Idle":
         high = low = 0.0
@@ -149,4 +149,4 @@ def point(
         low = 0.0
     if wish is not None:
         wish = min(max(wish, low), max(high, low))
-    return mode, low, high, wish, lead["reactive"] if lead is not None else None
+    return mode, low, high, wish, reactive

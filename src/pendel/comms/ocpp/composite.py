@@ -149,9 +149,10 @@ def point_at(profiles: Iterable[Profile], where: Situation, at_s: float) -> Poin
         high = _more(high, period.limit_w, phases if where.phases else 0)
     chosen = None if first is None else first[1]
     wish = None if chosen is None else chosen.setpoint_w
+    reactive = None if chosen is None else chosen.reactive_var
     outside = _outside_setpoint(caps, mode, wish, where)
     if outside is not None:
-        wish = outside
+        wish, reactive = outside.setpoint_w, outside.reactive_var
         mode_for_band = mode if first is not None else OperationMode.EXTERNAL_SETPOINT
         low = _discharge_of(mode_for_band, high, low)
         mode = OperationMode.EXTERNAL_SETPOINT
@@ -168,7 +169,7 @@ def point_at(profiles: Iterable[Profile], where: Situation, at_s: float) -> Poin
         frequency_curve=() if chosen is None else chosen.frequency_curve,
         signal_curve=() if chosen is None else chosen.signal_curve,
         sources=tuple(profile.id for profile, _ in (*ruling, *extra)),
-        reactive_var=None if chosen is None else chosen.reactive_var,
+        reactive_var=reactive,
         phases=phases,
         phase_to_use=next((p.phase_to_use for _, p in ruling if p.phase_to_use), None),
         per_phase=any(period.per_phase for _, period in ruling),
@@ -181,13 +182,17 @@ def station_limits_w(
     """(most, least, more): what all EVSEs together may draw and (<= 0) give back [W], infinite
     where nothing is said, and the local generation of the whole station, already in `most`.
 
-    where: of EVSE 0. Source: K04.FR.05, K12.FR.01."""
+    where: of EVSE 0. An external setpoint there is one for all EVSEs together (Q06.FR.31): nobody
+    goes beyond it. Source: K04.FR.05, K12.FR.01, Q06.FR.30."""
     known = list(profiles)
     high, low, more_w = math.inf, -math.inf, 0.0
     for purpose in (Purpose.EXTERNAL, Purpose.STATION_MAX):
         for profile, period in leaders(known, purpose, where, at_s):
             top, bottom = _cap(profile, period, where)
             high, low = min(high, top[0]), max(low, bottom[0])
+            wish = None if where.csms_setpoint_first else period.setpoint_w
+            if wish is not None and period.mode is OperationMode.EXTERNAL_SETPOINT:
+                high, low = min(high, max(wish[0], 0.0)), max(low, min(wish[0], 0.0))
     for _, period in leaders(known, Purpose.LOCAL_GENERATION, where, at_s):
         if math.isfinite(period.limit_w[0]):
             more_w += max(period.limit_w[0], 0.0)
@@ -216,17 +221,17 @@ def _cap(profile: Profile, period: Period, where: Situation) -> tuple[Quad, Quad
 
 def _outside_setpoint(
     caps: list[tuple[Profile, Period]], mode: OperationMode, own: Quad | None, where: Situation
-) -> Quad | None:
-    """The setpoint of an external system where it leads (SetpointPriority), else None."""
+) -> Period | None:
+    """The period with an external system's setpoint where that leads (SetpointPriority)."""
     if mode is OperationMode.IDLE or (where.csms_setpoint_first and own is not None):
         return None
     found = [
-        period.setpoint_w
-        for _, period in caps
+        (abs(period.setpoint_w[0]), number, period)
+        for number, (_, period) in enumerate(caps)
         if period.mode is OperationMode.EXTERNAL_SETPOINT and period.setpoint_w is not None
     ]
     # of several the one that moves the least energy (SC.04)
-    return min(found, key=lambda setpoint: abs(setpoint[0])) if found else None
+    return min(found)[2] if found else None
 
 
 def _on_phases(ruling: list[Period], high: Quad, where: Situation) -> tuple[int, Quad]:

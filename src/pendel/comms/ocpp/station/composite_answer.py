@@ -92,7 +92,10 @@ def _row(station: "VirtualStation", point: Point, built_w: float) -> Row:
 def _sum(station: "VirtualStation", rows: list[Row], at_s: float, built_w: float) -> Row:
     """All EVSEs together; the local generation of the station counts once."""
     where = Situation(
-        0, offline_since_s=station.offline_since_s, timezone=station.settings.timezone
+        0,
+        offline_since_s=station.offline_since_s,
+        timezone=station.settings.timezone,
+        csms_setpoint_first=station.dialect.csms_setpoint_first,
     )
     profiles = station.profiles.by_id.values()
     high_w, low_w, more_w = station_limits_w(profiles, where, at_s)

@@ -79,7 +79,10 @@ def _room_kw(station: "VirtualStation", active: list[Evse]) -> tuple[float, floa
     """(most, least) of all EVSEs together [kW, signed]."""
     profiles = station.profiles.by_id.values()
     where = Situation(
-        0, offline_since_s=station.offline_since_s, timezone=station.settings.timezone
+        0,
+        offline_since_s=station.offline_since_s,
+        timezone=station.settings.timezone,
+        csms_setpoint_first=station.dialect.csms_setpoint_first,
     )
     high_w, low_w, more_w = station_limits_w(profiles, where, station.now_s)
     built = station.settings.smart.connection_kw

@@ -36,12 +36,14 @@ Key = tuple[str, int, bool]
 @dataclass(frozen=True, slots=True)
 class Order:
     """What an outside system wants [kW]: the most to draw, the most to give (an amount), a signed
-    setpoint, or a schedule of (start [s from now], limit); None = says nothing. duration_s: how
-    long without an update (Dynamic) or at all; critical: the grid is at stake."""
+    setpoint with reactive power [kvar], or a schedule of (start [s from now], limit, or setpoint
+    where setpoint_kw is given too); None = says nothing. duration_s: how long without an update
+    (Dynamic) or at all; critical: the grid is at stake."""
 
     limit_kw: float | None = None
     discharge_kw: float | None = None
     setpoint_kw: float | None = None
+    reactive_kvar: float | None = None
     schedule: Sequence[tuple[float, float]] = ()
     duration_s: int | None = None
     critical: bool | None = None
@@ -235,9 +237,13 @@ class ExternalSystem:
             schedule["startSchedule"] = self.charging.stamp(now_s)
         return wire
 
-    def _values(self, order: Order, limit_kw: float | None = None) -> dict[str, Any]:
-        """The fields of a period (or update) in W."""
-        limit_kw = order.limit_kw if limit_kw is None else limit_kw
+    def _values(self, order: Order, step_kw: float | None = None) -> dict[str, Any]:
+        """The fields of a period (or update) in W; step_kw: of a schedule."""
+        limit_kw, setpoint_kw = order.limit_kw, order.setpoint_kw
+        if step_kw is not None and setpoint_kw is not None:
+            setpoint_kw = step_kw
+        elif step_kw is not None:
+            limit_kw = step_kw
         found: dict[str, Any] = {}
         if limit_kw is not None:
             found["limit"] = max(limit_kw, 0.0) * W_PER_KW
@@ -246,9 +252,11 @@ class ExternalSystem:
         found["operationMode"] = OperationMode.EXTERNAL_LIMITS.value
         if order.discharge_kw is not None:
             found["dischargeLimit"] = -abs(order.discharge_kw) * W_PER_KW
-        if order.setpoint_kw is not None:
+        if setpoint_kw is not None:
             found["operationMode"] = OperationMode.EXTERNAL_SETPOINT.value
-            found["setpoint"] = order.setpoint_kw * W_PER_KW
+            found["setpoint"] = setpoint_kw * W_PER_KW
+            if order.reactive_kvar is not None:
+                found["setpointReactive"] = order.reactive_kvar * W_PER_KW
         return found
 
     def _into(self, host: Profile, order: Order, now_s: float) -> None:
@@ -298,7 +306,9 @@ class ExternalSystem:
         if profile is None:
             return None
         period = active_period(profile, Situation(key[1]), now_s)
-        return None if period is None else period.limit_w[0]
+        if period is None:
+            return None
+        return period.limit_w[0] if period.setpoint_w is None else period.setpoint_w[0]
 
     def _tell(self, key: Key, stands: Standing, value_w: float | None) -> None:
         if value_w is None:
