@@ -125,8 +125,8 @@ def point(
         if limit < 0 and mode == "ChargingOnly":
             low = max(low, limit)
     caps = strongest(profiles, "ChargingStationExternalConstraints", s, t)
-    outside = [c["setpoint"] for c in caps if c["mode"] == "ExternalSetpoint"]
-    outside = [setpoint for setpoint in outside if setpoint is not None]
+    outside = [c for c in caps if c["mode"] == "ExternalSetpoint" and c["setpoint"] is not None]
+    reactive = lead["reactive"] if lead is not None else None
     caps += strongest(profiles, "ChargingStationMaxProfile", s, t)
     for cap in caps:
         limit = max(reach(cap, s), 0.0)
@@ -141,7 +141,10 @@ def point(
             high += extra
     rule = mode
     if outside and mode != "Idle" and not (s["csms_first"] and wish is not None):
-        wish, mode = min(outside, key=abs), "ExternalSetpoint"
+        leader = min(outside, key=lambda c: abs(c["setpoint"]))
+        wish, mode = leader["setpoint"], "ExternalSetpoint"
+        if leader["reactive"] is not None:  # Q06.FR.21: both setpoints are the outside system's
+            reactive = leader["reactive"]
         rule = rule if lead is not None else mode
     if rule == "Idle":
         high = low = 0.0
@@ -149,4 +152,4 @@ def point(
         low = 0.0
     if wish is not None:
         wish = min(max(wish, low), max(high, low))
-    return mode, low, high, wish, lead["reactive"] if lead is not None else None
+    return mode, low, high, wish, reactive

@@ -214,3 +214,17 @@ def test_power_monitoring_trips_when_feed_in_does_not_come_down() -> None:
     pair.station.around.upstream_kw = 0.0
     pair.run(3, 1.0)
     assert pair.power_kw == -5.5
+
+
+def test_a_rule_that_is_cleared_while_it_holds_the_station_off_lets_it_back() -> None:
+    pair = discharging()
+    monitoring = {"priority": 0, "yUnit": "PctMaxW", "curveData": [{"x": 0.0, "y": 10.0}]}
+    assert pair.ask("SetDERControl", control_of("PowerMonitoringMustTrip", monitoring)).status == (
+        "Accepted"
+    )
+    pair.station.around.upstream_kw = -8.0
+    pair.run(3, 1.0)
+    assert pair.power_kw == 0.0
+    assert pair.ask("ClearDERControl", {"isDefault": True}).status == "Accepted"
+    pair.run(3, 1.0)
+    assert pair.power_kw == -10.0

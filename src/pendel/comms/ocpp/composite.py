@@ -152,9 +152,10 @@ def point_at(profiles: Iterable[Profile], where: Situation, at_s: float) -> Poin
         high = _more(high, period.limit_w, phases if where.phases else 0)
     chosen = None if first is None else first[1]
     wish = None if chosen is None else chosen.setpoint_w
+    reactive_var = None if chosen is None else chosen.reactive_var
     outside = _outside_setpoint(caps, mode, wish, where)
     if outside is not None:
-        wish = outside
+        wish, reactive_var = outside[0], reactive_var if outside[1] is None else outside[1]
         mode_for_band = mode if first is not None else OperationMode.EXTERNAL_SETPOINT
         low = _discharge_of(mode_for_band, high, low)
         mode = OperationMode.EXTERNAL_SETPOINT
@@ -174,20 +175,10 @@ def point_at(profiles: Iterable[Profile], where: Situation, at_s: float) -> Poin
         phases=phases,
         phase_to_use=next((p.phase_to_use for _, p in ruling if p.phase_to_use), None),
         per_phase=any(period.per_phase for _, period in ruling),
-        reactive_var=_reactive_var(chosen, caps if outside is not None else [], where),
+        reactive_var=reactive_var,
         sleep=chosen is not None and chosen.sleep and mode is OperationMode.IDLE,
         precondition=chosen is not None and chosen.precondition and mode is OperationMode.IDLE,
     )
-
-
-def _reactive_var(
-    chosen: Period | None, caps: list[tuple[Profile, Period]], where: Situation
-) -> float | None:
-    """setpointReactive of who leads: the external system (caps), else the own profile."""
-    for profile, period in caps:
-        if period.mode is OperationMode.EXTERNAL_SETPOINT and period.reactive_var is not None:
-            return period.reactive_var / (where.sharers if profile.evse_id == 0 else 1)
-    return None if chosen is None else chosen.reactive_var
 
 
 def station_limits_w(
@@ -231,24 +222,30 @@ def _cap(profile: Profile, period: Period, where: Situation) -> tuple[Quad, Quad
 
 def _outside_setpoint(
     caps: list[tuple[Profile, Period]], mode: OperationMode, own: Quad | None, where: Situation
-) -> Quad | None:
-    """The setpoint of an external system where it leads (SetpointPriority), else None."""
+) -> tuple[Quad, float | None] | None:
+    """Setpoint and reactive setpoint of an external system where it leads (SetpointPriority)."""
     if mode is OperationMode.IDLE or (where.csms_setpoint_first and own is not None):
         return None
     found = [
-        _share(period.setpoint_w, profile, where)
+        (abs(period.setpoint_w[0]), profile.source, period.setpoint_w, profile, period)
         for profile, period in caps
         if period.mode is OperationMode.EXTERNAL_SETPOINT and period.setpoint_w is not None
     ]
-    # of several the one that moves the least energy (SC.04)
-    return min(found, key=lambda setpoint: abs(setpoint[0])) if found else None
+    if not found:
+        return None
+    # of several the one that moves the least energy (SC.04); of equal ones by the source's name
+    _, _, setpoint, profile, period = min(found, key=lambda each: each[:2])
+    return _share(setpoint, period.reactive_var, profile, where)
 
 
-def _share(setpoint: Quad, profile: Profile, where: Situation) -> Quad:
-    """The part of an EVSE in a setpoint of its own, or of the whole station."""
+def _share(
+    setpoint: Quad, reactive_var: float | None, profile: Profile, where: Situation
+) -> tuple[Quad, float | None]:
+    """The part of an EVSE in setpoints of its own, or of the whole station."""
     parts = where.sharers if profile.evse_id == 0 else 1
     total, one, two, three = setpoint
-    return (total / parts, one / parts, two / parts, three / parts)
+    reactive = None if reactive_var is None else reactive_var / parts
+    return (total / parts, one / parts, two / parts, three / parts), reactive
 
 
 def _on_phases(ruling: list[Period], high: Quad, where: Situation) -> tuple[int, Quad]:

@@ -246,13 +246,16 @@ def _powered(
     high = min(built, max(point.high_w[0] / W_PER_KW, 0.0))
     wanted = car.possible_kw(min(max(wanted, low), high), hours)
     reactive = None if point.reactive_var is None else point.reactive_var / W_PER_KW
-    inverter = inverter_of(settings, car)
-    der.monitor(sum(around.flows.values()), around.meter_kw(), inverter.discharge_kw, now_s)
     if evse.asleep:
         der.rest(evse.id)
         return 0.0
+    inverter = None
+    if der.controls or der.off_kind or reactive is not None:
+        inverter = inverter_of(settings, car)
+        der.monitor(sum(around.flows.values()), around.meter_kw(), inverter.discharge_kw, now_s)
     power_kw = der.power_kw(evse.id, wanted, low, high, grid, now_s, inverter, reactive)
-    power_kw = car.possible_kw(power_kw, hours)
+    if power_kw != wanted:
+        power_kw = car.possible_kw(power_kw, hours)
     return power_kw if abs(power_kw) >= POWER_LEAST_KW else 0.0
 
 

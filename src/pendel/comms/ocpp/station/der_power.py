@@ -164,7 +164,11 @@ class DerPower:
         """The power of an EVSE [kW] that would be wanted_kw without controls; low_kw <= 0 and
         high_kw bound it in any case. reactive_kvar: what the profile asks for; what flows is then
         in `kvar`."""
-        path = self.paths.setdefault(evse_id, Path())
+        path = self.paths.get(evse_id)
+        if path is None:
+            path = self.paths[evse_id] = Path()
+        if not self.controls and reactive_kvar is None and grid.up and not self.off_kind:
+            return self._plain(path, min(max(wanted_kw, low_kw), high_kw), now_s)
         inverter = inverter or rated(high_kw, max(-low_kw, high_kw))
         if not self.observe(grid, now_s) or self.off_kind:
             self._deviates(path, self.off_kind, self.off_fault, now_s, 2)
@@ -193,6 +197,14 @@ class DerPower:
         path.moving = moving or abs(aim - power) > SETTLED_KW or path.moving
         path.power_kw, path.kvar, path.at_s = power, kvar, now_s
         return power
+
+    def _plain(self, path: Path, power_kw: float, now_s: float) -> float:
+        """Nothing is asked of this EVSE but its profile: what almost every station does."""
+        if path.answers or path.deviation is not None or path.kvar:
+            path.answers, path.deviation, path.kvar = {}, None, 0.0
+        path.power_kw, path.at_s, path.shift_kw, path.moving = power_kw, now_s, 0.0, False
+        self.trips.tripped = None
+        return power_kw
 
     def rest(self, evse_id: int) -> None:
         """Nothing is asked of an EVSE: no deviation, no reactive power."""
