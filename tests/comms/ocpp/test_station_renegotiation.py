@@ -26,9 +26,11 @@ from ev_line import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scripted_backend import START_S, Pair, profile_2
+from smart_charging_world import outside
 
 from pendel.comms.ocpp.release import Version
 from pendel.comms.ocpp.station.ev_side import EvSide
+from pendel.comms.ocpp.station.external_system import Order
 
 NOTHING = {"exponent": 0, "value": 0}
 
@@ -68,10 +70,13 @@ def test_whatever_changes_the_composite_is_offered(side: EvSide, purpose: str) -
     pair.backend.needs_status = "Accepted"
     pair.plug(car_of(side))
     install(pair, tx(pair, (0, 9_000.0)))
-    more = {"schedule": {"startSchedule": BEFORE}}
-    cap = profile_2(3, purpose, steps((0, 1_500.0)), **more)
-    order = {"evseId": 0 if "Max" in purpose else 1, "chargingProfile": cap}
-    assert pair.ask("SetChargingProfile", order).status == "Accepted"
+    if "External" in purpose:
+        assert outside(pair).set("EMS", Order(limit_kw=1.5), pair.now_s) == ""
+    else:
+        more = {"schedule": {"startSchedule": BEFORE}}
+        cap = profile_2(3, purpose, steps((0, 1_500.0)), **more)
+        order = {"evseId": 0, "chargingProfile": cap}
+        assert pair.ask("SetChargingProfile", order).status == "Accepted"
     assert pair.power_kw == 1.5
     session = pair.station.dialect.session(pair.station.evses[1])
     assert session is not None

@@ -75,7 +75,7 @@ class ExternalSystem:
     _numbers: dict[Key, int] = field(default_factory=dict)
     _hosts: dict[int, tuple[Profile, dict[str, Any]]] = field(default_factory=dict)
     _released: list[dict[str, Any]] = field(default_factory=list)
-    _rates: dict[str, tuple[float, float]] = field(default_factory=dict)
+    _rates: dict[str, tuple[float, float, bool]] = field(default_factory=dict)
     _marks: Any = None
 
     def set(
@@ -337,20 +337,26 @@ class ExternalSystem:
         stands.told_w, stands.is_told = value_w, True
 
     def _rate(self, evse: Evse, changed: bool, now_s: float) -> None:
-        """ChargingRateChanged where limits from outside, or balancing, changed a running charge."""
+        """ChargingRateChanged where limits from outside, or balancing, changed a running charge;
+        a car that follows a schedule of its own takes up a change only when it has a new one."""
         transaction = evse.transaction
         if transaction is None or not transaction.authorized:
+            return
+        if evse.ev_hold:  # it does not charge: what it begins with is no change
+            self._rates.pop(transaction.id, None)
             return
         if transaction.id not in self._rates and len(self._rates) > 2 * len(self.station.evses):
             self._rates.clear()
         power_kw = evse.power_kw
-        told_kw, last_kw = self._rates.get(transaction.id, (power_kw, power_kw))
+        told_kw, last_kw, waits = self._rates.get(transaction.id, (power_kw, power_kw, False))
+        changed = changed or waits
+        waits = changed and power_kw == last_kw and bool(evse.ev_profile)
         if changed and self._significant(told_kw, power_kw):
             self.charging.event(evse, "Updated", "ChargingRateChanged", now_s)
             told_kw = power_kw
         elif not changed and power_kw != last_kw:
             told_kw = power_kw  # for another reason, which is told in another way
-        self._rates[transaction.id] = (told_kw, power_kw)
+        self._rates[transaction.id] = (told_kw, power_kw, waits)
 
     def _significant(self, before: float | None, after: float) -> bool:
         """Whether a change is above LimitChangeSignificance [percent of what was before]."""

@@ -25,9 +25,9 @@ class Variable:
     writable: bool = False
     data_type: str = "string"
     unit: str = ""
+    live: bool = False
     most: float | None = None
     allowed: tuple[str, ...] = ()
-    live: bool = False
 
     def takes(self, value: str) -> bool:
         """Whether a new value is of the variable's type."""
