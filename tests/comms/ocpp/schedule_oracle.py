@@ -140,7 +140,7 @@ def point(
             high += extra
     rule, reactive = mode, None if lead is None else lead["reactive"]
     if outside and mode != "Idle" and not (s["csms_first"] and wish is not None):
-        chosen = min(outside, key=lambda c: abs(c["setpoint"]))
+        chosen = min(outside, key=lambda c: (abs(c["setpoint"]), abs(c["reactive"])))
         wish, reactive, mode = chosen["setpoint"], chosen["reactive"], "ExternalSetpoint"
         rule = rule if lead is not None else mode
     if rule == "Idle":

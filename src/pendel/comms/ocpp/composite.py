@@ -226,12 +226,12 @@ def _outside_setpoint(
     if mode is OperationMode.IDLE or (where.csms_setpoint_first and own is not None):
         return None
     found = [
-        (abs(period.setpoint_w[0]), number, period)
+        (abs(period.setpoint_w[0]), abs(period.reactive_var or 0.0), number, period)
         for number, (_, period) in enumerate(caps)
         if period.mode is OperationMode.EXTERNAL_SETPOINT and period.setpoint_w is not None
     ]
-    # of several the one that moves the least energy (SC.04)
-    return min(found)[2] if found else None
+    # of several the one that moves the least energy, then the least reactive power (SC.04)
+    return min(found)[-1] if found else None
 
 
 def _on_phases(ruling: list[Period], high: Quad, where: Situation) -> tuple[int, Quad]:
