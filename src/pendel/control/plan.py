@@ -13,8 +13,9 @@ import numpy as np
 
 from pendel.control.arrow import Arrow, applies, arrow_of, effort_s, general_effort_s
 from pendel.control.crew import Crew, LocalCrew
-from pendel.control.fleet import FleetResult, is_fleet, solve_fleet, unmet_of_fleet
-from pendel.control.giving import give_of, given_of, keeps_ranks
+from pendel.control.fleet import WHOLE_PAIRS_MAX, FleetResult, is_fleet, solve_fleet
+from pendel.control.fleet_unmet import joint_limits, unmet_of_fleet
+from pendel.control.giving import below_minimum, give_of, given_of, keeps_ranks
 from pendel.control.greedy import greedy_schedule
 from pendel.control.interior import Interior, solve_interior
 from pendel.control.linear_plan import ROUNDS_MAX, solve_linear
@@ -31,7 +32,7 @@ from pendel.control.sections import Sections
 from pendel.control.stragglers import hold, merged, released_bound_eur, without
 from pendel.control.unmet import unmet_wishes
 from pendel.control.verify import Verdict
-from pendel.units import LIMIT_TOLERANCE, FloatArray
+from pendel.units import LIMIT_TOLERANCE, BoolArray, FloatArray
 
 METHODS = ("auto", "exact", "decomposed")
 INF = float("inf")
@@ -43,7 +44,7 @@ RANKED_UNITS = 300
 INNER_GAP_SHARE = 0.1
 ELASTIC_GAP, ELASTIC_USEFUL = 1e-12, 1e-4
 PROOF_SLACK = 1e-6
-HOLD_ROUNDS = 3
+HOLD_ROUNDS, HELD_MAX = 3, 50
 SAFE_PAIRS = 3_000_000
 
 
@@ -88,7 +89,7 @@ def plan(problem: PlanProblem, options: PlanOptions | None = None) -> Plan:
         large = _fleet(problem, options)
         if large is not None:
             return large
-        if int((problem.units.last - problem.units.first).sum()) > SAFE_PAIRS:
+        if _pairs(problem) > SAFE_PAIRS:
             return safe_plan(problem, reach_of(problem), -INF, options.warm_kw)
     reach = reach_of(problem)
     if problem.presence is not None and (problem.presence[reach.unit, reach.step] == 1.0).all():
@@ -98,6 +99,11 @@ def plan(problem: PlanProblem, options: PlanOptions | None = None) -> Plan:
         if found is not None:
             return found
     return _general(problem, reach, options)
+
+
+def _pairs(problem: PlanProblem) -> int:
+    """Number of connected (unit, step) pairs."""
+    return int(np.maximum(problem.units.last - problem.units.first, 0).sum())
 
 
 def _remaining(options: PlanOptions) -> Callable[[], float]:
@@ -110,14 +116,30 @@ def _fleet(problem: PlanProblem, options: PlanOptions) -> Plan | None:
     remaining = _remaining(options)
     whole, held = problem, None
     alone = replace(options, method="exact", progress=None)
-    found = solve_fleet(problem, options.gap, remaining, options.progress, options.crew)
+    elastic: BoolArray | None = None
+    arguments = options.gap, remaining, options.progress, options.crew
+    found = solve_fleet(problem, *arguments)
     for _ in range(HOLD_ROUNDS):
-        if isinstance(found, FleetResult) or not found:
-            break
-        sites = found if held is None else [*held.sites.tolist(), *found]
-        held = hold(whole, sites, lambda part: plan(part, alone))
-        problem = without(whole, held)
-        found = solve_fleet(problem, options.gap, remaining, options.progress, options.crew)
+        if isinstance(found, FleetResult):
+            kept = found.stopped or not joint_limits(problem, found)
+            if kept or (elastic is not None and elastic.all()):
+                break
+            failed = np.arange(whole.sites)
+        elif found:
+            failed = np.array(found)
+        else:
+            return None
+        if len(failed) == whole.sites and _pairs(whole) <= WHOLE_PAIRS_MAX:
+            # Together they cannot: mixing plans of sites would leave the joint limits broken.
+            return _elastic(whole, reach_of(whole), options)
+        elastic = np.zeros(whole.sites, dtype=np.bool_) if elastic is None else elastic.copy()
+        apart = failed[elastic[failed] | below_minimum(whole)[failed]]
+        if len(failed) < whole.sites and 0 < len(apart) <= HELD_MAX:
+            apart = apart if held is None else np.union1d(held.sites, apart)
+            held = hold(whole, apart.tolist(), lambda part: plan(part, alone))
+            problem = without(whole, held)
+        elastic[failed] = True
+        found = solve_fleet(problem, *arguments, elastic)
     if not isinstance(found, FleetResult):
         return None
     if held is not None:
@@ -127,10 +149,15 @@ def _fleet(problem: PlanProblem, options: PlanOptions) -> Plan | None:
         found.power_kw, found.energy_kwh, found.net_kw, found.curtailed_kw, np.zeros(0)
     )
     verdict = verify_schedule(problem, schedule)
-    if not verdict.violations.within(LIMIT_TOLERANCE):
+    bound, off = found.bound_eur, verdict.violations
+    if max(off.energy_kwh, off.power_kw) > LIMIT_TOLERANCE:
+        return None
+    if found.give is not None:
+        bound -= given_of(problem, verdict).eur(found.give)
+    elif not verdict.violations.within(LIMIT_TOLERANCE):
         return None
     unmet = unmet_of_fleet(problem, schedule, verdict.shortfall_kwh)
-    return judged(problem, schedule, verdict, found.bound_eur, unmet, "decomposed")
+    return judged(problem, schedule, verdict, bound, unmet, "decomposed")
 
 
 def _structured(problem: PlanProblem, reach: Reach, options: PlanOptions) -> Plan | None:

@@ -135,21 +135,25 @@ def _over_limits(problem: PlanProblem, reach: Reach, schedule: Schedule) -> list
         nodes.append((-1, f"feeder {feeders.feeder_id[node]}", flow, *bounds))
     bounds = problem.portfolio_import_limit_kw, problem.portfolio_export_limit_kw
     nodes.append((-1, "portfolio", schedule.net_kw.sum(axis=0), *bounds))
+    return [wish for node in nodes for wish in over_limits(*node, problem.step_h)]
+
+
+def over_limits(
+    site: int, name: str, flow: FloatArray, imports: FloatArray, exports: FloatArray, step_h: float
+) -> list[Unmet]:
+    """What a net import [T] of a node is over its limits, with how much and when it is worst."""
     found = []
-    for site, name, flow, imports, exports in nodes:
-        over_import, over_export = np.maximum(flow - imports, 0.0), np.maximum(-flow - exports, 0.0)
-        for over, word, limit in (
-            (over_import, "import", imports),
-            (over_export, "export", exports),
-        ):
-            if over.max(initial=0.0) <= LIMIT_TOLERANCE:
-                continue
-            worst = int(over.argmax())
-            reason = (
-                f"{name}: {word} of {abs(flow[worst]):.6g} kW cannot be brought down to the "
-                f"limit of {limit[worst]:.6g} kW (worst in step {worst}, "
-                f"{int((over > LIMIT_TOLERANCE).sum())} steps in all)"
-            )
-            lacking = float(problem.step_h * over.sum())
-            found.append(Unmet(unit=-1, site=site, lacking_kwh=lacking, reason=reason))
+    for over, word, limit in (
+        (np.maximum(flow - imports, 0.0), "import", imports),
+        (np.maximum(-flow - exports, 0.0), "export", exports),
+    ):
+        if over.max(initial=0.0) <= LIMIT_TOLERANCE:
+            continue
+        worst = int(over.argmax())
+        reason = (
+            f"{name}: {word} of {abs(flow[worst]):.6g} kW cannot be brought down to the "
+            f"limit of {limit[worst]:.6g} kW (worst in step {worst}, "
+            f"{int((over > LIMIT_TOLERANCE).sum())} steps in all)"
+        )
+        found.append(Unmet(-1, site, lacking_kwh=step_h * float(over.sum()), reason=reason))
     return found
