@@ -216,7 +216,9 @@ def _elastic(problem: PlanProblem, reach: Reach, options: PlanOptions) -> Plan |
         one = finish(problem, reach, schedule, verdict, bound, "interior")
         found = one if found is None or one.gap < found.gap else found
     is_large = len(problem.units) > RANKED_UNITS
-    if found is not None and (is_large or result.stopped or found.gap <= options.gap):
+    if found is not None and result.stopped:
+        return min(found, safe_plan(problem, reach, -INF, options.warm_kw), key=_order)
+    if found is not None and (is_large or found.gap <= options.gap):
         return found
     return None
 
