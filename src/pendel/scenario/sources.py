@@ -263,11 +263,14 @@ def _parquet_batches(
 
 
 def _plain_type(column: Any) -> Any:
-    """Dictionary, large and binary texts as plain texts; everything else as it is."""
+    """Large and binary texts as plain texts, dictionaries of other things than texts without
+    them; everything else as it is."""
     import pyarrow as pa
 
     kind = column.type
     if pa.types.is_dictionary(kind):
+        if pa.types.is_string(kind.value_type) and column.dictionary.null_count == 0:
+            return column
         column = column.dictionary_decode()
         kind = column.type
     textual = (

@@ -175,6 +175,9 @@ def text_lengths(cells: Cells) -> IntArray:
     import pyarrow as pa
     import pyarrow.compute as pc
 
+    if pa.types.is_dictionary(cells.type):
+        each = np.append(text_lengths(cells.dictionary), 0)
+        return each[cells.indices.fill_null(len(each) - 1).to_numpy(zero_copy_only=False)]
     if not pa.types.is_string(cells.type):
         cells = cells.cast(pa.string())
     lengths: Any = pc.utf8_length(cells).fill_null(0).to_numpy(zero_copy_only=False)
