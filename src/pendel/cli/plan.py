@@ -63,6 +63,9 @@ def run(args: argparse.Namespace) -> Outcome:
     from pendel.cli.reading import read_with_progress
     from pendel.control.problem import problem_of
 
+    from pendel.kernel.memory import give_back_memory
+
+    give_back_memory()
     say_when_compiling()
     out = Path(args.out).absolute() if args.out else None
     if out is not None:

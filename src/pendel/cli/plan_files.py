@@ -51,8 +51,9 @@ def write_tables(folder: "ResultFolder", scenario: "Scenario", found: "Plan") ->
 
 def summary_of(scenario: "Scenario", found: "Plan") -> dict[str, Any]:
     """`summary.json` of the contract, without what only the written files can tell."""
-    names = scenario.sessions.session_id.tolist() + scenario.storages.storage_id.tolist()
-    sites = scenario.sites.site_id.tolist()
+    sessions, storages = scenario.sessions.session_id, scenario.storages.storage_id
+    count = len(sessions)
+    sites = scenario.sites.site_id
     return {
         "objective_eur": found.objective_eur,
         "bound_eur": found.bound_eur,
@@ -68,11 +69,13 @@ def summary_of(scenario: "Scenario", found: "Plan") -> dict[str, Any]:
         "steps": scenario.horizon.steps,
         "ignored_sessions": scenario.ignored_sessions,
         "over_limit_kwh": found.over_limit_kwh,
-        "unmet_count": len(found.unmet),
+        "unmet_count": len(found.unmet) + found.unmet_more,
         "unmet": [
             {
-                "id": names[wish.unit] if wish.unit >= 0 else None,
-                "site_id": sites[wish.site] if wish.site >= 0 else None,
+                "id": str(sessions[wish.unit] if wish.unit < count else storages[wish.unit - count])
+                if wish.unit >= 0
+                else None,
+                "site_id": str(sites[wish.site]) if wish.site >= 0 else None,
                 "lacking_kwh": wish.lacking_kwh,
                 "reason": wish.reason,
             }

@@ -10,18 +10,16 @@ keeps only its point, in float32. Any prices give a proven bound by the units' e
 import math
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from pendel.control.blend import Flows, best_shares, deviation_eur, limits_of
 from pendel.control.bound_kernels import bound_sites
-from pendel.control.plan_result import Unmet
 from pendel.control.problem import PlanProblem
-from pendel.control.reach import reach_of
 from pendel.control.sample import sample_prices
-from pendel.control.schedule import Schedule, merge_directions, schedule_of
+from pendel.control.schedule import merge_directions, schedule_of
 from pendel.control.sections import Section, Sections
 from pendel.control.site_kernels import (
     CENTRED,
@@ -31,7 +29,6 @@ from pendel.control.site_kernels import (
     solve_sites,
     unpack_state,
 )
-from pendel.control.unmet import TOLERANCE_KWH, unmet_wishes
 from pendel.kernel.threads import in_threads
 from pendel.units import FloatArray
 
@@ -313,30 +310,3 @@ def is_fleet(problem: PlanProblem) -> bool:
     pairs = int(np.maximum(problem.units.last - problem.units.first, 0).sum())
     many = problem.sites >= FLEET_SITES * (len(problem.feeders) + 1)
     return pairs >= (FLEET_PAIRS if many else WHOLE_PAIRS_MAX)
-
-
-def unmet_of_fleet(
-    problem: PlanProblem, schedule: Schedule, shortfall_kwh: FloatArray
-) -> tuple[Unmet, ...]:
-    """What is unmet, looked at only where something is."""
-    lacking = np.flatnonzero(shortfall_kwh > TOLERANCE_KWH)
-    if len(lacking) == 0:
-        return ()
-    sites = np.unique(problem.units.site[lacking])
-    part, units = Sections(problem).part(sites)
-    own = Schedule(
-        schedule.power_kw[units],
-        schedule.energy_kwh[units],
-        schedule.net_kw[sites],
-        schedule.curtailed_kw[sites],
-        schedule.reserve_kw,
-    )
-    found = unmet_wishes(part, reach_of(part), own, shortfall_kwh[units])
-    return tuple(
-        replace(
-            wish,
-            unit=int(units[wish.unit]) if wish.unit >= 0 else -1,
-            site=int(sites[wish.site]) if wish.site >= 0 else -1,
-        )
-        for wish in found
-    )

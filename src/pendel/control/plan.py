@@ -12,7 +12,7 @@ from typing import TypeAlias
 import numpy as np
 
 from pendel.control.arrow import Arrow, applies, arrow_of, effort_s, general_effort_s
-from pendel.control.fleet import FleetResult, is_fleet, solve_fleet, unmet_of_fleet
+from pendel.control.fleet import FleetResult, is_fleet, solve_fleet
 from pendel.control.greedy import greedy_schedule
 from pendel.control.interior import Interior, solve_interior
 from pendel.control.linear_plan import ROUNDS_MAX, solve_linear
@@ -22,11 +22,12 @@ from pendel.control.reach import Reach, reach_of
 from pendel.control.schedule import (
     Schedule,
     merge_directions,
+    schedule_in_blocks,
     schedule_of,
     verify_schedule,
 )
 from pendel.control.stragglers import hold, merged, released_bound_eur, without
-from pendel.control.unmet import unmet_wishes
+from pendel.control.unmet import unmet_in_large, unmet_wishes
 from pendel.control.verify import Verdict
 from pendel.units import LIMIT_TOLERANCE, FloatArray
 
@@ -82,7 +83,7 @@ def plan(problem: PlanProblem, options: PlanOptions | None = None) -> Plan:
         if large is not None:
             return large
         if int((problem.units.last - problem.units.first).sum()) > SAFE_PAIRS:
-            return safe_plan(problem, reach_of(problem), -INF, options.warm_kw)
+            return safe_plan(problem, None, -INF, options.warm_kw)
     reach = reach_of(problem)
     if problem.presence is not None and (problem.presence[reach.unit, reach.step] == 1.0).all():
         problem = replace(problem, presence=None)
@@ -122,8 +123,7 @@ def _fleet(problem: PlanProblem, options: PlanOptions) -> Plan | None:
     verdict = verify_schedule(problem, schedule)
     if not verdict.violations.within(LIMIT_TOLERANCE):
         return None
-    unmet = unmet_of_fleet(problem, schedule, verdict.shortfall_kwh)
-    return judged(problem, schedule, verdict, found.bound_eur, unmet, "decomposed")
+    return finish(problem, None, schedule, verdict, found.bound_eur, "decomposed")
 
 
 def _structured(problem: PlanProblem, reach: Reach, options: PlanOptions) -> Plan | None:
@@ -180,18 +180,19 @@ def _general(problem: PlanProblem, reach: Reach, options: PlanOptions) -> Plan:
 
 
 def safe_plan(
-    problem: PlanProblem, reach: Reach, bound_eur: float, warm_kw: FloatArray | None = None
+    problem: PlanProblem,
+    reach: Reach | None,
+    bound_eur: float,
+    warm_kw: FloatArray | None = None,
 ) -> Plan:
     """The plan of the safe path, verified like any other; an earlier plan that fits and is
-    better takes its place."""
-    schedule = greedy_schedule(problem, reach)
+    better takes its place. reach: of the problem, None where it would be too large."""
+    schedule = greedy_schedule(problem)
     verdict = verify_schedule(problem, schedule)
     safe = finish(problem, reach, schedule, verdict, bound_eur, "greedy")
     if warm_kw is None or warm_kw.shape != safe.power_kw.shape:
         return safe
-    schedule = schedule_of(
-        problem, reach, warm_kw[reach.unit, reach.step], 0.0 * problem.pv_kw, safe.reserve_kw
-    )
+    schedule = schedule_in_blocks(problem, warm_kw.copy(), 0.0 * problem.pv_kw, safe.reserve_kw)
     verdict = verify_schedule(problem, schedule)
     warm = finish(problem, reach, schedule, verdict, bound_eur, "warm")
     return warm if _order(warm) < _order(safe) else safe
@@ -205,15 +206,20 @@ def _order(found: Plan) -> tuple[float, float, float]:
 
 def finish(
     problem: PlanProblem,
-    reach: Reach,
+    reach: Reach | None,
     schedule: Schedule,
     verdict: Verdict,
     bound_eur: float,
     method: str,
 ) -> Plan:
-    """Put the verdict on the plan: objective, shortfall, what is unmet and why."""
-    unmet = unmet_wishes(problem, reach, schedule, verdict.shortfall_kwh)
-    return judged(problem, schedule, verdict, bound_eur, unmet, method)
+    """Put the verdict on the plan: objective, shortfall, what is unmet and why. reach: of the
+    problem, None where it would be too large: then only the first units are looked at."""
+    if reach is None:
+        unmet, more = unmet_in_large(problem, schedule, verdict.shortfall_kwh)
+    else:
+        unmet, more = unmet_wishes(problem, reach, schedule, verdict.shortfall_kwh), 0
+    plan = judged(problem, schedule, verdict, bound_eur, unmet, method)
+    return replace(plan, unmet_more=more)
 
 
 def judged(
@@ -253,11 +259,12 @@ def trivial_bound(problem: PlanProblem) -> float:
     Prices times the largest possible flows, no wear, the most reserve and terminal value.
     """
     units, h = problem.units, problem.step_h
-    steps = np.arange(problem.steps)
-    here = (units.first[:, None] <= steps) & (steps < units.last[:, None])
     most, least = problem.load_kw.copy(), np.negative(problem.pv_kw)
-    np.add.at(most, units.site, here * units.charge_max_kw[:, None])
-    np.subtract.at(least, units.site, here * units.discharge_max_kw[:, None])
+    for t in range(problem.steps):
+        here = (units.first <= t) & (t < units.last)
+        count = problem.sites
+        most[:, t] += np.bincount(units.site, here * units.charge_max_kw, count)
+        least[:, t] -= np.bincount(units.site, here * units.discharge_max_kw, count)
     row = problem.price_row
     buy, sell = problem.import_eur_kwh[row], problem.export_eur_kwh[row]
     best = np.minimum(buy * np.maximum(most, 0.0), 0.0)
