@@ -99,7 +99,7 @@ def write_series(folder: Path, shape: Shape) -> list[list[float]]:
 
 def write_sessions(folder: Path, shape: Shape) -> list[float]:
     """sessions.csv; mean power [kW] that each site's cars need over the horizon."""
-    rng, rows, need = shape.rng, [], []
+    rows, need = [], []
     hours = shape.steps * shape.minutes / 60.0
     same = one_car(shape) if shape.has("identical") else None
     for site, count in enumerate(shape.cars):

@@ -62,7 +62,6 @@ def run(args: argparse.Namespace) -> Outcome:
     from pendel.cli.plan_files import folder_for, judged, text_of, write_tables
     from pendel.cli.reading import read_with_progress
     from pendel.control.problem import problem_of
-
     from pendel.kernel.memory import give_back_memory
 
     give_back_memory()

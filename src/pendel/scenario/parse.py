@@ -129,6 +129,21 @@ def as_texts(cells: Cells) -> list[str]:
     return listed
 
 
+def without_long(cells: Cells, characters: int) -> Cells:
+    """The cells with "" for texts of more characters."""
+    if isinstance(cells, list):
+        return [cell if len(cell) <= characters else "" for cell in cells]
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if pa.types.is_dictionary(cells.type):
+        names = without_long(cells.dictionary, characters)
+        return pa.DictionaryArray.from_arrays(cells.indices, names)
+    if not pa.types.is_string(cells.type):
+        cells = cells.cast(pa.string())
+    return pc.if_else(pc.greater(pc.utf8_length(cells), characters), "", cells)
+
+
 class NameCodes:
     """Index of names in a table [n]; the names of an arrow dictionary are looked up once for all
     batches that share it (those of one row group of a parquet file do)."""

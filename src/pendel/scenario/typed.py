@@ -87,8 +87,7 @@ def typed_batch(batch: Batch, table: Table, found: FileFindings) -> TypedBatch:
         elif column.kind == "time":
             result.time_us[column.name] = _times(column, cells, batch.lines, ok, found)
         elif cells is not None:
-            _check_texts(column, cells, batch.lines, ok, found)
-            result.text[column.name] = cells
+            result.text[column.name] = _checked_texts(column, cells, batch.lines, ok, found)
     return result
 
 
@@ -142,9 +141,10 @@ def _report_bad(
         found.add_where(parsed.empty, lines, column.name, lambda _: "is empty", column.allowed)
 
 
-def _check_texts(
+def _checked_texts(
     column: Column, cells: Cells, lines: IntArray, ok: BoolArray, found: FileFindings
-) -> None:
+) -> Cells:
+    """The cells, without those that are too long: nobody keeps them."""
     if column.choices:
         index_of = {choice: index for index, choice in enumerate(column.choices)}
         wrong = parse.codes(cells, index_of) < 0
@@ -166,6 +166,9 @@ def _check_texts(
             lambda row: f"{parse.shown(cell_text(cells, row))} {problem}",
             column.allowed,
         )
+        if not column.choices:
+            return parse.without_long(cells, ID_CHARACTERS_MAX)
+    return cells
 
 
 def text_lengths(cells: Cells) -> IntArray:
