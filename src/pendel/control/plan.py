@@ -78,8 +78,11 @@ def plan(problem: PlanProblem, options: PlanOptions | None = None) -> Plan:
     if options.method not in METHODS:
         raise ValueError(f"method {options.method!r}: one of {', '.join(METHODS)}")
     here = options.make is Interior  # on more machines a large fleet is one interior point, too
-    if here and options.method != "exact" and is_fleet(problem) and applies(problem):
-        large = _fleet(problem, options)
+    bare = replace(problem, reserves=None)
+    if here and options.method != "exact" and is_fleet(problem) and applies(bare):
+        large = _fleet(bare, options)
+        if large is not None and problem.reserves is not None and len(problem.reserves) > 0:
+            large = _selling_none(problem, large)
         if large is not None:
             return large
         if int((problem.units.last - problem.units.first).sum()) > SAFE_PAIRS:
@@ -124,6 +127,23 @@ def _fleet(problem: PlanProblem, options: PlanOptions) -> Plan | None:
     if not verdict.violations.within(LIMIT_TOLERANCE):
         return None
     return finish(problem, None, schedule, verdict, found.bound_eur, "decomposed")
+
+
+def _selling_none(problem: PlanProblem, found: Plan) -> Plan:
+    """A plan made without reserves as one of the problem with them: a large fleet sells none.
+
+    Holding reserves only narrows what units may do, so the bound without them less the most that
+    they could earn is one."""
+    schedule = Schedule(
+        found.power_kw,
+        found.energy_kwh,
+        found.net_kw,
+        found.curtailed_kw,
+        np.zeros(0 if problem.reserves is None else len(problem.reserves)),
+    )
+    verdict = verify_schedule(problem, schedule)
+    bound_eur = found.bound_eur - most_reserve_eur(problem)
+    return finish(problem, None, schedule, verdict, bound_eur, found.method)
 
 
 def _structured(problem: PlanProblem, reach: Reach, options: PlanOptions) -> Plan | None:
@@ -273,10 +293,14 @@ def trivial_bound(problem: PlanProblem) -> float:
     bound += float((problem.demand_charge_eur_kw * problem.peak_so_far_kw).sum())
     above = np.maximum(np.maximum(units.capacity_kwh, units.energy_start_kwh), 0.0)
     bound -= float((np.maximum(units.terminal_eur_kwh, 0.0) * above).sum())
-    if problem.reserves is not None:
-        reserves = problem.reserves
-        hours = (reserves.until_step - reserves.from_step) * h
-        power = float((units.charge_max_kw + units.discharge_max_kw).sum())
-        held = np.minimum(reserves.max_kw, power)
-        bound -= float((np.maximum(reserves.price_eur_mw_h, 0.0) * held * hours).sum()) / 1000.0
-    return bound
+    return bound - most_reserve_eur(problem)
+
+
+def most_reserve_eur(problem: PlanProblem) -> float:
+    """The most that reserves could earn [EUR]: all power held in every block."""
+    reserves, units = problem.reserves, problem.units
+    if reserves is None:
+        return 0.0
+    hours = (reserves.until_step - reserves.from_step) * problem.step_h
+    held = np.minimum(reserves.max_kw, float((units.charge_max_kw + units.discharge_max_kw).sum()))
+    return float((np.maximum(reserves.price_eur_mw_h, 0.0) * held * hours).sum()) / 1000.0
