@@ -4,6 +4,7 @@ Sites of 1 to 40 cars with home batteries, load and sun under trees of feeders, 
 contract couples them by; each seed draws which of it there is, and how hard it is.
 """
 
+import math
 import random
 from dataclasses import dataclass
 from pathlib import Path
@@ -199,7 +200,7 @@ def write_limits(folder: Path, shape: Shape, base: list[list[float]], need: list
         if shape.has("dead_sites") and rng.random() < 0.1:
             site_limit = 0.0
         sites.append(
-            {"site_id": f"s{site}", "import_limit_kw": round(site_limit, 3),
+            {"site_id": f"s{site}", "import_limit_kw": math.ceil(site_limit),
              "export_limit_kw": rng.choice((0.0, 2.0 * count, 50.0)),
              "demand_charge_eur_kw": rng.choice((0.0, 0.3, 2.0)) if shape.has("demand") else 0.0,
              "feeder_id": rng.choice(leaves)}
@@ -215,14 +216,14 @@ def write_limits(folder: Path, shape: Shape, base: list[list[float]], need: list
             name = above[name]
     for row in feeders:
         name = row["feeder_id"]
-        row["import_limit_kw"] = round(peak[name] + rng.uniform(*room) * wanted[name], 3)
+        row["import_limit_kw"] = math.ceil(peak[name] + rng.uniform(*room) * wanted[name])
         row["export_limit_kw"] = round(0.5 * peak[name] + wanted[name], 3)
     write_csv(folder / "feeders.csv", feeders)
     portfolio = ""
     if shape.has("portfolio"):
         most = sum(max(*net, 0.0) for net in base)
-        limit = most + rng.uniform(*room) * sum(need)
-        portfolio = f"[portfolio]\nimport_limit_kw = {limit:.3f}\nexport_limit_kw = {limit:.3f}\n"
+        limit = math.ceil(most + rng.uniform(*room) * sum(need))
+        portfolio = f"[portfolio]\nimport_limit_kw = {limit}.0\nexport_limit_kw = {limit}.0\n"
     (folder / "scenario.toml").write_text(
         f'name = "fleet"\ntimezone = "Europe/Berlin"\nstart = {stamp(0, 1)}\n'
         f"steps = {shape.steps}\nstep_minutes = {shape.minutes}\n{portfolio}"
