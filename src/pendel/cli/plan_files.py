@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pendel.cli.progress import progress_line
+from pendel.cli.progress import ProgressLine, progress_line
 
 if TYPE_CHECKING:
     from pendel.control.plan_result import Plan
@@ -41,10 +41,7 @@ def write_tables(folder: "ResultFolder", scenario: "Scenario", found: "Plan") ->
     rows = scenario.horizon.steps * max(len(found.power_kw), len(scenario.sites))
     kind: Any = "parquet" if rows > PARQUET_ROWS else "csv"
     with progress_line() as line:
-        share = PART_UNITS / max(len(found.power_kw), PART_UNITS)
-        parts = enumerate(plan_parts(scenario, found))
-        shown = (line.bar("writing the plan", share * number) or part for number, part in parts)
-        folder.write_parts("plan", shown, kind)
+        folder.write_parts("plan", plan_parts(scenario, found, line), kind)
         for name, columns in tables_of(scenario, found).items():
             folder.write_table(name, columns, kind)
 
@@ -84,7 +81,7 @@ def summary_of(scenario: "Scenario", found: "Plan") -> dict[str, Any]:
     }
 
 
-def plan_parts(scenario: "Scenario", found: "Plan") -> Iterator[dict[str, Any]]:
+def plan_parts(scenario: "Scenario", found: "Plan", line: ProgressLine) -> Iterator[dict[str, Any]]:
     """The table `plan` some units at a time; units only while they are connected."""
     import numpy as np
 
@@ -94,6 +91,7 @@ def plan_parts(scenario: "Scenario", found: "Plan") -> Iterator[dict[str, Any]]:
     times = horizon.start_s + horizon.step_s * np.arange(horizon.steps, dtype=np.int64)
     ids = scenario.sessions.session_id.tolist() + scenario.storages.storage_id.tolist()
     for begin in range(0, max(1, len(ids)), PART_UNITS):
+        line.bar("writing the plan", begin / max(1, len(ids)))
         power = found.power_kw[begin : begin + PART_UNITS]
         energy = found.energy_kwh[begin : begin + PART_UNITS]
         unit, step = np.nonzero(np.isfinite(energy))

@@ -180,7 +180,8 @@ def text_lengths(cells: Cells) -> IntArray:
 
     if pa.types.is_dictionary(cells.type):
         each = np.append(text_lengths(cells.dictionary), 0)
-        return each[cells.indices.fill_null(len(each) - 1).to_numpy(zero_copy_only=False)]
+        index = cells.indices.fill_null(len(each) - 1).to_numpy(zero_copy_only=False)
+        return np.asarray(each[index], dtype=np.int64)
     if not pa.types.is_string(cells.type):
         cells = cells.cast(pa.string())
     lengths: Any = pc.utf8_length(cells).fill_null(0).to_numpy(zero_copy_only=False)
