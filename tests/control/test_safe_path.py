@@ -107,3 +107,14 @@ def test_fleet_with_reserves_sells_none(monkeypatch: pytest.MonkeyPatch) -> None
     assert found.feasible
     assert found.bound_eur <= best.objective_eur + 1e-6
     assert found.objective_eur >= best.objective_eur - 1e-6
+
+
+def test_many_sites_and_few_cars_are_a_fleet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What would be too wide for one interior point is planned site by site."""
+    problem = some(1, odd=0.0, tight=False, sites=4, cars=12)
+    best = plan(problem)
+    monkeypatch.setattr(plan_module, "WHOLE_CELLS_MAX", problem.sites * problem.steps - 1)
+    found = plan(problem, PlanOptions(gap=1e-4))
+    assert found.method == "decomposed"
+    slack = 1e-3 * max(1.0, abs(best.objective_eur))
+    assert found.objective_eur == pytest.approx(best.objective_eur, abs=slack)

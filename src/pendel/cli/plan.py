@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 METHODS = ("auto", "exact", "decomposed")
 ENGINES = ("local", "dask")
 UNMET_KWH = 1e-5
+CELLS_MAX = 20_000_000
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -72,6 +73,7 @@ def run(args: argparse.Namespace) -> Outcome:
 
         check_replaceable(out)
     scenario = read_with_progress(Path(args.scenario))
+    check_size(scenario)
     problem = problem_of(scenario)
     found, summary = planned(args, scenario, problem)
     unmet = summary["shortfall_kwh"] > UNMET_KWH or not summary["feasible"] or bool(found.unmet)
@@ -84,6 +86,15 @@ def run(args: argparse.Namespace) -> Outcome:
     return Outcome(
         status=UNMET if unmet else DONE, data=summary, text=text_of(scenario, summary, args.out)
     )
+
+
+def check_size(scenario: "Scenario") -> None:
+    """Refuse what could not be planned in memory. Raises InputError."""
+    sites, steps = len(scenario.sites), scenario.horizon.steps
+    if sites * steps > CELLS_MAX:
+        text = f"{sites:,d} sites times {steps:,d} steps is too much to plan at once"
+        allowed = f"at most {CELLS_MAX:,d}: fewer sites or a shorter horizon"
+        raise InputError([Problem("scenario.toml", 0, "steps", text, allowed)])
 
 
 def planned(

@@ -40,6 +40,8 @@ INNER_GAP_SHARE = 0.1
 PROOF_SLACK = 1e-6
 HOLD_ROUNDS = 3
 SAFE_PAIRS = 3_000_000
+WHOLE_CELLS_MAX = 5_000_000
+"""Sites times steps up to which a problem may be one interior point, however few cars there are."""
 
 
 def _no_clock() -> float:
@@ -79,13 +81,15 @@ def plan(problem: PlanProblem, options: PlanOptions | None = None) -> Plan:
         raise ValueError(f"method {options.method!r}: one of {', '.join(METHODS)}")
     here = options.make is Interior  # on more machines a large fleet is one interior point, too
     bare = replace(problem, reserves=None)
-    if here and options.method != "exact" and is_fleet(problem) and applies(bare):
-        large = _fleet(bare, options)
-        if large is not None and problem.reserves is not None and len(problem.reserves) > 0:
-            large = _selling_none(problem, large)
-        if large is not None:
-            return large
-        if int((problem.units.last - problem.units.first).sum()) > SAFE_PAIRS:
+    wide = problem.sites * problem.steps > WHOLE_CELLS_MAX
+    large = is_fleet(problem) or wide
+    if here and options.method != "exact" and large and applies(bare):
+        found = _fleet(bare, options)
+        if found is not None and problem.reserves is not None and len(problem.reserves) > 0:
+            found = _selling_none(problem, found)
+        if found is not None:
+            return found
+        if wide or int((problem.units.last - problem.units.first).sum()) > SAFE_PAIRS:
             return safe_plan(problem, None, -INF, options.warm_kw)
     reach = reach_of(problem)
     if problem.presence is not None and (problem.presence[reach.unit, reach.step] == 1.0).all():
