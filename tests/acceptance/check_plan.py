@@ -6,6 +6,7 @@ import math
 from collections import defaultdict
 from pathlib import Path
 
+import numpy as np
 from contract_oracle import World, number, read_world, seconds
 
 TOLERANCE = 1e-5
@@ -98,7 +99,7 @@ def check_sites(
         cost += number(row, "demand_charge_eur_kw") * peak
     total = nets.sum(axis=0)
     parents = {f["feeder_id"]: f.get("parent_id") or "" for f in world.feeders}
-    sums = dict.fromkeys(parents, total * 0.0)
+    sums = {name: np.zeros(world.steps) for name in parents}
     for s, row in enumerate(world.sites):
         name = row.get("feeder_id") or ""
         while name:

@@ -134,10 +134,11 @@ def read_world(folder: Path) -> World:
         sell[i] = held(table, "export_eur_kwh", start, steps, step_s)
     stores = []
     for row in rows(folder, "sessions"):
-        first = max(0, math.ceil((seconds(row["arrive_utc"]) - start) / step_s - 1e-9))
-        last = min(steps, math.floor((seconds(row["depart_utc"]) - start) / step_s + 1e-9))
-        if last <= 0 or first >= steps:
-            continue
+        arrive, depart = seconds(row["arrive_utc"]) - start, seconds(row["depart_utc"]) - start
+        if depart <= 0 or arrive >= steps * step_s:
+            continue  # outside; what touches the horizon counts, even if for no whole step
+        first = max(0, math.ceil(arrive / step_s - 1e-9))
+        last = min(steps, math.floor(depart / step_s + 1e-9))
         stores.append(store_of(row, row["session_id"], index[row["site_id"]], first, last, hours))
     stores += [
         store_of(row, row["storage_id"], index[row["site_id"]], 0, steps, hours)

@@ -96,6 +96,16 @@ def test_a_folder_that_is_no_result_is_left_alone(
     assert (folder / "scenario.toml").exists()
 
 
+def test_more_sites_than_memory_holds(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("pendel.cli.plan.CELLS_MAX", 7)
+    assert main(["plan", str(folder), "--json"]) == 2
+    problem = json.loads(capsys.readouterr().out)["problems"][0]
+    assert (problem["file"], problem["field"]) == ("scenario.toml", "steps")
+    assert problem["problem"].startswith("1 sites times 8 steps")
+
+
 def test_bench_lists_and_refuses(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["bench", "--json"]) == 0
     listed = json.loads(capsys.readouterr().out)["benchmarks"]

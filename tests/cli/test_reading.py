@@ -38,7 +38,7 @@ def test_on_a_terminal(folder: Path) -> None:
     terminal = Terminal()
     assert read_with_progress(folder, terminal).horizon.steps == 4
     assert "reading prices.csv [####################]" in terminal.getvalue()
-    assert terminal.getvalue().endswith("\r" + " " * 60 + "\r")
+    assert terminal.getvalue().endswith("\r" + " " * 78 + "\r")
 
 
 def test_elsewhere_nothing_is_drawn(folder: Path) -> None:

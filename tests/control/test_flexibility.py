@@ -114,7 +114,7 @@ def test_outer_holds_every_plan(seed: int) -> None:
         found = plan(other)
         assert found.feasible
         inside(problem, found.power_kw)
-    inside(problem, greedy_schedule(problem, reach_of(problem)).power_kw)
+    inside(problem, greedy_schedule(problem).power_kw)
 
 
 def lone(draw: np.random.Generator) -> PlanProblem:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from random_problems import random_problem
 
+import pendel.control.fleet as fleet
 from pendel.control.arrow import applies
 from pendel.control.giving import given_of
 from pendel.control.plan import PlanOptions, plan
@@ -147,3 +148,59 @@ def test_a_storage_with_a_price_for_shortfall(seed: int) -> None:
     args = (charge, discharge, up, down, lo, hi, start, *prices)
     found = storage_cost(*args, np.empty((4, 2 * n + 8)), np.empty(n))
     assert found == pytest.approx(least_by_programme(*args), abs=1e-7)
+
+
+def by_prices(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small fleets are planned like large ones."""
+    monkeypatch.setattr(fleet, "FLEET_PAIRS", 0)
+    monkeypatch.setattr(fleet, "FLEET_SITES", 1)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_sites_give_way_among_others_that_need_not(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A third of the sites cannot keep limits or targets: ranks and bound of the whole, proven."""
+    problem = fleet_problem(160, seed)
+    imports = problem.import_limit_kw.copy()
+    imports[::3] *= 0.12
+    loose = np.full(problem.steps, np.inf)
+    problem = replace(problem, import_limit_kw=imports, portfolio_import_limit_kw=loose)
+    exact = plan(problem, PlanOptions(method="exact"))
+    by_prices(monkeypatch)
+    found = plan(problem, PlanOptions(method="decomposed", gap=1e-3))
+    assert found.method == "decomposed"
+    gave, least = (given_of(problem, verdict_on(problem, one)) for one in (found, exact))
+    assert least.over_kwh + least.short_kwh > 0.0
+    assert gave.over_kwh == pytest.approx(least.over_kwh, rel=1e-4, abs=1e-3)
+    assert gave.short_kwh == pytest.approx(least.short_kwh, rel=1e-3, abs=1e-2)
+    assert found.gap <= 5e-3
+    verdict = verdict_on(problem, found)
+    assert verdict.objective_eur == pytest.approx(found.objective_eur, abs=1e-9)
+    assert max(verdict.violations.energy_kwh, verdict.violations.power_kw) <= 1e-5
+    named = {wish.site for wish in found.unmet}
+    over = (found.net_kw > problem.import_limit_kw + 1e-5).any(axis=1)
+    assert set(np.flatnonzero(over).tolist()) <= named
+
+
+def test_joint_limits_of_a_fleet_give_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    problem = tight(1, "portfolio", cars=120)
+    by_prices(monkeypatch)
+    found = plan(problem, PlanOptions(method="decomposed", gap=1e-4))
+    exact = plan(problem, PlanOptions(method="exact"))
+    same_ranks_at_least_cost(problem, found, exact)
+    assert len(found.unmet) >= int((found.shortfall_kwh > 1e-4).sum())
+
+
+def test_a_feeder_below_its_load_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing can keep it: least energy over the limit, and the feeder named with it."""
+    problem = tight(2, "none", cars=120)
+    feeders = problem.feeders
+    narrow = replace(feeders, import_limit_kw=np.full(1, 1.0), export_limit_kw=np.full(1, 1.0))
+    problem = replace(problem, feeders=narrow)
+    by_prices(monkeypatch)
+    found = plan(problem, PlanOptions(method="decomposed", gap=1e-4))
+    exact = plan(problem, PlanOptions(method="exact"))
+    assert not found.feasible
+    assert found.over_limit_kwh == pytest.approx(exact.over_limit_kwh, rel=1e-6)
+    assert any(wish.unit == -1 and "feeder east" in wish.reason for wish in found.unmet)

@@ -7,7 +7,8 @@ import pytest
 from arrow_twin import dense_matrix
 from random_problems import random_problem
 
-from pendel.control.arrow import Arrow, Give, arrow_of
+from pendel.control.arrow import Arrow, arrow_of
+from pendel.control.elastic import Give
 from pendel.control.interior import Interior
 from pendel.control.phase_kernels import PRICE, WEIGHT
 from pendel.control.reach import reach_of

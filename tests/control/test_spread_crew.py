@@ -104,6 +104,20 @@ def test_sites_that_do_not_settle_are_named_as_in_one_process() -> None:
         assert one.one_pass(prices, lambda: FOREVER).failed == [7]
 
 
+def test_sites_give_way_on_shards_as_in_one_process() -> None:
+    problem = fleet_of(3)
+    imports = problem.import_limit_kw.copy()
+    imports[7] = 0.0
+    problem = replace(problem, import_limit_kw=imports)
+    elastic = np.arange(problem.sites) == 7
+    crew = lambda sections: SpreadCrew(sections, Here, 4)  # noqa: E731
+    found = solve_fleet(problem, 1e-3, lambda: FOREVER, crew=crew, elastic=elastic)
+    whole = solve_fleet(problem, 1e-3, lambda: FOREVER, elastic=elastic)
+    assert isinstance(found, FleetResult)
+    assert found.give is not None
+    same(found, whole)
+
+
 def test_time_ends_between_sections() -> None:
     left = iter([1.0] * 4)
     crew = lambda sections: SpreadCrew(sections, Here, 1)  # noqa: E731

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from pendel.cli.outcome import Outcome
+from pendel.cli.progress import say_when_compiling
 from pendel.errors import InputError, Problem, StoreError
-from pendel.kernel import on_compile
 
 EXAMPLES = ("street", "depot")
 DEFAULT_OUT = Path("out/demo")
@@ -55,7 +55,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> Outcome:
     """Run until a signal, or for --hours. Raises InputError, StoreError."""
     _check(args)
-    on_compile(_CompileNote())
+    say_when_compiling()
     from pendel.runtime.loop import Stop, stop_on_signals
 
     stop = Stop()
@@ -287,18 +287,6 @@ def _names() -> str:
 
 def _say(words: str) -> None:
     print(words, file=sys.stderr, flush=True)
-
-
-class _CompileNote:
-    """Says once that kernels are being compiled."""
-
-    def __init__(self) -> None:
-        self._said = False
-
-    def __call__(self, name: str) -> None:
-        if not self._said:
-            self._said = True
-            _say("first start: kernels are being compiled, later starts find them ready")
 
 
 def _words(data: dict[str, Any], out: Path, ended: bool) -> str:

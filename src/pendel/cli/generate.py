@@ -3,7 +3,6 @@
 import argparse
 import math
 import os
-import shutil
 import time
 from datetime import date
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pendel.cli.options import COMMAND_LINE
 from pendel.cli.outcome import Outcome
+from pendel.cli.progress import progress_line
 from pendel.errors import InputError, Problem
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> Outcome:
     """Generate, write, tell. Raises InputError for bad options or a folder in use."""
-    from pendel.scenario.results import json_text
+    from pendel.scenario.results import json_text, whole_folder
     from pendel.scenario.write import write_scenario
     from pendel.sim.generator.build import generate
 
@@ -72,23 +72,17 @@ def run(args: argparse.Namespace) -> Outcome:
     out = Path(os.path.abspath(args.out))
     check_target(out)
     begin_s = time.perf_counter()
-    scenario = generate(settings)
+    with progress_line() as line:
+        line.show(f"generating {settings.vehicles:,d} cars")
+        scenario = generate(settings)
     large = len(scenario.sessions) > PARQUET_SESSIONS
     kind: Any = args.format if args.format != "auto" else ("parquet" if large else "csv")
-    partial = out.with_name(f".{out.name}.partial-{os.getpid()}")
     data = summary_of(scenario, settings)
-    try:
-        write_scenario(scenario, partial, kind)
-        (partial / RECORD).write_text(json_text(data), encoding="utf-8")
-        (partial / "SOURCE.md").write_text(attribution(), encoding="utf-8")
-        if out.exists():
-            shutil.rmtree(out)
-        partial.rename(out)
-    except OSError as error:
-        reason = f"cannot be written: {error.strerror or error}"
-        raise InputError([Problem(out.name, 0, "--out", reason)]) from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    with progress_line() as line, whole_folder(out) as folder:
+        line.show(f"writing {len(scenario.sessions):,d} plug-ins")
+        write_scenario(scenario, folder, kind)
+        (folder / RECORD).write_text(json_text(data), encoding="utf-8")
+        (folder / "SOURCE.md").write_text(attribution(), encoding="utf-8")
     data = data | {"seconds": time.perf_counter() - begin_s, "format": kind}
     return Outcome(data=data, text=words(data, scenario, args.out))
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pendel.control.elastic import Give, beside_columns, over_columns
 from pendel.control.linear_model import terminal_worth
 from pendel.control.problem import PlanProblem
 from pendel.control.reach import Reach
@@ -23,17 +24,6 @@ WIDTH_MIN = 1e-9
 DENSE_SHARE = 0.3
 ROUNDS_USUAL = 25
 FLOP_S = 0.3e-9
-
-
-@dataclass(frozen=True, slots=True)
-class Give:
-    """What gives way, and at what price: a kWh over a limit and one below a target [EUR].
-
-    Both are so high that a limit is never broken to save a target, nor a target to save money.
-    """
-
-    over_eur_kwh: float
-    short_eur_kwh: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,7 +304,7 @@ def _columns(
     exports = np.where(reach.export_kw > 0.0, np.minimum(reach.export_kw, least + 1.0), 0.0).ravel()
     charged = problem.demand_charge_eur_kw > 0.0
     peak_lo = np.where(charged, problem.peak_so_far_kw, 0.0)
-    beside = _beside(problem, reach, unit, most, imports, give)
+    beside = beside_columns(problem, reach, unit, most, imports, give)
     over = beside[2][: sites * steps] if give is not None else zero_s
     highest = np.maximum((imports + over).reshape(sites, steps).max(axis=1), peak_lo)
     peak_hi = np.where(charged, highest + 1.0, 0.0)
@@ -332,13 +322,9 @@ def _columns(
             np.where(is_last, -terminal, 0.0),
             h * problem.import_eur_kwh[row].ravel(),
             -h * problem.export_eur_kwh[row].ravel(),
-            zero_s,
-            zero_s,
+            np.zeros(2 * sites * steps),
             np.where(charged, problem.demand_charge_eur_kw, 0.0),
-            beside[0],
-            np.zeros(nodes * steps),
-            dev_cost,
-            over_cost,
+            *(beside[0], np.zeros(nodes * steps), dev_cost, over_cost),
         ]
     )
     lo = np.concatenate(
@@ -357,44 +343,10 @@ def _columns(
             problem.pv_kw.ravel(),
             np.repeat(sigma, steps),
             peak_hi,
-            beside[2],
-            node_hi,
-            dev_hi,
-            over_hi,
+            *(beside[2], node_hi, dev_hi, over_hi),
         ]
     )
     return cost, lo, hi
-
-
-def _beside(
-    problem: PlanProblem,
-    reach: Reach,
-    unit: IntArray,
-    most: FloatArray,
-    imports: FloatArray,
-    give: Give | None,
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Cost, lower and upper bound of what gives way at the sites: excess [S T] and shortfall [U];
-    none where nothing does. most [S, T]: what a site could import at most."""
-    if give is None:
-        return np.zeros(0), np.zeros(0), np.zeros(0)
-    h, price = problem.step_h, problem.import_eur_kwh[problem.price_row].ravel()
-    over = np.maximum(most.ravel() + 1.0 - imports, 0.0)
-    last = reach.last_pair[unit]
-    short = np.maximum(promised_lo(reach)[last] - promised_lo(reach, False)[last], 0.0)
-    cost = np.concatenate([h * (price + give.over_eur_kwh), np.full(len(unit), give.short_eur_kwh)])
-    return cost, np.zeros(len(cost)), np.concatenate([over, short])
-
-
-def over_columns(
-    problem: PlanProblem, nodes: int, total_in: FloatArray, node_hi: FloatArray, give: Give | None
-) -> tuple[FloatArray, FloatArray]:
-    """Cost and upper bound [F T] of what nodes import beyond their limits; none where nothing
-    gives way. total_in [T] as of `upper_columns`."""
-    if give is None:
-        return np.zeros(0), np.zeros(0)
-    most = np.maximum(np.tile(total_in, nodes) - node_hi, 0.0)
-    return np.full(len(most), problem.step_h * give.over_eur_kwh), most
 
 
 def upper_columns(

@@ -54,6 +54,12 @@ class Limits:
                 out[above] += kw
         return out
 
+    def excess_kw(self, flows: Flows) -> float:
+        """Sum of all excesses over limits."""
+        total = self.total_kw(flows)
+        over = np.maximum(total - self.high_kw, self.low_kw - total)
+        return float(np.maximum(over, 0.0).sum())
+
     def over_kw(self, flows: Flows) -> float:
         """Worst excess over a limit."""
         total = self.total_kw(flows)
@@ -92,9 +98,15 @@ def deviation_eur(problem: PlanProblem, net_kw: FloatArray) -> float:
 
 
 def best_shares(
-    problem: PlanProblem, limits: Limits, kept: Flows, fresh: Flows, sections: int
+    problem: PlanProblem,
+    limits: Limits,
+    kept: Flows,
+    fresh: Flows,
+    sections: int,
+    over_eur_kw: float = OVER_EUR_KW,
 ) -> FloatArray:
-    """[G] how far each section goes from its kept plan to the fresh one, at least cost."""
+    """[G] how far each section goes from its kept plan to the fresh one, at least cost; a kW over
+    a limit costs over_eur_kw."""
     model, steps = Model(), problem.steps
     share = model.add_columns("share", sections, 0.0, 1.0, fresh.cost_eur - kept.cost_eur)
     now = limits.total_kw(kept)
@@ -110,7 +122,7 @@ def best_shares(
         len(node), limits.low_kw[tight] - now[tight], limits.high_kw[tight] - now[tight]
     )
     for sign in (1.0, -1.0):
-        over = model.add_columns(f"over {sign}", len(node), 0.0, INF, OVER_EUR_KW)
+        over = model.add_columns(f"over {sign}", len(node), 0.0, INF, over_eur_kw)
         model.put(row[node, step], over, -sign)
     market = problem.market
     top = len(limits.high_kw) - 1

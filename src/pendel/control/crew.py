@@ -6,7 +6,7 @@ order of the sections, so that sums do not depend on who came first.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -28,6 +28,7 @@ from pendel.units import FloatArray, IntArray
 COST, LO, HI, V = range(4)
 DUE, PRICE = 0, 1
 ROUNDS_COLD, ROUNDS_WARM = 60, 12
+MISSED_KWH = 2e-5
 
 
 class TimeUpError(Exception):
@@ -37,13 +38,15 @@ class TimeUpError(Exception):
 @dataclass(frozen=True, slots=True)
 class Found:
     """What a pass found at one section: the nodes [L] its sites hang under, net imports
-    flow [L, T] and answers [L, T, T] there, the cost of its plan and its part of the proven bound
-    [scaled], and the sites that did not settle."""
+    flow [L, T] and answers [L, T, T] there, the cost of its plan, what of that is the price of
+    limits and targets that gave way, its part of the proven bound [scaled], and the sites that did
+    not settle."""
 
     node: IntArray
     flow: FloatArray
     answers: FloatArray
     cost_eur: float
+    given_eur: float
     bound: float
     failed: list[int]
 
@@ -117,7 +120,8 @@ class SectionWork:
         Y[PRICE] = point[1]
         bound = proven(self.sections, section, price)
         cost_eur = self.sections.scale * cost + arrow.constant_eur
-        return Found(local, flow, answers, cost_eur, bound, section.sites[status == 0].tolist())
+        given, failed = given_eur(section), section.sites[status == 0].tolist()
+        return Found(local, flow, answers, cost_eur, given, bound, failed)
 
     def mix(self, share: float) -> None:
         """Move the plan towards what was found last; the first is taken as it is."""
@@ -144,12 +148,31 @@ class SectionWork:
             section.problem, section.reach, charge, discharge, arrow.pair
         )
         Y[PRICE] = 0.0 if self.marked is None else self.marked
-        made = schedule_of(section.problem, section.reach, flat, cut, np.zeros(0))
+        reach, stiff = section.reach, arrow.give is None
+        made = schedule_of(section.problem, reach, flat, cut, np.zeros(0), targets=stiff)
+        if not stiff:
+            # A target that is missed by rounding is kept; what was given up stays given up.
+            at = reach.last_pair
+            end = made.energy_kwh[reach.unit[at], reach.step[at]]
+            lowered = np.where(end < reach.target - MISSED_KWH, end, reach.target)
+            reach = replace(reach, target=np.where(at >= 0, lowered, reach.target))
+            made = schedule_of(section.problem, reach, flat, cut, np.zeros(0))
         bound = proven(self.sections, section, price)
         return Placed(
             section.units, section.sites, made.power_kw, made.energy_kwh, made.net_kw,
             made.curtailed_kw, bound,
         )  # fmt: skip
+
+
+def given_eur(section: Section) -> float:
+    """Price of what gives way at a section's sites."""
+    arrow = section.arrow
+    if arrow.give is None:
+        return 0.0
+    over, short = arrow.beside
+    kwh = section.problem.step_h * float(section.X[V][over].sum())
+    lacking = float(section.X[V][short].sum())
+    return arrow.give.over_eur_kwh * kwh + arrow.give.short_eur_kwh * lacking
 
 
 def proven(sections: Sections, section: Section, price: FloatArray) -> float:

@@ -9,20 +9,18 @@ keeps only its point, in float32. Any prices give a proven bound by the units' e
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
-from pendel.control.blend import Flows, best_shares, deviation_eur, limits_of
+from pendel.control.blend import OVER_EUR_KW, Flows, best_shares, deviation_eur, limits_of
 from pendel.control.crew import Crew, LocalCrew, Placed, TimeUpError
-from pendel.control.plan_result import Unmet
+from pendel.control.elastic import Give
+from pendel.control.giving import dearest_eur, give_of
 from pendel.control.problem import PlanProblem
-from pendel.control.reach import reach_of
 from pendel.control.sample import sample_prices
-from pendel.control.schedule import Schedule
 from pendel.control.sections import Sections
-from pendel.control.unmet import TOLERANCE_KWH, unmet_wishes
-from pendel.units import FloatArray
+from pendel.units import BoolArray, FloatArray
 
 COST, LO, HI, V = range(4)
 FLEET_PAIRS = 700_000
@@ -46,7 +44,7 @@ BALANCE_MAX = 60
 class FleetResult:
     """power_kw, energy_kwh [N, T], net_kw, curtailed_kw [S, T] of the plan; bound_eur proven;
     passes over all sites; node_eur_kw [F + 2, T] last prices; stopped: time ran out before the
-    wanted gap."""
+    wanted gap; give: prices of what gave way, in bound_eur, too (None: nothing could)."""
 
     power_kw: FloatArray
     energy_kwh: FloatArray
@@ -56,26 +54,36 @@ class FleetResult:
     passes: int
     node_eur_kw: FloatArray
     stopped: bool
+    give: Give | None = None
 
 
 @dataclass(slots=True)
 class Pass:
     """What one pass over all sites found: net imports [F + 2, T] and answers [F + 2, T, T] at
-    the nodes, the bound of the sites [scaled], flows of the sections, sites that did not settle."""
+    the nodes, the bound of the sites [scaled], flows of the sections, the price of what gave way
+    in each [G], sites that did not settle."""
 
     flow: FloatArray
     answers: FloatArray
     bound: float
     flows: Flows
+    given_eur: FloatArray
     failed: list[int]
 
 
 class Fleet:
     """One solve of a fleet; `crew` works on the sections."""
 
-    def __init__(self, problem: PlanProblem, crew: Callable[[Sections], Crew] = LocalCrew) -> None:
+    def __init__(
+        self,
+        problem: PlanProblem,
+        crew: Callable[[Sections], Crew] = LocalCrew,
+        elastic: BoolArray | None = None,
+    ) -> None:
+        """elastic [S]: where limits and targets may give way (None: nowhere)."""
         self.problem = problem
-        self.sections = Sections(problem)
+        give = None if elastic is None else give_of(problem)
+        self.sections = Sections(problem, give, elastic)
         self.scale = self.sections.scale
         self.crew = crew(self.sections)
         self.top, self.wide = self.sections.nodes(NODE_MARGIN), self.sections.nodes(0.0)
@@ -95,8 +103,9 @@ class Fleet:
             np.concatenate([one.flow for one in found]),
             np.array([one.cost_eur for one in found]),
         )
+        given = np.array([one.given_eur for one in found])
         failed = [site for one in found for site in one.failed]
-        return Pass(flow, answers, sum(one.bound for one in found), flows, failed)
+        return Pass(flow, answers, sum(one.bound for one in found), flows, given, failed)
 
     def balance(self, found: Pass, price: FloatArray) -> FloatArray:
         """Prices at which nodes and market balance with the sites' answers around `price`."""
@@ -159,25 +168,70 @@ class Fleet:
         return power, energy, net, curtailed, sum(bounds)
 
 
+class Mixture:
+    """The plan so far, a mixture of what the passes found: flows and prices of what gave way."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        self.problem, self.give = fleet.problem, fleet.sections.give
+        self.limits = limits_of(fleet.problem, HALF_MARGIN)
+        self.flows: Flows | None = None
+        self.given_eur = np.zeros(len(fleet.sections))
+        self.over_eur_kw = OVER_EUR_KW
+        if self.give is not None:
+            self.over_eur_kw = fleet.problem.step_h * self.give.over_eur_kwh
+
+    def shares_towards(self, found: Pass) -> FloatArray:
+        """[G] how far each section goes towards a pass; the mixture goes there."""
+        count = len(self.given_eur)
+        if self.flows is None:
+            self.flows, self.given_eur = found.flows, found.given_eur
+            return np.ones(count)
+        shares = best_shares(
+            self.problem, self.limits, self.flows, found.flows, count, self.over_eur_kw
+        )
+        self.flows = self.flows.towards(found.flows, shares)
+        self.given_eur = self.given_eur + shares * (found.given_eur - self.given_eur)
+        return shares
+
+    def stands(self, bound_eur: float) -> tuple[float, float, float]:
+        """Cost with what gave way, the money by which its gap is measured, worst excess [kW] over
+        a joint limit that may not give way."""
+        if self.flows is None:
+            return math.inf, 1.0, math.inf
+        net = self.limits.total_kw(self.flows)[-1]
+        cost = float(self.flows.cost_eur.sum()) + deviation_eur(self.problem, net)
+        if self.give is None:
+            return cost, abs(bound_eur), self.limits.over_kw(self.flows)
+        money = abs(cost - float(self.given_eur.sum()))
+        return cost + self.over_eur_kw * self.limits.excess_kw(self.flows), money, 0.0
+
+
 def solve_fleet(
     problem: PlanProblem,
     gap: float,
     remaining_s: Callable[[], float],
     progress: Callable[[int, float, float], None] | None = None,
     crew: Callable[[Sections], Crew] = LocalCrew,
+    elastic: BoolArray | None = None,
 ) -> FleetResult | list[int]:
-    """Plan a fleet to a proven gap; else the sites that cannot keep their limits and targets
-    (none of them: time ran out before there was a plan). crew: who works on the sections."""
-    fleet = Fleet(problem, crew)
-    scale = fleet.scale
-    price_eur, cost_eur = sample_prices(fleet.sections, fleet.top.count, SAMPLE_GAP, remaining_s)
-    price, cost = price_eur / scale, cost_eur / scale
+    """Plan a fleet to a proven gap; else the sites that cannot keep their limits and targets (all
+    of them: not together; none: time ran out before there was a plan).
+
+    crew: who works on the sections. elastic [S]: sites whose limits and targets may give way, and
+    then joint limits do, too; bound_eur is then at the prices of giving way (`giving`).
+    """
+    fleet = Fleet(problem, crew, elastic)
+    scale, give = fleet.scale, fleet.sections.give
+    dearest = dearest_eur(problem) if give is None else math.inf
+    sample = sample_prices(fleet.sections, fleet.top.count, SAMPLE_GAP, remaining_s)
+    price, cost = sample[0] / scale, sample[1] / scale
+    together = sample[2] or give is not None or fleet.sections.pairs > WHOLE_PAIRS_MAX
     columns = 6 * fleet.sections.pairs + 8 * problem.sites * problem.steps
     final = AIM_SHARE * gap * max(abs(cost), 1.0 / scale) / max(columns, 1)
     fleet.aim = max(final, final * SAMPLE_GAP / gap)
     length, change, centre = 1.0, np.zeros_like(price), price
     best, reach, stopped, number = -math.inf, STEP_FIRST, False, 0
-    limits, flows, best_price = limits_of(problem, HALF_MARGIN), None, price
+    mixture, best_price = Mixture(fleet), price
     for number in range(1, PASSES_MAX + 1):
         try:
             found = fleet.one_pass(price, remaining_s)
@@ -186,23 +240,17 @@ def solve_fleet(
             break
         if found.failed:
             return found.failed
-        count = len(fleet.sections)
-        if flows is None:
-            flows, shares = found.flows, np.ones(count)
-        else:
-            shares = best_shares(problem, limits, flows, found.flows, count)
-            flows = flows.towards(found.flows, shares)
-        fleet.crew.mix(shares)
+        fleet.crew.mix(mixture.shares_towards(found))
         bound = scale * (found.bound + fleet.node_bound(price))
         if bound > best:
             best, best_price = bound, price
             fleet.crew.mark()
-        net = limits.total_kw(flows)[-1]
-        cost = float(flows.cost_eur.sum()) + deviation_eur(problem, net)
-        over = limits.over_kw(flows)
+        if best > dearest or not together:
+            return list(range(problem.sites))
+        cost, money, over = mixture.stands(best)
         if progress is not None:
             progress(number, cost, best)
-        if cost - best <= STOP_SHARE * gap * max(abs(best), 1.0) and over <= OVER_KW:
+        if cost - best <= STOP_SHARE * gap * max(money, 1.0) and over <= OVER_KW:
             break
         stopped = remaining_s() <= 0.0
         if stopped or number == PASSES_MAX:
@@ -220,12 +268,12 @@ def solve_fleet(
             length *= 0.3
             reach *= 0.3
         price = centre + length * change
-    if flows is None:
+    if mixture.flows is None:
         return []
     power, energy, net_kw, cut, sites_bound = fleet.schedule(best_price)
     proven = scale * (sites_bound + fleet.node_bound(best_price))
     prices = scale * best_price
-    return FleetResult(power, energy, net_kw, cut, proven, number, prices, stopped)
+    return FleetResult(power, energy, net_kw, cut, proven, number, prices, stopped, give)
 
 
 def is_fleet(problem: PlanProblem) -> bool:
@@ -234,30 +282,3 @@ def is_fleet(problem: PlanProblem) -> bool:
     pairs = int(np.maximum(problem.units.last - problem.units.first, 0).sum())
     many = problem.sites >= FLEET_SITES * (len(problem.feeders) + 1)
     return pairs >= (FLEET_PAIRS if many else WHOLE_PAIRS_MAX)
-
-
-def unmet_of_fleet(
-    problem: PlanProblem, schedule: Schedule, shortfall_kwh: FloatArray
-) -> tuple[Unmet, ...]:
-    """What is unmet, looked at only where something is."""
-    lacking = np.flatnonzero(shortfall_kwh > TOLERANCE_KWH)
-    if len(lacking) == 0:
-        return ()
-    sites = np.unique(problem.units.site[lacking])
-    part, units = Sections(problem).part(sites)
-    own = Schedule(
-        schedule.power_kw[units],
-        schedule.energy_kwh[units],
-        schedule.net_kw[sites],
-        schedule.curtailed_kw[sites],
-        schedule.reserve_kw,
-    )
-    found = unmet_wishes(part, reach_of(part), own, shortfall_kwh[units])
-    return tuple(
-        replace(
-            wish,
-            unit=int(units[wish.unit]) if wish.unit >= 0 else -1,
-            site=int(sites[wish.site]) if wish.site >= 0 else -1,
-        )
-        for wish in found
-    )

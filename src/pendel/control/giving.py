@@ -11,12 +11,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pendel.control.arrow import Give
+from pendel.control.elastic import Give
 from pendel.control.problem import PlanProblem
 from pendel.control.reach import Reach
 from pendel.control.schedule import Schedule
 from pendel.control.verify import Verdict
-from pendel.units import LIMIT_TOLERANCE
+from pendel.units import LIMIT_TOLERANCE, BoolArray
 
 FINE_UNITS = 2_000
 FINE_FACTOR, SHORT_FACTOR, OVER_FACTOR = 1_000.0, 100.0, 30.0
@@ -53,6 +53,27 @@ def give_of(problem: PlanProblem) -> Give:
     return Give(OVER_FACTOR * short, short)
 
 
+def dearest_eur(problem: PlanProblem) -> float:
+    """More than any schedule costs that keeps all limits [EUR]: a higher bound tells that there is
+    none."""
+    units, market = problem.units, problem.market
+    hours = np.maximum(units.last - units.first, 0) * problem.step_h
+    powers = units.charge_max_kw + units.discharge_max_kw
+    flows = problem.step_h * float((problem.load_kw + problem.pv_kw).sum())
+    flows += float((hours * powers).sum())
+    rate = float(np.abs(problem.import_eur_kwh).max(initial=0.0))
+    rate = max(rate, float(np.abs(problem.export_eur_kwh).max(initial=0.0)))
+    rate += 2.0 * float(units.wear_eur_kwh.max(initial=0.0))
+    cost = 2.0 * rate * flows
+    if market is not None:
+        off = flows + problem.step_h * float(np.abs(market.position_kw).sum())
+        cost += off * float(np.maximum(market.short_eur_kwh, market.long_eur_kwh).max(initial=0.0))
+    here = np.bincount(units.site, powers, problem.sites)
+    peak = (problem.load_kw + problem.pv_kw).max(axis=1, initial=0.0) + here
+    cost += float((problem.demand_charge_eur_kw * (peak + problem.peak_so_far_kw)).sum())
+    return cost + float((units.terminal_eur_kwh * units.capacity_kwh).sum())
+
+
 def given_of(problem: PlanProblem, verdict: Verdict) -> Given:
     """What gave way in a verified plan; targets that charging at once could not reach did not."""
     units = problem.units
@@ -74,10 +95,17 @@ def keeps_ranks(problem: PlanProblem, reach: Reach, schedule: Schedule, verdict:
     off = verdict.violations
     if max(off.energy_kwh, off.power_kw) > LIMIT_TOLERANCE:
         return False
-    below = np.zeros(problem.sites, dtype=np.bool_)
-    below[problem.units.site[reach.unit[reach.minimum > reach.lo + LIMIT_TOLERANCE]]] = True
+    below = below_minimum(problem)
     if not below.any():
         return True
     over = (schedule.net_kw - reach.import_kw > LIMIT_TOLERANCE).any(axis=1)
     joint = max(off.feeder_kw, off.portfolio_kw) > LIMIT_TOLERANCE
     return not (joint or bool((over & below).any()))
+
+
+def below_minimum(problem: PlanProblem) -> BoolArray:
+    """[S] whether a car arrives below its minimum at a site."""
+    units, out = problem.units, np.zeros(problem.sites, dtype=np.bool_)
+    least = np.minimum(units.energy_min_kwh, units.capacity_kwh)
+    out[units.site[(units.energy_start_kwh < least) & (units.last > units.first)]] = True
+    return out

@@ -86,16 +86,9 @@ def open_sites(
             take_step(X, Y, c0, c1, r0, r1, step)
         transpose_block(steps, own, start, gain, loss, Y[PRICE, r0:r1], above[f], X[CHANGE, c0:c1])
         measured = open_columns(
-            X[COST, c0:c1],
-            X[CHANGE, c0:c1],
-            X[LO, c0:c1],
-            X[HI, c0:c1],
-            X[V, c0:c1],
-            X[ZL, c0:c1],
-            X[ZU, c0:c1],
-            X[REDUCED, c0:c1],
-            X[WEIGHT, c0:c1],
-        )
+            X[COST, c0:c1], X[CHANGE, c0:c1], X[LO, c0:c1], X[HI, c0:c1], X[V, c0:c1],
+            X[ZL, c0:c1], X[ZU, c0:c1], X[REDUCED, c0:c1], X[WEIGHT, c0:c1],
+        )  # fmt: skip
         bound += measured[0]
         objective += measured[1]
         total += measured[2]

@@ -13,8 +13,9 @@ import numpy as np
 
 from pendel.control.arrow import Arrow, applies, arrow_of, effort_s, general_effort_s
 from pendel.control.crew import Crew, LocalCrew
-from pendel.control.fleet import FleetResult, is_fleet, solve_fleet, unmet_of_fleet
-from pendel.control.giving import give_of, given_of, keeps_ranks
+from pendel.control.fleet import WHOLE_PAIRS_MAX, FleetResult, is_fleet, solve_fleet
+from pendel.control.fleet_unmet import joint_limits
+from pendel.control.giving import below_minimum, give_of, given_of, keeps_ranks
 from pendel.control.greedy import greedy_schedule
 from pendel.control.interior import Interior, solve_interior
 from pendel.control.linear_plan import ROUNDS_MAX, solve_linear
@@ -24,14 +25,15 @@ from pendel.control.reach import Reach, reach_of
 from pendel.control.schedule import (
     Schedule,
     merge_directions,
+    schedule_in_blocks,
     schedule_of,
     verify_schedule,
 )
 from pendel.control.sections import Sections
 from pendel.control.stragglers import hold, merged, released_bound_eur, without
-from pendel.control.unmet import unmet_wishes
+from pendel.control.unmet import unmet_in_large, unmet_wishes
 from pendel.control.verify import Verdict
-from pendel.units import LIMIT_TOLERANCE, FloatArray
+from pendel.units import LIMIT_TOLERANCE, BoolArray, FloatArray
 
 METHODS = ("auto", "exact", "decomposed")
 INF = float("inf")
@@ -43,8 +45,10 @@ RANKED_UNITS = 300
 INNER_GAP_SHARE = 0.1
 ELASTIC_GAP, ELASTIC_USEFUL = 1e-12, 1e-4
 PROOF_SLACK = 1e-6
-HOLD_ROUNDS = 3
+HOLD_ROUNDS, HELD_MAX = 3, 50
 SAFE_PAIRS = 3_000_000
+WHOLE_CELLS_MAX = 5_000_000
+"""Sites times steps up to which a problem may be one interior point, however few cars there are."""
 
 
 def _no_clock() -> float:
@@ -84,12 +88,17 @@ def plan(problem: PlanProblem, options: PlanOptions | None = None) -> Plan:
     options = options or PlanOptions()
     if options.method not in METHODS:
         raise ValueError(f"method {options.method!r}: one of {', '.join(METHODS)}")
-    if options.method != "exact" and is_fleet(problem) and applies(problem):
-        large = _fleet(problem, options)
-        if large is not None:
-            return large
-        if int((problem.units.last - problem.units.first).sum()) > SAFE_PAIRS:
-            return safe_plan(problem, reach_of(problem), -INF, options.warm_kw)
+    bare = replace(problem, reserves=None)
+    wide = problem.sites * problem.steps > WHOLE_CELLS_MAX
+    large = is_fleet(problem) or wide
+    if options.method != "exact" and large and applies(bare):
+        found = _fleet(bare, options)
+        if found is not None and problem.reserves is not None and len(problem.reserves) > 0:
+            found = _selling_none(problem, found)
+        if found is not None:
+            return found
+        if wide or _pairs(problem) > SAFE_PAIRS:
+            return safe_plan(problem, None, -INF, options.warm_kw)
     reach = reach_of(problem)
     if problem.presence is not None and (problem.presence[reach.unit, reach.step] == 1.0).all():
         problem = replace(problem, presence=None)
@@ -98,6 +107,11 @@ def plan(problem: PlanProblem, options: PlanOptions | None = None) -> Plan:
         if found is not None:
             return found
     return _general(problem, reach, options)
+
+
+def _pairs(problem: PlanProblem) -> int:
+    """Number of connected (unit, step) pairs."""
+    return int(np.maximum(problem.units.last - problem.units.first, 0).sum())
 
 
 def _remaining(options: PlanOptions) -> Callable[[], float]:
@@ -110,14 +124,30 @@ def _fleet(problem: PlanProblem, options: PlanOptions) -> Plan | None:
     remaining = _remaining(options)
     whole, held = problem, None
     alone = replace(options, method="exact", progress=None)
-    found = solve_fleet(problem, options.gap, remaining, options.progress, options.crew)
+    elastic: BoolArray | None = None
+    arguments = options.gap, remaining, options.progress, options.crew
+    found = solve_fleet(problem, *arguments)
     for _ in range(HOLD_ROUNDS):
-        if isinstance(found, FleetResult) or not found:
-            break
-        sites = found if held is None else [*held.sites.tolist(), *found]
-        held = hold(whole, sites, lambda part: plan(part, alone))
-        problem = without(whole, held)
-        found = solve_fleet(problem, options.gap, remaining, options.progress, options.crew)
+        if isinstance(found, FleetResult):
+            kept = found.stopped or not joint_limits(problem, found)
+            if kept or (elastic is not None and elastic.all()):
+                break
+            failed = np.arange(whole.sites)
+        elif found:
+            failed = np.array(found)
+        else:
+            return None
+        if len(failed) == whole.sites and _pairs(whole) <= WHOLE_PAIRS_MAX:
+            # Together they cannot: mixing plans of sites would leave the joint limits broken.
+            return _elastic(whole, reach_of(whole), options)
+        elastic = np.zeros(whole.sites, dtype=np.bool_) if elastic is None else elastic.copy()
+        apart = failed[elastic[failed] | below_minimum(whole)[failed]]
+        if len(failed) < whole.sites and 0 < len(apart) <= HELD_MAX:
+            apart = apart if held is None else np.union1d(held.sites, apart)
+            held = hold(whole, apart.tolist(), lambda part: plan(part, alone))
+            problem = without(whole, held)
+        elastic[failed] = True
+        found = solve_fleet(problem, *arguments, elastic)
     if not isinstance(found, FleetResult):
         return None
     if held is not None:
@@ -127,10 +157,31 @@ def _fleet(problem: PlanProblem, options: PlanOptions) -> Plan | None:
         found.power_kw, found.energy_kwh, found.net_kw, found.curtailed_kw, np.zeros(0)
     )
     verdict = verify_schedule(problem, schedule)
-    if not verdict.violations.within(LIMIT_TOLERANCE):
+    bound, off = found.bound_eur, verdict.violations
+    if max(off.energy_kwh, off.power_kw) > LIMIT_TOLERANCE:
         return None
-    unmet = unmet_of_fleet(problem, schedule, verdict.shortfall_kwh)
-    return judged(problem, schedule, verdict, found.bound_eur, unmet, "decomposed")
+    if found.give is not None:
+        bound -= given_of(problem, verdict).eur(found.give)
+    elif not verdict.violations.within(LIMIT_TOLERANCE):
+        return None
+    return finish(problem, None, schedule, verdict, bound, "decomposed")
+
+
+def _selling_none(problem: PlanProblem, found: Plan) -> Plan:
+    """A plan made without reserves as one of the problem with them: a large fleet sells none.
+
+    Holding reserves only narrows what units may do, so the bound without them less the most that
+    they could earn is one."""
+    schedule = Schedule(
+        found.power_kw,
+        found.energy_kwh,
+        found.net_kw,
+        found.curtailed_kw,
+        np.zeros(0 if problem.reserves is None else len(problem.reserves)),
+    )
+    verdict = verify_schedule(problem, schedule)
+    bound_eur = found.bound_eur - most_reserve_eur(problem)
+    return finish(problem, None, schedule, verdict, bound_eur, found.method)
 
 
 def _structured(problem: PlanProblem, reach: Reach, options: PlanOptions) -> Plan | None:
@@ -189,7 +240,9 @@ def _elastic(problem: PlanProblem, reach: Reach, options: PlanOptions) -> Plan |
         one = finish(problem, reach, schedule, verdict, bound, "interior")
         found = one if found is None or one.gap < found.gap else found
     is_large = len(problem.units) > RANKED_UNITS
-    if found is not None and (is_large or result.stopped or found.gap <= options.gap):
+    if found is not None and result.stopped:
+        return min(found, safe_plan(problem, reach, -INF, options.warm_kw), key=_order)
+    if found is not None and (is_large or found.gap <= options.gap):
         return found
     return None
 
@@ -218,18 +271,19 @@ def _general(problem: PlanProblem, reach: Reach, options: PlanOptions) -> Plan:
 
 
 def safe_plan(
-    problem: PlanProblem, reach: Reach, bound_eur: float, warm_kw: FloatArray | None = None
+    problem: PlanProblem,
+    reach: Reach | None,
+    bound_eur: float,
+    warm_kw: FloatArray | None = None,
 ) -> Plan:
     """The plan of the safe path, verified like any other; an earlier plan that fits and is
-    better takes its place."""
-    schedule = greedy_schedule(problem, reach)
+    better takes its place. reach: of the problem, None where it would be too large."""
+    schedule = greedy_schedule(problem)
     verdict = verify_schedule(problem, schedule)
     safe = finish(problem, reach, schedule, verdict, bound_eur, "greedy")
     if warm_kw is None or warm_kw.shape != safe.power_kw.shape:
         return safe
-    schedule = schedule_of(
-        problem, reach, warm_kw[reach.unit, reach.step], 0.0 * problem.pv_kw, safe.reserve_kw
-    )
+    schedule = schedule_in_blocks(problem, warm_kw.copy(), 0.0 * problem.pv_kw, safe.reserve_kw)
     verdict = verify_schedule(problem, schedule)
     warm = finish(problem, reach, schedule, verdict, bound_eur, "warm")
     return warm if _order(warm) < _order(safe) else safe
@@ -243,15 +297,20 @@ def _order(found: Plan) -> tuple[float, float, float]:
 
 def finish(
     problem: PlanProblem,
-    reach: Reach,
+    reach: Reach | None,
     schedule: Schedule,
     verdict: Verdict,
     bound_eur: float,
     method: str,
 ) -> Plan:
-    """Put the verdict on the plan: objective, shortfall, what is unmet and why."""
-    unmet = unmet_wishes(problem, reach, schedule, verdict.shortfall_kwh)
-    return judged(problem, schedule, verdict, bound_eur, unmet, method)
+    """Put the verdict on the plan: objective, shortfall, what is unmet and why. reach: of the
+    problem, None where it would be too large: then only the first units are looked at."""
+    if reach is None:
+        unmet, more = unmet_in_large(problem, schedule, verdict.shortfall_kwh)
+    else:
+        unmet, more = unmet_wishes(problem, reach, schedule, verdict.shortfall_kwh), 0
+    plan = judged(problem, schedule, verdict, bound_eur, unmet, method)
+    return replace(plan, unmet_more=more)
 
 
 def judged(
@@ -291,11 +350,12 @@ def trivial_bound(problem: PlanProblem) -> float:
     Prices times the largest possible flows, no wear, the most reserve and terminal value.
     """
     units, h = problem.units, problem.step_h
-    steps = np.arange(problem.steps)
-    here = (units.first[:, None] <= steps) & (steps < units.last[:, None])
     most, least = problem.load_kw.copy(), np.negative(problem.pv_kw)
-    np.add.at(most, units.site, here * units.charge_max_kw[:, None])
-    np.subtract.at(least, units.site, here * units.discharge_max_kw[:, None])
+    for t in range(problem.steps):
+        here = (units.first <= t) & (t < units.last)
+        count = problem.sites
+        most[:, t] += np.bincount(units.site, here * units.charge_max_kw, count)
+        least[:, t] -= np.bincount(units.site, here * units.discharge_max_kw, count)
     row = problem.price_row
     buy, sell = problem.import_eur_kwh[row], problem.export_eur_kwh[row]
     best = np.minimum(buy * np.maximum(most, 0.0), 0.0)
@@ -304,10 +364,14 @@ def trivial_bound(problem: PlanProblem) -> float:
     bound += float((problem.demand_charge_eur_kw * problem.peak_so_far_kw).sum())
     above = np.maximum(np.maximum(units.capacity_kwh, units.energy_start_kwh), 0.0)
     bound -= float((np.maximum(units.terminal_eur_kwh, 0.0) * above).sum())
-    if problem.reserves is not None:
-        reserves = problem.reserves
-        hours = (reserves.until_step - reserves.from_step) * h
-        power = float((units.charge_max_kw + units.discharge_max_kw).sum())
-        held = np.minimum(reserves.max_kw, power)
-        bound -= float((np.maximum(reserves.price_eur_mw_h, 0.0) * held * hours).sum()) / 1000.0
-    return bound
+    return bound - most_reserve_eur(problem)
+
+
+def most_reserve_eur(problem: PlanProblem) -> float:
+    """The most that reserves could earn [EUR]: all power held in every block."""
+    reserves, units = problem.reserves, problem.units
+    if reserves is None:
+        return 0.0
+    hours = (reserves.until_step - reserves.from_step) * problem.step_h
+    held = np.minimum(reserves.max_kw, float((units.charge_max_kw + units.discharge_max_kw).sum()))
+    return float((np.maximum(reserves.price_eur_mw_h, 0.0) * held * hours).sum()) / 1000.0

@@ -64,6 +64,7 @@ class Plan:
     net_kw, curtailed_kw [S, T]; reserve_kw [K]. bound_eur is a proven lower bound of the cost;
     shortfall_kwh [N] what each unit lacks of its (highest reachable) target plus what was never
     reachable; over_limit_kwh: energy over limits that nothing could keep (0 if feasible).
+    unmet: wishes with their reasons; of very many, unmet_more are only counted.
     """
 
     power_kw: FloatArray
@@ -78,6 +79,7 @@ class Plan:
     feasible: bool
     unmet: tuple[Unmet, ...]
     method: str
+    unmet_more: int = 0
 
     @property
     def gap(self) -> float:

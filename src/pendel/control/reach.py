@@ -58,6 +58,17 @@ class Reach:
         return np.where(np.diff(self.offset) > 0, self.offset[1:] - 1, -1)
 
 
+def goals_of(problem: PlanProblem) -> tuple[FloatArray, FloatArray]:
+    """What is due at the end of each unit's window [N], and the most it could hold there [N]."""
+    units = problem.units
+    first = np.clip(units.first, 0, problem.steps)
+    length = np.maximum(np.clip(units.last, 0, problem.steps) - first, 0)
+    start = units.energy_start_kwh
+    rate = problem.step_h * units.charge_efficiency * units.charge_max_kw
+    reachable = np.minimum(start + length * rate, np.maximum(units.capacity_kwh, start))
+    return np.minimum(units.target_kwh, reachable), reachable
+
+
 def reach_of(problem: PlanProblem) -> Reach:
     """Bounds of all units and sites of a problem (vectorised, O(W + S T))."""
     units = problem.units
@@ -72,7 +83,7 @@ def reach_of(problem: PlanProblem) -> Reach:
     highest = np.maximum(units.capacity_kwh, start)
     rate = problem.step_h * units.charge_efficiency * units.charge_max_kw
     at_once = np.minimum(start[unit] + (step - first[unit] + 1) * rate[unit], highest[unit])
-    reachable = np.minimum(start + length * rate, highest)
+    target, reachable = goals_of(problem)
 
     least = np.minimum(units.energy_min_kwh, highest)
     lo = np.minimum(least, start)[unit]
@@ -90,7 +101,7 @@ def reach_of(problem: PlanProblem) -> Reach:
         hi=highest[unit],
         minimum=minimum,
         floor=floor,
-        target=np.minimum(units.target_kwh, reachable),
+        target=target,
         wanted=np.maximum(units.target_kwh, np.where(length > 0, units.energy_min_kwh, 0.0)),
         reachable=reachable,
         import_kw=problem.import_limit_kw,

@@ -15,20 +15,26 @@ from pendel.units import FloatArray, IntArray
 
 SAMPLE_SITES, SAMPLE_MOST, SAMPLE_EACH = 400, 2_000, 8
 SITES_PER_SAMPLED = 25
+USEFUL_GAP = 0.1
 
 
 def sample_prices(
     sections: Sections, nodes: int, gap: float, remaining_s: Callable[[], float]
-) -> tuple[FloatArray, float]:
-    """Prices [F + 2, T] of the nodes [EUR/kW in a step] and a rough cost of the whole [EUR]."""
+) -> tuple[FloatArray, float, bool]:
+    """Prices [F + 2, T] of the nodes [EUR/kW in a step], a rough cost of the whole [EUR], and
+    whether the sample could be solved."""
     problem = sections.problem
     sites = sampled_sites(sections, nodes)
     share = len(sites) / max(problem.sites, 1)
     sample = scaled_down(sections, sites, share)
-    found = solve_interior(arrow_of(sample, reach_of(sample)), gap, remaining_s)
+    arrow, give = arrow_of(sample, reach_of(sample), sections.give), sections.give
+    useful = 0.0 if give is None else USEFUL_GAP
+    found = solve_interior(arrow, gap, remaining_s, useful_gap=useful)
     if found is None:
-        return np.zeros((nodes + 2, problem.steps)), rough_cost_eur(problem)
-    return found.node_eur_kw, found.objective_eur / share
+        return np.zeros((nodes + 2, problem.steps)), rough_cost_eur(problem), False
+    if give is not None:  # what gives way is dear, but it is not what a gap is measured by
+        return found.node_eur_kw, rough_cost_eur(problem), True
+    return found.node_eur_kw, found.objective_eur / share, True
 
 
 def rough_cost_eur(problem: PlanProblem) -> float:

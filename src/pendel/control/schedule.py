@@ -4,15 +4,17 @@ Solvers keep constraints within a tolerance; what is handed over is recomputed: 
 walked forward and kept inside its bounds, curtailment inside its own, net follows from both.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
-from pendel.control.problem import PlanProblem
-from pendel.control.reach import Reach
+from pendel.control.problem import PlanProblem, Units
+from pendel.control.reach import Reach, export_limits, reach_of
 from pendel.control.schedule_kernels import tighten_backward, walk
 from pendel.control.verify import Verdict, verify
 from pendel.units import FloatArray, IntArray
+
+BLOCK_UNITS = 65_536
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,48 @@ def schedule_of(
     promised: minimum, floors and targets hold too (False where a rank had to give way); targets
     False: all of these but the targets do.
     """
+    power = np.zeros((len(problem.units), problem.steps))
+    energy = np.full((len(problem.units), problem.steps), np.nan)
+    followed = _followed(problem, reach, power_kw, promised, targets)
+    power[reach.unit, reach.step], energy[reach.unit, reach.step] = followed
+    return with_net(problem, power, energy, curtailed_kw, reserve_kw, promised)
+
+
+def schedule_in_blocks(
+    problem: PlanProblem,
+    power_kw: FloatArray,
+    curtailed_kw: FloatArray,
+    reserve_kw: FloatArray,
+    promised: bool = True,
+) -> Schedule:
+    """Like `schedule_of`, from powers [N, T], which become those of the schedule: some units at a
+    time, so that the bounds of the units take no memory worth speaking of."""
+    energy = np.full((len(problem.units), problem.steps), np.nan)
+    for begin in range(0, len(problem.units), BLOCK_UNITS):
+        rows = slice(begin, begin + BLOCK_UNITS)
+        part = with_units(problem, rows)
+        reach = reach_of(part)
+        flat = power_kw[rows][reach.unit, reach.step]
+        power_kw[rows] = 0.0
+        followed = _followed(part, reach, flat, promised)
+        power_kw[rows][reach.unit, reach.step], energy[rows][reach.unit, reach.step] = followed
+    return with_net(problem, power_kw, energy, curtailed_kw, reserve_kw, promised)
+
+
+def with_units(problem: PlanProblem, rows: slice | IntArray) -> PlanProblem:
+    """The problem with some of its units only, at the same sites."""
+    return replace(
+        problem,
+        units=Units(**{f.name: getattr(problem.units, f.name)[rows] for f in fields(Units)}),
+        floor_kwh=None if problem.floor_kwh is None else problem.floor_kwh[rows],
+        presence=None if problem.presence is None else problem.presence[rows],
+    )
+
+
+def _followed(
+    problem: PlanProblem, reach: Reach, power_kw: FloatArray, promised: bool, targets: bool = True
+) -> tuple[FloatArray, FloatArray]:
+    """Powers and stored energies [W] that follow the powers inside all bounds of the units."""
     units, h = problem.units, problem.step_h
     gain, loss = h * units.charge_efficiency, h / units.discharge_efficiency
     up, down = gain * units.charge_max_kw, loss * units.discharge_max_kw
@@ -48,11 +92,7 @@ def schedule_of(
     hi, flat, stored = reach.hi.copy(), power_kw.copy(), np.empty(reach.pairs)
     tighten_backward(reach.offset, up, down, lo, hi)
     walk(reach.offset, reach.start, up, down, gain, loss, lo, hi, flat, stored)
-    power = np.zeros((len(units), problem.steps))
-    energy = np.full((len(units), problem.steps), np.nan)
-    power[reach.unit, reach.step] = flat
-    energy[reach.unit, reach.step] = stored
-    return with_net(problem, reach, power, energy, curtailed_kw, reserve_kw, promised)
+    return flat, stored
 
 
 def merge_directions(
@@ -91,7 +131,6 @@ def promised_lo(reach: Reach, targets: bool = True) -> FloatArray:
 
 def with_net(
     problem: PlanProblem,
-    reach: Reach,
     power: FloatArray,
     energy: FloatArray,
     curtailed_kw: FloatArray,
@@ -106,8 +145,10 @@ def with_net(
     np.add.at(flow, problem.units.site, power)
     curtailed = np.clip(curtailed_kw, 0.0, problem.pv_kw)
     if limited:
-        curtailed = np.clip(np.maximum(curtailed, -reach.export_kw - flow), 0.0, problem.pv_kw)
-        excess = np.clip(flow + curtailed - reach.import_kw, 0.0, curtailed)
+        curtailed = np.clip(
+            np.maximum(curtailed, -export_limits(problem) - flow), 0.0, problem.pv_kw
+        )
+        excess = np.clip(flow + curtailed - problem.import_limit_kw, 0.0, curtailed)
         curtailed = curtailed - np.where(excess < 1e-6, excess, 0.0)
     if problem.reserves is not None:
         reserve_kw = np.clip(reserve_kw, 0.0, problem.reserves.max_kw)

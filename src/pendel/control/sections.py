@@ -7,15 +7,16 @@ from typing import Any
 import numpy as np
 
 from pendel.control.arrow import Arrow, arrow_of, nodes_above, upper_columns
+from pendel.control.elastic import Give, over_columns
 from pendel.control.nodes import Nodes
 from pendel.control.problem import PlanProblem, Units
 from pendel.control.reach import Reach, reach_of
 from pendel.scenario.columns import Feeders
-from pendel.units import FloatArray, IntArray
+from pendel.units import BoolArray, FloatArray, IntArray
 
 PAIRS_PER_SECTION = 100_000
 SECTIONS_MIN = 48
-MARGIN_KW = 1e-3
+MARGIN_KW, ELASTIC_MARGIN_KW = 1e-3, 1e-5
 MARGIN_SHARE = 1e-4
 HUGE_KW = np.inf
 
@@ -62,10 +63,17 @@ class Section:
 
 
 class Sections:
-    """Sections of a problem, sites of one feeder together."""
+    """Sections of a problem, sites of one feeder together.
 
-    def __init__(self, problem: PlanProblem) -> None:
-        self.problem = problem
+    give: what a kWh over a limit or below a target costs, where something gives way: then nodes
+    are elastic, and the sections in which there is a site of `elastic` [S].
+    """
+
+    def __init__(
+        self, problem: PlanProblem, give: Give | None = None, elastic: BoolArray | None = None
+    ) -> None:
+        self.problem, self.give = problem, give
+        self.elastic = np.zeros(problem.sites, dtype=np.bool_) if elastic is None else elastic
         node, self.parent, self.has_top = nodes_above(problem)
         self.node_of = np.where(node < 0, len(self.parent) + 1, node)
         length = np.maximum(problem.units.last - problem.units.first, 0)
@@ -93,6 +101,7 @@ class Sections:
         problem, units = self.part(sites)
         out = copy(self)
         out.problem, out.node_of = problem, self.node_of[sites]
+        out.elastic = self.elastic[sites]
         out.order = np.arange(len(sites))
         out.cuts = self.cuts[begin : end + 1] - self.cuts[begin]
         out.by_site = np.arange(len(units))
@@ -117,12 +126,12 @@ class Sections:
             gone = np.bincount(last, weights=power, minlength=steps + 1)
             total += np.cumsum(come - gone)[:steps] + problem.sites
         lo, hi, cost, most = upper_columns(problem, total_in, total_out, self.has_top)
-        flows = np.zeros_like(lo)
+        over_cost, over = over_columns(problem, len(self.parent), total_in, hi, self.give)
         columns = np.stack(
             [
-                np.concatenate([flows, cost]) / self.scale,
-                np.concatenate([lo, np.zeros_like(most)]),
-                np.concatenate([hi, most]),
+                np.concatenate([np.zeros_like(lo), cost, over_cost]) / self.scale,
+                np.concatenate([lo, np.zeros_like(most), np.zeros_like(over)]),
+                np.concatenate([hi, most, over]),
             ]
         )
         columns[1:, : len(lo)] *= 1.0 - margin_share
@@ -135,12 +144,12 @@ class Sections:
         """Take the margin off the limits of import and export again, for the proven bound."""
         arrow, steps = section.arrow, section.arrow.steps
         at = arrow.import_column[:, None] + np.arange(2 * steps)
-        section.X[2][at] += MARGIN_KW
+        section.X[2][at] += MARGIN_KW if arrow.give is None else ELASTIC_MARGIN_KW
 
-    def part(self, sites: IntArray, margin: bool = False) -> tuple[PlanProblem, IntArray]:
+    def part(self, sites: IntArray, margin_kw: float = 0.0) -> tuple[PlanProblem, IntArray]:
         """The problem of some sites without what couples them, and the positions of its units.
 
-        margin: limits a hair narrower, so that rounding stays inside the true ones.
+        margin_kw: limits a hair narrower, so that rounding stays inside the true ones.
         """
         whole = self.problem
         counts = self.unit_begin[sites + 1] - self.unit_begin[sites]
@@ -150,9 +159,9 @@ class Sections:
         columns = {f.name: getattr(whole.units, f.name)[units] for f in fields(Units)}
         columns["site"] = np.repeat(np.arange(len(sites)), counts)
         imports, exports = whole.import_limit_kw[sites], whole.export_limit_kw[sites]
-        if margin:
-            imports = imports - np.minimum(MARGIN_KW, MARGIN_SHARE * np.maximum(imports, 0.0))
-            exports = exports - np.minimum(MARGIN_KW, MARGIN_SHARE * np.maximum(exports, 0.0))
+        if margin_kw > 0.0:
+            imports = imports - np.minimum(margin_kw, MARGIN_SHARE * np.maximum(imports, 0.0))
+            exports = exports - np.minimum(margin_kw, MARGIN_SHARE * np.maximum(exports, 0.0))
         free = np.full(whole.steps, HUGE_KW)
         return replace(
             whole,
@@ -176,9 +185,10 @@ class Sections:
     def build(self, index: int) -> Section:
         """One section, ready for the kernels."""
         sites = self.order[self.cuts[index] : self.cuts[index + 1]]
-        problem, units = self.part(sites, margin=True)
+        give = self.give if self.elastic[sites].any() else None
+        problem, units = self.part(sites, MARGIN_KW if give is None else ELASTIC_MARGIN_KW)
         reach = reach_of(problem)
-        arrow = arrow_of(problem, reach)
+        arrow = arrow_of(problem, reach, give)
         X, Y = np.zeros((10, len(arrow.cost))), np.zeros((4, len(arrow.due)))
         X[0], X[1], X[2] = arrow.cost / self.scale, arrow.lo, arrow.hi
         Y[0] = arrow.due

@@ -1,36 +1,76 @@
 """Every wish that a plan cannot meet, named with its reason in words for people."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from pendel.control.plan_result import Unmet
 from pendel.control.problem import PlanProblem
-from pendel.control.reach import Reach
-from pendel.control.schedule import Schedule
+from pendel.control.reach import Reach, reach_of
+from pendel.control.schedule import Schedule, with_units
 from pendel.units import LIMIT_TOLERANCE, FloatArray
 
 TOLERANCE_KWH = 1e-6
 AT_LIMIT_KW = 1e-4
+LISTED_UNITS_MAX = 1_000
 
 
 def unmet_wishes(
     problem: PlanProblem, reach: Reach, schedule: Schedule, shortfall_kwh: FloatArray
 ) -> tuple[Unmet, ...]:
     """Units that end below what was wanted, in order, then limits that could not be kept."""
+    flows = _flows(problem, schedule)
     wishes = [
         Unmet(
             unit=int(unit),
             site=int(problem.units.site[unit]),
             lacking_kwh=float(shortfall_kwh[unit]),
-            reason=_why_short(problem, reach, schedule, int(unit), float(shortfall_kwh[unit])),
+            reason=_why_short(problem, reach, schedule, flows, int(unit), shortfall_kwh[unit]),
         )
         for unit in np.flatnonzero(shortfall_kwh > TOLERANCE_KWH)
     ]
-    wishes += _below_floor(problem, reach, schedule, shortfall_kwh)
-    return tuple(wishes + _over_limits(problem, reach, schedule))
+    wishes += _below_floor(problem, reach, schedule, flows, shortfall_kwh)
+    return tuple(wishes + _over_limits(problem, reach, schedule, flows))
+
+
+def unmet_in_large(
+    problem: PlanProblem, schedule: Schedule, shortfall_kwh: FloatArray
+) -> tuple[tuple[Unmet, ...], int]:
+    """As `unmet_wishes`, but looks closely only at the sites of the first LISTED_UNITS_MAX units
+    that lack something; the second number counts the units left out."""
+    lacking = np.flatnonzero(shortfall_kwh > TOLERANCE_KWH)
+    told = lacking[:LISTED_UNITS_MAX]
+    rows = np.flatnonzero(np.isin(problem.units.site, problem.units.site[told]))
+    part = with_units(problem, rows)
+    own = replace(schedule, power_kw=schedule.power_kw[rows], energy_kwh=schedule.energy_kwh[rows])
+    lack = np.where(np.isin(rows, told), shortfall_kwh[rows], 0.0)
+    found = unmet_wishes(part, reach_of(part), own, lack)
+    wishes = (
+        replace(wish, unit=int(rows[wish.unit])) if wish.unit >= 0 else wish for wish in found
+    )
+    return tuple(wishes), len(lacking) - len(told)
+
+
+def _flows(problem: PlanProblem, schedule: Schedule) -> FloatArray:
+    """[F, T] net through each feeder."""
+    flows = np.zeros((len(problem.feeders), problem.steps))
+    at = problem.feeder
+    for _ in range(len(problem.feeders)):  # one level of the tree after the other
+        inside = at >= 0
+        if not inside.any():
+            break
+        np.add.at(flows, at[inside], schedule.net_kw[inside])
+        at = np.where(inside, problem.feeders.parent[np.maximum(at, 0)], -1)
+    return flows
 
 
 def _why_short(
-    problem: PlanProblem, reach: Reach, schedule: Schedule, unit: int, lacking: float
+    problem: PlanProblem,
+    reach: Reach,
+    schedule: Schedule,
+    flows: FloatArray,
+    unit: int,
+    lacking: float,
 ) -> str:
     """Too late, too slow, or the limit that holds it back."""
     units = problem.units
@@ -46,11 +86,13 @@ def _why_short(
                 f"{units.charge_max_kw[unit]:.4g} kW ({reachable:.6g} kWh at most)"
             )
     if lacking - max(wanted - reachable, 0.0) > TOLERANCE_KWH:
-        reasons.append(_which_limit(problem, reach, schedule, unit))
+        reasons.append(_which_limit(problem, reach, schedule, flows, unit))
     return "; ".join(reasons)
 
 
-def _which_limit(problem: PlanProblem, reach: Reach, schedule: Schedule, unit: int) -> str:
+def _which_limit(
+    problem: PlanProblem, reach: Reach, schedule: Schedule, flows: FloatArray, unit: int
+) -> str:
     """The limit that is reached in most steps in which the unit could have charged more."""
     units, site = problem.units, int(problem.units.site[unit])
     window = np.arange(max(int(units.first[unit]), 0), min(int(units.last[unit]), problem.steps))
@@ -70,7 +112,7 @@ def _which_limit(problem: PlanProblem, reach: Reach, schedule: Schedule, unit: i
     )
     at = int(problem.feeder[site])
     while at >= 0:
-        flow = _feeder_flow(problem, schedule, at)[window]
+        flow = flows[at, window]
         bound = float(problem.feeders.import_limit_kw[at])
         name = str(problem.feeders.feeder_id[at])
         count = int((flow >= bound - AT_LIMIT_KW).sum())
@@ -91,18 +133,12 @@ def _cars_in(problem: PlanProblem, site: int, window: FloatArray) -> int:
     return int((overlap & (units.site == site) & units.is_session).sum())
 
 
-def _feeder_flow(problem: PlanProblem, schedule: Schedule, feeder: int) -> FloatArray:
-    """[T] net through a feeder."""
-    at = problem.feeder.copy()
-    below = at == feeder
-    for _ in range(len(problem.feeders)):
-        at = np.where(at >= 0, problem.feeders.parent[np.maximum(at, 0)], -1)
-        below |= at == feeder
-    return np.asarray(schedule.net_kw[below].sum(axis=0))
-
-
 def _below_floor(
-    problem: PlanProblem, reach: Reach, schedule: Schedule, shortfall_kwh: FloatArray
+    problem: PlanProblem,
+    reach: Reach,
+    schedule: Schedule,
+    flows: FloatArray,
+    shortfall_kwh: FloatArray,
 ) -> list[Unmet]:
     """Units that stay below their minimum or floor for a while although the end is met."""
     energy = schedule.energy_kwh[reach.unit, reach.step]
@@ -115,41 +151,49 @@ def _below_floor(
             site=int(problem.units.site[unit]),
             lacking_kwh=float(worst[unit]),
             reason=f"stays up to {worst[unit]:.4g} kWh below its least energy for a while: "
-            + _which_limit(problem, reach, schedule, int(unit)),
+            + _which_limit(problem, reach, schedule, flows, int(unit)),
         )
         for unit in np.flatnonzero((worst > LIMIT_TOLERANCE) & (shortfall_kwh <= TOLERANCE_KWH))
     ]
 
 
-def _over_limits(problem: PlanProblem, reach: Reach, schedule: Schedule) -> list[Unmet]:
+def _over_limits(
+    problem: PlanProblem, reach: Reach, schedule: Schedule, flows: FloatArray
+) -> list[Unmet]:
     """Sites, feeders and the portfolio over their limits, with how much and when it is worst."""
+    net = schedule.net_kw
+    over_site = np.maximum(net - reach.import_kw, -net - reach.export_kw).max(axis=1, initial=0.0)
     nodes: list[tuple[int, str, FloatArray, FloatArray, FloatArray]] = [
-        (site, "site", schedule.net_kw[site], reach.import_kw[site], reach.export_kw[site])
-        for site in range(problem.sites)
+        (site, "site", net[site], reach.import_kw[site], reach.export_kw[site])
+        for site in np.flatnonzero(over_site > LIMIT_TOLERANCE).tolist()
     ]
     ones = np.ones(problem.steps)
     for node in range(len(problem.feeders)):
         feeders = problem.feeders
-        flow = _feeder_flow(problem, schedule, node)
+        flow = flows[node]
         bounds = feeders.import_limit_kw[node] * ones, feeders.export_limit_kw[node] * ones
         nodes.append((-1, f"feeder {feeders.feeder_id[node]}", flow, *bounds))
     bounds = problem.portfolio_import_limit_kw, problem.portfolio_export_limit_kw
     nodes.append((-1, "portfolio", schedule.net_kw.sum(axis=0), *bounds))
+    return [wish for node in nodes for wish in over_limits(*node, problem.step_h)]
+
+
+def over_limits(
+    site: int, name: str, flow: FloatArray, imports: FloatArray, exports: FloatArray, step_h: float
+) -> list[Unmet]:
+    """What a net import [T] of a node is over its limits, with how much and when it is worst."""
     found = []
-    for site, name, flow, imports, exports in nodes:
-        over_import, over_export = np.maximum(flow - imports, 0.0), np.maximum(-flow - exports, 0.0)
-        for over, word, limit in (
-            (over_import, "import", imports),
-            (over_export, "export", exports),
-        ):
-            if over.max(initial=0.0) <= LIMIT_TOLERANCE:
-                continue
-            worst = int(over.argmax())
-            reason = (
-                f"{name}: {word} of {abs(flow[worst]):.6g} kW cannot be brought down to the "
-                f"limit of {limit[worst]:.6g} kW (worst in step {worst}, "
-                f"{int((over > LIMIT_TOLERANCE).sum())} steps in all)"
-            )
-            lacking = float(problem.step_h * over.sum())
-            found.append(Unmet(unit=-1, site=site, lacking_kwh=lacking, reason=reason))
+    for over, word, limit in (
+        (np.maximum(flow - imports, 0.0), "import", imports),
+        (np.maximum(-flow - exports, 0.0), "export", exports),
+    ):
+        if over.max(initial=0.0) <= LIMIT_TOLERANCE:
+            continue
+        worst = int(over.argmax())
+        reason = (
+            f"{name}: {word} of {abs(flow[worst]):.6g} kW cannot be brought down to the "
+            f"limit of {limit[worst]:.6g} kW (worst in step {worst}, "
+            f"{int((over > LIMIT_TOLERANCE).sum())} steps in all)"
+        )
+        found.append(Unmet(-1, site, lacking_kwh=step_h * float(over.sum()), reason=reason))
     return found

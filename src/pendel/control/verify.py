@@ -15,6 +15,7 @@ import numpy as np
 from pendel.control.plan_result import Violations
 from pendel.control.problem import PlanProblem
 from pendel.control.verify_kernels import follow_energy, sum_powers
+from pendel.scenario.unit_rows import UnitRows, whole_windows
 from pendel.units import FloatArray
 
 
@@ -42,14 +43,31 @@ def verify(
     reserve_kw: FloatArray,
     stated_shortfall_kwh: float,
 ) -> Verdict:
-    """Verdict on a plan given as arrays [N, T], [N, T] (NaN where idle), [S, T], [S, T], [K].
+    """Verdict on a plan given as arrays [N, T], [N, T] (NaN where idle), [S, T], [S, T], [K]."""
+    rows = UnitRows(
+        whole_windows(len(problem.units), problem.steps),
+        np.ascontiguousarray(power_kw).reshape(-1),
+        np.ascontiguousarray(energy_kwh).reshape(-1),
+    )
+    return verify_rows(problem, rows, net_kw, curtailed_kw, reserve_kw, stated_shortfall_kwh)
+
+
+def verify_rows(
+    problem: PlanProblem,
+    rows: UnitRows,
+    net_kw: FloatArray,
+    curtailed_kw: FloatArray,
+    reserve_kw: FloatArray,
+    stated_shortfall_kwh: float,
+) -> Verdict:
+    """Verdict on the units' rows, net and curtailment [S, T] and reserves [K].
 
     energy_kwh violations: energy outside [minimum, capacity] or not following from the power;
     site_kw: also a net that does not follow; target_kwh: shortfall beyond the stated one.
     """
-    energy, stored, energy_off, fastest = _energies(problem, power_kw, energy_kwh)
+    energy, stored, energy_off, fastest = _energies(problem, rows)
     net = problem.load_kw - (problem.pv_kw - curtailed_kw)
-    power_off, wear_eur = _powers(problem, power_kw, net)
+    power_off, wear_eur = _powers(problem, rows, net)
     site_off, site_over = _site_violation(problem, net, net_kw, curtailed_kw)
     feeder_off, feeder_over = _feeder_violation(problem, net)
     total = net.sum(axis=0)
@@ -58,7 +76,7 @@ def verify(
     )
     portfolio_over = np.maximum(beyond, 0.0)
     shortfall = _shortfall(problem, fastest, stored)
-    reserve_off = _reserve_violation(problem, power_kw, energy, reserve_kw)
+    reserve_off = _reserve_violation(problem, rows, energy, reserve_kw)
     violations = Violations(
         energy_kwh=float(energy_off),
         power_kw=float(max(power_off, reserve_off)),
@@ -69,7 +87,7 @@ def verify(
     )
     return Verdict(
         violations=violations,
-        objective_eur=money(problem, power_kw, net, stored, fastest, reserve_kw, wear_eur),
+        objective_eur=money(problem, rows, net, stored, fastest, reserve_kw, wear_eur),
         shortfall_kwh=shortfall,
         over_limit_kwh=problem.step_h * (site_over + feeder_over + float(portfolio_over.sum())),
         curtailed_kwh=float(problem.step_h * curtailed_kw.sum()),
@@ -77,16 +95,19 @@ def verify(
 
 
 def _energies(
-    problem: PlanProblem, power_kw: FloatArray, stated_kwh: FloatArray
+    problem: PlanProblem, rows: UnitRows
 ) -> tuple[FloatArray, FloatArray, float, FloatArray]:
-    """Stored energy before each step [N, T + 1] (no rows where nobody asks: reserves do), at the
+    """Stored energy at the end of each step [W] (nothing where nobody asks: reserves do), at the
     end [N], the worst violation, and what charging at once would have reached at the end [N]."""
     units = problem.units
     is_asked = problem.reserves is not None and len(problem.reserves) > 0
-    energy = np.empty((len(units) if is_asked else 0, problem.steps + 1))
+    energy = np.empty(rows.windows.pairs if is_asked else 0)
     stored, fastest = np.empty(len(units)), np.empty(len(units))
     worst = follow_energy(
         problem.step_h,
+        problem.steps,
+        rows.windows.first,
+        rows.windows.offset,
         units.first,
         units.last,
         units.energy_start_kwh,
@@ -95,8 +116,8 @@ def _energies(
         units.charge_max_kw,
         units.charge_efficiency,
         units.discharge_efficiency,
-        np.ascontiguousarray(power_kw),
-        np.ascontiguousarray(stated_kwh),
+        rows.power_kw,
+        rows.energy_kwh,
         energy,
         stored,
         fastest,
@@ -112,11 +133,13 @@ def _shortfall(problem: PlanProblem, fastest: FloatArray, stored: FloatArray) ->
     return never + np.maximum(np.minimum(units.target_kwh, fastest) - stored, 0.0)
 
 
-def _powers(problem: PlanProblem, power_kw: FloatArray, net: FloatArray) -> tuple[float, float]:
+def _powers(problem: PlanProblem, rows: UnitRows, net: FloatArray) -> tuple[float, float]:
     """Add the units to the net of sites; worst power beyond a unit's limits or while it is not
     connected [kW], and the wear [EUR]."""
     units = problem.units
     worst, wear = sum_powers(
+        rows.windows.first,
+        rows.windows.offset,
         units.first,
         units.last,
         units.site,
@@ -125,10 +148,10 @@ def _powers(problem: PlanProblem, power_kw: FloatArray, net: FloatArray) -> tupl
         units.charge_efficiency,
         units.discharge_efficiency,
         units.wear_eur_kwh,
-        np.ascontiguousarray(power_kw),
+        rows.power_kw,
         net,
     )
-    return worst, problem.step_h * wear
+    return max(worst, rows.outside_kw), problem.step_h * wear
 
 
 def _site_violation(
@@ -169,7 +192,7 @@ def _feeder_violation(problem: PlanProblem, net: FloatArray) -> tuple[float, flo
 
 
 def _reserve_violation(
-    problem: PlanProblem, power_kw: FloatArray, energy: FloatArray, reserve_kw: FloatArray
+    problem: PlanProblem, rows: UnitRows, energy: FloatArray, reserve_kw: FloatArray
 ) -> float:
     """Reserve sold beyond the power and energy headroom of all units, block by block [kW].
 
@@ -186,30 +209,34 @@ def _reserve_violation(
         ]
         if not active:
             continue
-        here = (units.first <= t) & (t < units.last)
-        lowest = np.minimum(energy[:, t], energy[:, t + 1])
-        highest = np.maximum(energy[:, t], energy[:, t + 1])
-        spare_up = (lowest - units.energy_min_kwh) * units.discharge_efficiency
-        spare_down = (units.capacity_kwh - highest) / units.charge_efficiency
+        here = np.flatnonzero((units.first <= t) & (t < units.last))
+        at = rows.windows.places(here, np.full(len(here), t))
+        here, at = here[at >= 0], at[at >= 0]
+        power_kw, after = rows.power_kw[at], energy[at]
+        is_first = (np.maximum(units.first[here], 0) == t) | (at == rows.windows.offset[here])
+        before = np.where(is_first, units.energy_start_kwh[here], energy[at - ~is_first])
+        lowest, highest = np.minimum(before, after), np.maximum(before, after)
+        spare_up = (lowest - units.energy_min_kwh[here]) * units.discharge_efficiency[here]
+        spare_down = (units.capacity_kwh[here] - highest) / units.charge_efficiency[here]
         for sign, spare, power in (
-            (1, spare_up, power_kw[:, t] + units.discharge_max_kw),
-            (-1, spare_down, units.charge_max_kw - power_kw[:, t]),
+            (1, spare_up, power_kw + units.discharge_max_kw[here]),
+            (-1, spare_down, units.charge_max_kw[here] - power_kw),
         ):
             asked = [k for k in active if reserves.direction[k] in (0, sign)]
-            power_sum = float(np.sum(np.maximum(power, 0.0), where=here, initial=0.0))
-            energy_sum = float(np.sum(np.maximum(spare, 0.0), where=here, initial=0.0))
+            power_sum = float(np.maximum(power, 0.0).sum())
+            energy_sum = float(np.maximum(spare, 0.0).sum())
             kw = float(sum(reserve_kw[k] for k in asked))
             kwh = float(sum(reserve_kw[k] * reserves.hold_h[k] for k in asked))
             worst = max(worst, kw - power_sum, kwh - energy_sum)
             if len(asked) == 1 and reserves.hold_h[asked[0]] > 0.0:
                 both = np.minimum(power, spare / reserves.hold_h[asked[0]])
-                worst = max(worst, kw - float(np.sum(np.maximum(both, 0.0), where=here)))
+                worst = max(worst, kw - float(np.maximum(both, 0.0).sum()))
     return worst
 
 
 def money(
     problem: PlanProblem,
-    power_kw: FloatArray,
+    rows: UnitRows,
     net_kw: FloatArray,
     stored_kwh: FloatArray,
     fastest_kwh: FloatArray,
@@ -223,8 +250,9 @@ def money(
     energy that it stores: only what is stored while the car is still there leaves with it.
     """
     units, h = problem.units, problem.step_h
-    net, weighted = net_kw, power_kw
+    net = net_kw
     if problem.presence is not None:
+        power_kw = rows.windows.dense(rows.power_kw, problem.steps, 0.0)
         weighted = power_kw * problem.presence
         net = net_kw.copy()
         np.add.at(net, units.site, weighted - power_kw)

@@ -129,23 +129,54 @@ def as_texts(cells: Cells) -> list[str]:
     return listed
 
 
+def without_long(cells: Cells, characters: int) -> Cells:
+    """The cells with "" for texts of more characters."""
+    if isinstance(cells, list):
+        return [cell if len(cell) <= characters else "" for cell in cells]
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if pa.types.is_dictionary(cells.type):
+        names = without_long(cells.dictionary, characters)
+        return pa.DictionaryArray.from_arrays(cells.indices, names)
+    if not pa.types.is_string(cells.type):
+        cells = cells.cast(pa.string())
+    return pc.if_else(pc.greater(pc.utf8_length(cells), characters), "", cells)
+
+
+class NameCodes:
+    """Index of names in a table [n]; the names of an arrow dictionary are looked up once for all
+    batches that share it (those of one row group of a parquet file do)."""
+
+    def __init__(self, index_of: dict[str, int]) -> None:
+        self._index_of = index_of
+        self._names: Any = None
+        self._positions: IntArray = np.zeros(0, dtype=np.int64)
+
+    def of(self, cells: Cells) -> IntArray:
+        """Index of each cell [n]; -1 where the name is not known."""
+        if isinstance(cells, list):
+            known = (self._index_of.get(cell, -1) for cell in cells)
+            return np.fromiter(known, dtype=np.int64, count=len(cells))
+        import pyarrow as pa
+
+        if not pa.types.is_dictionary(cells.type):
+            if not pa.types.is_string(cells.type):
+                cells = cells.cast(pa.string())
+            cells = cells.fill_null("").dictionary_encode()
+        names = cells.dictionary
+        if self._names is None or not names.equals(self._names):
+            listed = [self._index_of.get(name, -1) for name in as_texts(names)]
+            self._positions = np.array([*listed, self._index_of.get("", -1)], dtype=np.int64)
+            self._names = names
+        chosen = cells.indices.fill_null(len(names)).to_numpy(zero_copy_only=False)
+        indices: IntArray = self._positions[chosen]
+        return indices
+
+
 def codes(cells: Cells, index_of: dict[str, int]) -> IntArray:
     """Index of each cell [n] in a name table; -1 where the name is not known."""
-    if isinstance(cells, list):
-        return np.fromiter(
-            (index_of.get(cell, -1) for cell in cells), dtype=np.int64, count=len(cells)
-        )
-    import pyarrow as pa
-
-    if not pa.types.is_dictionary(cells.type):
-        if not pa.types.is_string(cells.type):
-            cells = cells.cast(pa.string())
-        cells = cells.fill_null("").dictionary_encode()
-    names = as_texts(cells.dictionary)
-    positions = np.array([index_of.get(name, -1) for name in names] + [-1], dtype=np.int64)
-    chosen = cells.indices.fill_null(len(names)).to_numpy(zero_copy_only=False)
-    indices: IntArray = positions[chosen]
-    return indices
+    return NameCodes(index_of).of(cells)
 
 
 def _arrow_numbers(cells: Any) -> Parsed | None:

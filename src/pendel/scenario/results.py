@@ -5,6 +5,7 @@ run left there is cleared by the next one that writes the same result.
 """
 
 import csv
+import errno
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
@@ -24,6 +25,8 @@ Format: TypeAlias = Literal["csv", "parquet"]
 WRITE_ROWS = 65_536
 RESULT_SUFFIXES = {".csv", ".gz", ".parquet", ".json", ".html", ".svg"}
 SUMMARY = "summary.json"
+STORAGE_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.EACCES}
+"""What a disk says when it cannot take more."""
 
 
 class ResultFolder:
@@ -62,24 +65,43 @@ def result_folder(target: Path) -> Iterator[ResultFolder]:
     """
     target = Path(os.path.abspath(target))
     check_replaceable(target)
+    with whole_folder(target) as partial:
+        yield ResultFolder(partial)
+
+
+@contextmanager
+def whole_folder(target: Path) -> Iterator[Path]:
+    """A new folder beside its place; it takes it when the `with` block ends, and leaves nothing
+    behind where the block fails. What was there before stays until then.
+
+    Raises InputError where the disk is full or cannot be written.
+    """
+    partial = target.with_name(f".{target.name}.partial-{os.getpid()}")
+    old = target.with_name(f".{target.name}.old-{os.getpid()}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         _clear_leftovers(target)
-        partial = target.with_name(f".{target.name}.partial-{os.getpid()}")
         partial.mkdir()
     except OSError as error:
-        reason = f"cannot be written: {error.strerror or error}"
-        raise InputError([Problem(target.name, 0, "--out", reason)]) from error
+        raise _unwritable(target, error) from error
     try:
-        yield ResultFolder(partial)
-        old = target.with_name(f".{target.name}.old-{os.getpid()}")
+        yield partial
         if target.exists():
             target.rename(old)
         partial.rename(target)
-    except BaseException:
+    except BaseException as error:
+        if old.exists() and not target.exists():
+            old.rename(target)
         shutil.rmtree(partial, ignore_errors=True)
+        if isinstance(error, OSError) and error.errno in STORAGE_ERRORS:
+            raise _unwritable(target, error) from error
         raise
     shutil.rmtree(old, ignore_errors=True)
+
+
+def _unwritable(target: Path, error: OSError) -> InputError:
+    reason = f"cannot be written: {error.strerror or error}"
+    return InputError([Problem(target.name, 0, "--out", reason, "a folder with room")])
 
 
 def check_replaceable(target: Path) -> None:

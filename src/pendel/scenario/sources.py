@@ -240,8 +240,17 @@ def _parquet_batches(
     import pyarrow.parquet as pq
 
     try:
-        file = pq.ParquetFile(path)
-        header = list(file.schema_arrow.names)
+        # As dictionaries texts stay small, even one long text in a million rows.
+        kinds = pq.read_schema(path)
+        header = list(kinds.names)
+        texts = [
+            column.name
+            for column in table.columns
+            if column.kind == "text"
+            and header.count(column.name) == 1
+            and _is_text(kinds.field(column.name).type)
+        ]
+        file = pq.ParquetFile(path, read_dictionary=texts)
         if not check_header(header, table, found):
             return
         total = max(1, file.metadata.num_rows)
@@ -263,19 +272,29 @@ def _parquet_batches(
 
 
 def _plain_type(column: Any) -> Any:
-    """Dictionary, large and binary texts as plain texts; everything else as it is."""
+    """Large and binary texts as plain texts, dictionaries of other things than texts without
+    them; everything else as it is."""
     import pyarrow as pa
 
     kind = column.type
     if pa.types.is_dictionary(kind):
+        if _is_text(kind.value_type) and column.dictionary.null_count == 0:
+            names = column.dictionary.cast(pa.string())
+            return pa.DictionaryArray.from_arrays(column.indices, names)
         column = column.dictionary_decode()
         kind = column.type
-    textual = (
-        pa.types.is_large_string(kind)
+    if pa.types.is_nested(kind):
+        return [str(value) for value in column.to_pylist()]
+    return column.cast(pa.string()) if _is_text(kind) else column
+
+
+def _is_text(kind: Any) -> bool:
+    import pyarrow as pa
+
+    return bool(
+        pa.types.is_string(kind)
+        or pa.types.is_large_string(kind)
         or pa.types.is_string_view(kind)
         or pa.types.is_binary(kind)
         or pa.types.is_large_binary(kind)
     )
-    if pa.types.is_nested(kind):
-        return [str(value) for value in column.to_pylist()]
-    return column.cast(pa.string()) if textual else column

@@ -87,8 +87,7 @@ def typed_batch(batch: Batch, table: Table, found: FileFindings) -> TypedBatch:
         elif column.kind == "time":
             result.time_us[column.name] = _times(column, cells, batch.lines, ok, found)
         elif cells is not None:
-            _check_texts(column, cells, batch.lines, ok, found)
-            result.text[column.name] = cells
+            result.text[column.name] = _checked_texts(column, cells, batch.lines, ok, found)
     return result
 
 
@@ -142,9 +141,10 @@ def _report_bad(
         found.add_where(parsed.empty, lines, column.name, lambda _: "is empty", column.allowed)
 
 
-def _check_texts(
+def _checked_texts(
     column: Column, cells: Cells, lines: IntArray, ok: BoolArray, found: FileFindings
-) -> None:
+) -> Cells:
+    """The cells, without those that are too long: nobody keeps them."""
     if column.choices:
         index_of = {choice: index for index, choice in enumerate(column.choices)}
         wrong = parse.codes(cells, index_of) < 0
@@ -166,6 +166,9 @@ def _check_texts(
             lambda row: f"{parse.shown(cell_text(cells, row))} {problem}",
             column.allowed,
         )
+        if not column.choices:
+            return parse.without_long(cells, ID_CHARACTERS_MAX)
+    return cells
 
 
 def text_lengths(cells: Cells) -> IntArray:
@@ -175,6 +178,10 @@ def text_lengths(cells: Cells) -> IntArray:
     import pyarrow as pa
     import pyarrow.compute as pc
 
+    if pa.types.is_dictionary(cells.type):
+        each = np.append(text_lengths(cells.dictionary), 0)
+        index = cells.indices.fill_null(len(each) - 1).to_numpy(zero_copy_only=False)
+        return np.asarray(each[index], dtype=np.int64)
     if not pa.types.is_string(cells.type):
         cells = cells.cast(pa.string())
     lengths: Any = pc.utf8_length(cells).fill_null(0).to_numpy(zero_copy_only=False)
