@@ -23,7 +23,7 @@ from typing import Any
 
 from pendel.comms.ocpp.station import der_reactive
 from pendel.comms.ocpp.station.der_curves import PERCENT, Answer, answer_of, approached, points_of
-from pendel.comms.ocpp.station.der_trip import Monitoring, Trips, fault_of
+from pendel.comms.ocpp.station.der_trip import Monitoring, Trips, axis, fault_of, side
 from pendel.comms.ocpp.station.grid import Grid
 from pendel.comms.ocpp.station.inverter import Inverter, rated
 from pendel.power.grid_code import FrequencyResponse, droop_response_kw
@@ -32,6 +32,8 @@ RAMP_STEP_S = 1.0
 LEAST_KW = 0.001
 SETTLED_KW = 1e-4
 MONITORING = "PowerMonitoringMustTrip"
+MONITORING_OFF_S = 60.0
+"""Off after power monitoring tripped, at least: what trips is the station's own power."""
 Bodies = Mapping[str, Mapping[str, Any]]
 
 
@@ -78,6 +80,7 @@ class DerPower:
     entered_s: float = -math.inf
     off_kind: str = ""
     off_fault: str = ""
+    off_s: float = -math.inf
     edge_s: float = math.inf
     fed_in_kw: float = 0.0
     _seen: tuple[Grid, float] | None = None
@@ -87,7 +90,7 @@ class DerPower:
         end_s = begin_s + longest_s
         edges = (self.edge_s, self.trips.next_s, self.monitoring.next_s)
         end_s = min([end_s, *(edge for edge in edges if edge > begin_s)])
-        waiting = bool(self.off_kind) and self.since_s is not None
+        waiting = self.off_kind == MONITORING or (self.off_kind and self.since_s is not None)
         if waiting or any(path.moving for path in self.paths.values()):
             end_s = min(end_s, begin_s + RAMP_STEP_S)
         return end_s
@@ -117,7 +120,8 @@ class DerPower:
     def _returns(self, grid: Grid, now_s: float) -> bool:
         """Back after an outage or trip: by EnterService where it is set."""
         enter = self.controls.get("EnterService")
-        if self.off_kind == MONITORING and self.monitoring.over_s is not None:
+        held = now_s - self.off_s < MONITORING_OFF_S or self.monitoring.over_s is not None
+        if self.off_kind == MONITORING and self.controls and held:
             return False
         if enter is not None:
             good = (
@@ -148,6 +152,7 @@ class DerPower:
             threshold = float(limit["pctMaxDischargePower"])
         percent = PERCENT * max(-own_kw, -upstream_kw, 0.0) / rated_kw
         if self.monitoring.see(threshold, curve, percent, now_s):
+            self.off_s = now_s
             self._off(MONITORING, "")
 
     def power_kw(
@@ -182,7 +187,7 @@ class DerPower:
         if by and abs(power - kept) > LEAST_KW:
             kind, fault = by, ""
         elif by and reactive_kvar is not None and abs(kvar - reactive_kvar) > LEAST_KW and not kind:
-            kind, fault = by, _side(by, grid)
+            kind, fault = by, side(by, grid)
         power, kvar, ceased = self._ceased(power, kvar)
         if ceased:
             kind, fault = ceased, fault_of(ceased)
@@ -258,17 +263,17 @@ class DerPower:
             path.moving = abs(shift - goal) > SETTLED_KW
             path.shift_kw = shift
             if abs(shift) > LEAST_KW:
-                kind, fault = "FreqDroop", _side("FreqDroop", grid)
+                kind, fault = "FreqDroop", side("FreqDroop", grid)
             power += shift
         for name in ("FreqWatt", "VoltWatt"):
             curve = self.controls.get(name)
-            x, nominal = _axis(name, grid)
+            x, nominal = axis(name, grid)
             if curve is None or not math.isfinite(x):
                 path.answers.pop(name, None)
                 continue
             bounded = self._bounded(path, name, curve, x, nominal, power, now_s, inverter)
             if abs(bounded - power) > LEAST_KW:
-                kind, fault = name, _side(name, grid)
+                kind, fault = name, side(name, grid)
             power = bounded
         return min(max(power, low_kw), max(high_kw, 0.0)), kind, fault
 
@@ -382,19 +387,3 @@ def _droop(
     hertz = grid.frequency_hz
     asked = droop_response_kw(settings, grid.nominal_hz, hertz, power_kw, rated_kw, rated_kw)
     return min(max(float(asked), low_kw), high_kw)
-
-
-def _axis(kind: str, grid: Grid) -> tuple[float, float]:
-    """What a control looks at, and its nominal value."""
-    if kind.startswith("Freq"):
-        return grid.frequency_hz, grid.nominal_hz
-    return PERCENT * grid.voltage_pu, PERCENT
-
-
-def _side(kind: str, grid: Grid) -> str:
-    """The grid event a control answers to."""
-    if not kind.startswith(("Freq", "Volt")):
-        return ""
-    x, nominal = _axis(kind, grid)
-    what = "Frequency" if kind.startswith("Freq") else "Voltage"
-    return "" if x == nominal else f"{'Over' if x > nominal else 'Under'}{what}"

@@ -218,3 +218,19 @@ class Monitoring:
         self.over_s = now_s if self.over_s is None else self.over_s
         self.next_s = now_s + 1.0
         return percent > line(points_of(curve), now_s - self.over_s)
+
+
+def axis(kind: str, grid: Grid) -> tuple[float, float]:
+    """What a control looks at, and its nominal value."""
+    if kind.startswith("Freq"):
+        return grid.frequency_hz, grid.nominal_hz
+    return PERCENT * grid.voltage_pu, PERCENT
+
+
+def side(kind: str, grid: Grid) -> str:
+    """The grid event a control answers to."""
+    if not kind.startswith(("Freq", "Volt")):
+        return ""
+    x, nominal = axis(kind, grid)
+    what = "Frequency" if kind.startswith("Freq") else "Voltage"
+    return "" if x == nominal else f"{'Over' if x > nominal else 'Under'}{what}"
