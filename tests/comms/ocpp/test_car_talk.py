@@ -2,6 +2,7 @@
 
 import itertools
 import sys
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -269,7 +270,8 @@ def test_updates_of_a_dynamic_profile_count() -> None:
 def test_the_judgement_is_that_of_looking_at_each_second(
     offered: list[tuple[int, int]], told: list[tuple[int, int]], cap: int
 ) -> None:
-    """Oracle: both schedules and a station maximum written out second by second."""
+    """Oracle: both schedules and a station maximum written out second by second; a stretch in
+    which nothing changes counts from its eleventh second on."""
 
     def rows(spans: list[tuple[int, int]]) -> tuple[list[dict[str, Any]], list[int]]:
         starts = [sum(s for s, _ in spans[:i]) for i in range(len(spans))]
@@ -285,6 +287,33 @@ def test_the_judgement_is_that_of_looking_at_each_second(
     payload = plans(wanted_periods)
     payload["chargingSchedule"]["duration"] = total
     allowed += [allowed[-1]] * max(total - len(allowed), 0)
-    good = all(w <= min(a, cap) for w, a in zip(wanted, allowed, strict=False))
+    edges = {sum(s for s, _ in each[:i]) for each in (offered, told) for i in range(len(each))}
+    last = max(sum(s for s, _ in told[:-1]), *(e for e in edges if e < total))
+    run, good = 0, True
+    for second, (watts, most) in enumerate(zip(wanted, allowed, strict=False)):
+        run = 1 if second in edges else run + 1
+        breach = watts > min(most, cap)
+        good = good and not (breach and (run > 10 or second >= last))
     found = answer(backend, "NotifyEVChargingSchedule", payload).status
     assert found == ("Accepted" if good else "Rejected")
+
+
+def test_a_car_that_follows_an_update_at_once_breaks_nothing() -> None:
+    """The station is milliseconds ahead of its answer, and its watchdog ends as much earlier."""
+    backend = running()
+    answer(backend, "NotifyEVChargingNeeds", needs("-20 scheduled"))
+    offer(backend, steps((0, 11_000.0)), purpose="TxDefaultProfile", number=6, level=0)
+    offer(backend, steps((0, 2_000.0), name="setpoint"), chargingProfileKind="Dynamic")
+    backend.network.station("S").offered.by_id[5] = tuple(
+        replace(p, duration_s=3600.0) for p in backend.network.station("S").offered.by_id[5]
+    )
+    update = {"chargingProfileId": 5, "scheduleUpdate": {"setpoint": -3_000.0}}
+    request = typed(V21, "UpdateDynamicSchedule", update)
+    later = NOW + timedelta(seconds=60)
+    backend.ordered("S", V21, "UpdateDynamicSchedule", request, later)
+    periods = [*steps((0, -3_000.0), name="setpoint"), *steps((3_598, 11_000.0))]
+    told = plans(periods, after_s=58)
+    assert answer(backend, "NotifyEVChargingSchedule", told).status == "Accepted"
+    periods = [*steps((0, -3_000.0), name="setpoint"), *steps((3_500, 11_000.0))]
+    told = plans(periods, after_s=58)
+    assert answer(backend, "NotifyEVChargingSchedule", told).status == "Rejected"

@@ -5,6 +5,7 @@ says what that allows at each moment; the car's schedule is held against it.
 """
 
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -21,6 +22,10 @@ LATE_MAX = 4
 HORIZON_S = 7 * 86_400.0
 SLACK_W, SLACK_SHARE = 1.0, 0.001
 """Rounding between watts and amperes."""
+SKEW_S = 5.0
+"""A station took a profile earlier than its answer was heard, by a clock of its own."""
+BRIEF_S = 2.0 * SKEW_S
+"""A stretch that short is no breach: two clocks and a message lie between the schedules."""
 _SUPPLY = Supply()
 
 
@@ -46,7 +51,7 @@ class Offered:
 
     def _set(self, evse_id: int, wire: Any, now_s: float) -> None:
         each = [msgspec.structs.replace(wire, chargingSchedule=[s]) for s in wire.chargingSchedule]
-        found = tuple(profile_of(one, evse_id, now_s, _SUPPLY) for one in each)
+        found = tuple(profile_of(one, evse_id, now_s - SKEW_S, _SUPPLY) for one in each)
         first = found[0]
         for number, (old, *_) in list(self.by_id.items()):
             same = (old.purpose, old.stack_level, old.evse_id, old.transaction_id)
@@ -97,7 +102,7 @@ class Offered:
         for number, late in self.late.items():
             kept = self.by_id.get(number, ())
             for update, at_s in late if len(kept) == 1 else ():
-                kept = (updated(kept[0], update, at_s, _SUPPLY),)
+                kept = (updated(kept[0], update, at_s - SKEW_S, _SUPPLY),)
             if kept:
                 self.by_id[number] = kept
         self.late.clear()
@@ -113,9 +118,12 @@ class Offered:
         begin_s = wanted.start_s or 0.0
         last_s = wanted.periods[-1].start_s + 1.0
         lasts_s = min(wanted.duration_s or last_s, HORIZON_S)
-        edges = set(change_times(offered, where, begin_s, begin_s + max(lasts_s, 1.0)))
+        end_s = begin_s + max(lasts_s, 1.0)
+        edges = set(change_times(offered, where, begin_s, end_s))
         edges |= {begin_s + p.start_s for p in wanted.periods if p.start_s < HORIZON_S}
-        for at_s in sorted(edges):
+        for at_s, until_s in pairwise([*sorted(edges), max(end_s, max(edges) + BRIEF_S + 1.0)]):
+            if until_s - at_s <= BRIEF_S:
+                continue
             period = [p for p in wanted.periods if begin_s + p.start_s <= at_s][-1]
             watts = period.limit_w[0] if period.setpoint_w is None else period.setpoint_w[0]
             low, high = _band(point_at(offered, where, at_s))
