@@ -164,3 +164,14 @@ def test_the_controller_pulses_what_its_plan_wants_slowly() -> None:
         assert decision.power_kw[0] == 0.0 or decision.power_kw[0] >= AC_LEAST_KW - 1e-9
         seen.add(round(float(decision.power_kw[0]), 2))
     assert 0.0 in seen
+
+
+def test_who_may_not_take_its_least_rests() -> None:
+    """A limit at the station below 6 A per phase: a pulse would pass it."""
+    state = fleet(1, charge_least_kw=AC_LEAST_KW, charge_max_kw=3.0)
+    pulses = LeastPowers()
+    for tick in range(200):
+        result = dispatched([3.0], promise_kw=3.0)
+        known = knowledge(NOW_S + 30 * tick)
+        pulses.apply(result, state, known, controller().network, NONE_HELD)
+        assert result.power_kw[0] == 0.0

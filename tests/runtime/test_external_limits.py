@@ -11,6 +11,7 @@ from served_world import SERVER, TARIFF, Served, served, spot_csv
 from pendel.api.network_views import external_limits
 from pendel.comms.ocpp.backend.csms import Csms
 from pendel.comms.ocpp.backend.external_limits import ExternalLimit
+from pendel.comms.ocpp.backend.tokens import TokenInfo
 from pendel.comms.ocpp.release import Version, messages_of
 from pendel.comms.ocpp.station.equipment import Car
 from pendel.comms.ocpp.station.external_system import Order
@@ -43,7 +44,7 @@ def ordered_kw(world: Served) -> float:
     limits = []
     for profile in profiles:
         if profile.source == "CSO" and profile.purpose.value == "TxProfile":
-            (period,) = profile.periods
+            period = profile.periods[0]
             value = period.limit_w if period.setpoint_w is None else period.setpoint_w
             limits.append(value[0] / 1e3)
     return max(limits)
@@ -106,10 +107,13 @@ def test_an_external_limit_is_a_limit_of_control(tmp_path: Path, with_schedules:
 class Open:
     """Everybody may."""
 
-    def token_status(self, station_id: str, token: str) -> str:
+    def token(self, token: str, now_utc: datetime) -> TokenInfo:
+        return TokenInfo("Accepted")
+
+    def boot_status(self, station_id: str) -> str:
         return "Accepted"
 
-    def v2x_allowed(self, station_id: str, token: str) -> bool:
+    def v2x_allowed(self, station_id: str, token: str, evcc_id: str = "") -> bool:
         return True
 
     def steers(self, station_id: str) -> bool:

@@ -142,6 +142,7 @@ async def firmware(desk: Desk, version: Version, url: str, signed: Any) -> None:
     body["signature"] = signed.signature
     assert (await desk.ask(action, {"requestId": 2, "firmware": body})).status == "Accepted"
     await desk.until(lambda: "Installed" in desk.told(notice, "status"))
+    await desk.until(lambda: "FirmwareUpdated" in desk.told("SecurityEventNotification", "type"))
     events = desk.told("SecurityEventNotification", "type")
     assert "InvalidFirmwareSignature" in events and "FirmwareUpdated" in events
     body["signingCertificate"] = "nonsense"

@@ -10,6 +10,7 @@ import pytest
 from pendel.comms.ocpp.backend.stations import Station
 from pendel.comms.ocpp.peer import Answered
 from pendel.comms.ocpp.release import Version, messages_of
+from pendel.runtime.bridges.dialects import manner_of
 from pendel.runtime.bridges.steering import Steering
 from pendel.runtime.bridges.wire_profiles import Wish
 
@@ -25,6 +26,7 @@ class Wire:
         self.station = Station("S", "2.1", booted=True, vendor="pendel", model="virtual")
         self.station.evse(1).transaction_id = "T"
         self.csms = SimpleNamespace(network=SimpleNamespace(station=lambda _: self.station))
+        self.policy = SimpleNamespace(manner=lambda _, *model: manner_of(*model))
 
     def online(self, _: str) -> bool:
         return True

@@ -58,43 +58,43 @@ def openapi_document() -> dict[str, Any]:
     }
 
 
-def _paths() -> dict[str, Any]:
-    def of(name: str) -> list[dict[str, Any]]:
-        return [
-            {"name": part, "in": "path", "required": True, "schema": {"type": "string"}}
-            for part in name.split()
-        ]
+_LISTING = [
+    {"name": "cursor", "in": "query", "schema": {"type": "string"}},
+    {"name": "limit", "in": "query", "schema": {"type": "integer", "minimum": 1, "maximum": 1000}},
+]
 
-    listing = [
-        {"name": "cursor", "in": "query", "schema": {"type": "string"}},
-        {
-            "name": "limit",
-            "in": "query",
-            "schema": {"type": "integer", "minimum": 1, "maximum": 1000},
-        },
+
+def _of(names: str) -> list[dict[str, Any]]:
+    """Parameters of the path."""
+    return [
+        {"name": part, "in": "path", "required": True, "schema": {"type": "string"}}
+        for part in names.split()
     ]
+
+
+def _paths() -> dict[str, Any]:
     return {
         "/healthz": {"get": _call("The process answers.", open_to_all=True)},
         "/readyz": {"get": _call("Every part works.", open_to_all=True)},
         "/metrics": {"get": _call("Metrics in the text format of Prometheus.")},
         "/events": {"get": _call("Live events (server-sent events).")},
-        f"{BASE}/stations": {"get": _call("All stations.", listing)},
-        f"{BASE}/sessions": {"get": _call("Open sessions with promise and state.", listing)},
-        f"{BASE}/sessions/{{session_id}}": {"get": _call("One session.", of("session_id"))},
+        f"{BASE}/stations": {"get": _call("All stations.", _LISTING)},
+        f"{BASE}/sessions": {"get": _call("Open sessions with promise and state.", _LISTING)},
+        f"{BASE}/sessions/{{session_id}}": {"get": _call("One session.", _of("session_id"))},
         f"{BASE}/sessions/{{session_id}}/promise": {
-            "put": _call("What the driver wants.", of("session_id"), PromiseBody)
+            "put": _call("What the driver wants.", _of("session_id"), PromiseBody)
         },
         f"{BASE}/sites/{{site_id}}/limits": {
-            "get": _call("Limits that stand.", of("site_id") + listing),
-            "post": _call("An order that may not be broken.", of("site_id"), LimitBody, "201"),
+            "get": _call("Limits that stand.", _of("site_id") + _LISTING),
+            "post": _call("An order that may not be broken.", _of("site_id"), LimitBody, "201"),
         },
         f"{BASE}/sites/{{site_id}}/limits/{{limit_id}}": {
-            "delete": _call("Take an order back.", of("site_id limit_id"), status="204")
+            "delete": _call("Take an order back.", _of("site_id limit_id"), status="204")
         },
         f"{BASE}/evses/{{station_id}}/{{evse_id}}/setpoint": {
             "post": _call(
                 "An operator's hand, inside limits and promise.",
-                of("station_id evse_id"),
+                _of("station_id evse_id"),
                 SetpointBody,
                 "202",
             )
@@ -102,37 +102,46 @@ def _paths() -> dict[str, Any]:
         f"{BASE}/evses/{{station_id}}/{{evse_id}}/operation_mode": {
             "put": _call(
                 "What a bidirectional EVSE does.",
-                of("station_id evse_id"),
+                _of("station_id evse_id"),
                 OperationModeBody,
                 "202",
             )
         },
         f"{BASE}/stations/{{station_id}}/commands": {
-            "post": _call("Any OCPP request to a station.", of("station_id"), CommandBody)
+            "post": _call("Any OCPP request to a station.", _of("station_id"), CommandBody)
         },
+        **_station_paths(),
+        f"{BASE}/transactions": {"get": _call("Metered transactions.", [*STATION, *_LISTING])},
+        f"{BASE}/explain/{{record_id}}": {"get": _call("The chain of causes.", _of("record_id"))},
+    }
+
+
+def _station_paths() -> dict[str, Any]:
+    """What operators set at stations."""
+    return {
         **{
             f"{BASE}/stations/{{station_id}}/{name}": {
-                method: _call(summary, of("station_id"), body)
+                method: _call(summary, _of("station_id"), body)
             }
             for name, method, summary, body in STATION_SETTINGS
         },
         f"{BASE}/stations/{{station_id}}/streams": {
-            "get": _call("Event streams and their newest values.", of("station_id") + listing)
+            "get": _call("Event streams and their newest values.", _of("station_id") + _LISTING)
         },
-        f"{BASE}/id_tokens": {"get": _call("Tokens of drivers.", listing)},
+        f"{BASE}/id_tokens": {"get": _call("Tokens of drivers.", _LISTING)},
         f"{BASE}/id_tokens/{{token}}": {
-            "put": _call("Set a token.", of("token"), IdTokenBody),
-            "delete": _call("Delete a token.", of("token"), status="204"),
+            "put": _call("Set a token.", _of("token"), IdTokenBody),
+            "delete": _call("Delete a token.", _of("token"), status="204"),
         },
         f"{BASE}/stations/{{station_id}}/der_controls": {
-            "get": _call("DER controls of a station and its alarm.", of("station_id"))
+            "get": _call("DER controls of a station and its alarm.", _of("station_id"))
         },
         **{
             f"{BASE}/{place}/der_controls/{{control_id}}": {
                 "put": _call(
-                    "A DER control, by schema and prose.", of(names), DerControlBody, "202"
+                    "A DER control, by schema and prose.", _of(names), DerControlBody, "202"
                 ),
-                "delete": _call("Take a DER control back.", of(names), status="202"),
+                "delete": _call("Take a DER control back.", _of(names), status="202"),
             }
             for place, names in (
                 ("stations/{station_id}", "station_id control_id"),
@@ -140,11 +149,9 @@ def _paths() -> dict[str, Any]:
             )
         },
         f"{BASE}/stations/{{station_id}}/roots": {
-            "get": _call("Roots of a station as last found.", of("station_id")),
-            "post": _call("Look at the roots of a station now.", of("station_id")),
+            "get": _call("Roots of a station as last found.", _of("station_id")),
+            "post": _call("Look at the roots of a station now.", _of("station_id")),
         },
-        f"{BASE}/transactions": {"get": _call("Metered transactions.", [*STATION, *listing])},
-        f"{BASE}/explain/{{record_id}}": {"get": _call("The chain of causes.", of("record_id"))},
     }
 
 

@@ -9,8 +9,9 @@ least either rests or runs at its least, so that over time it gets the energy it
 
 A pulse takes more than was given. It runs only where every limit above the unit has room for it
 (with the other small powers at zero, all of them together have the room that dispatch gave them);
-those whose promise presses come first, then those that run already, then those owed most. A
-discharge below its least rests too, unless the import limit needs it.
+those whose promise presses come first, then those that run already, then those owed most. Who
+may not take its least at all (a limit at its station) rests. A discharge below its least rests
+too, unless the import limit needs it.
 """
 
 from dataclasses import dataclass
@@ -94,7 +95,8 @@ class LeastPowers:
             edge = -0.5 * quantum if pulse.running else 0.5 * quantum
             due = pulse.owed_kwh > edge if pulse.running else pulse.owed_kwh >= edge
             presses = bool(result.promise_kw[unit] > WITHIN_KW)
-            if due or presses:
+            able = state.charge_max_kw[unit] >= state.charge_least_kw[unit] - WITHIN_KW
+            if able and (due or presses):
                 order.append((not presses, not (pulse.running and due), -pulse.owed_kwh, unit))
             else:
                 pulse.running, pulse.done_kw = False, 0.0

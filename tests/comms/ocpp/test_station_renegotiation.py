@@ -72,6 +72,7 @@ def test_whatever_changes_the_composite_is_offered(side: EvSide, purpose: str) -
     install(pair, tx(pair, (0, 9_000.0)))
     if "External" in purpose:
         assert outside(pair).set("EMS", Order(limit_kw=1.5), pair.now_s) == ""
+        pair.run(1)
     else:
         more = {"schedule": {"startSchedule": BEFORE}}
         cap = profile_2(3, purpose, steps((0, 1_500.0)), **more)

@@ -75,6 +75,7 @@ def _der_alarm(heard: Heard) -> list[str]:
 
 
 def notice(heard: Heard) -> list[str]:
+    """Remember the newest messages of a kind."""
     heard.station.note(heard.action, heard.payload)
     return []
 
