@@ -54,7 +54,8 @@ class Found:
 @dataclass(frozen=True, slots=True)
 class Placed:
     """A section's part of the final plan: positions of its units and sites, power and energy
-    [n, T], net and curtailment [s, T], and its part of the proven bound [scaled]."""
+    [n, T], net and curtailment [s, T], its part of the proven bound [scaled], and for a block its
+    feeders and the prices [L, T] of that bound there."""
 
     units: IntArray
     sites: IntArray
@@ -63,6 +64,7 @@ class Placed:
     net_kw: FloatArray
     curtailed_kw: FloatArray
     bound: float
+    feeders: tuple[IntArray, FloatArray] | None = None
 
 
 class Crew(Protocol):
@@ -118,7 +120,7 @@ class SectionWork:
         pack_state(X, Y, *point)
         self.point, self.aim, self.fresh = point, aim, section.powers()
         Y[PRICE] = point[1]
-        bound = proven(self.sections, section, price)
+        bound = self.proven(section, price)
         cost_eur = self.sections.scale * cost + arrow.constant_eur
         given, failed = given_eur(section), section.sites[status == 0].tolist()
         return Found(local, flow, answers, cost_eur, given, bound, failed)
@@ -157,11 +159,15 @@ class SectionWork:
             lowered = np.where(end < reach.target - MISSED_KWH, end, reach.target)
             reach = replace(reach, target=np.where(at >= 0, lowered, reach.target))
             made = schedule_of(section.problem, reach, flat, cut, np.zeros(0))
-        bound = proven(self.sections, section, price)
+        bound = self.proven(section, price)
         return Placed(
             section.units, section.sites, made.power_kw, made.energy_kwh, made.net_kw,
             made.curtailed_kw, bound,
         )  # fmt: skip
+
+    def proven(self, section: Section, price: FloatArray) -> float:
+        """Proven bound [scaled] of the section at its multipliers, at the true limits."""
+        return proven(self.sections, section, price)
 
 
 def given_eur(section: Section) -> float:
@@ -191,7 +197,12 @@ class LocalCrew:
     """A crew of threads in this process (see `Crew`)."""
 
     def __init__(self, sections: Sections) -> None:
-        self.work = [SectionWork(sections, index) for index in range(len(sections))]
+        from pendel.control.block_work import BlockWork
+
+        self.work = [
+            (BlockWork if sections.is_block(index) else SectionWork)(sections, index)
+            for index in range(len(sections))
+        ]
 
     def run(self, price: FloatArray, aim: float, remaining_s: Callable[[], float]) -> list[Found]:
         """See `Crew.run`."""

@@ -16,6 +16,7 @@ import numpy as np
 from pendel.control.blend import OVER_EUR_KW, Flows, best_shares, deviation_eur, limits_of
 from pendel.control.crew import Crew, LocalCrew, Placed, TimeUpError
 from pendel.control.elastic import Give
+from pendel.control.feeder_blocks import blocks_of
 from pendel.control.giving import dearest_eur, give_of
 from pendel.control.problem import PlanProblem
 from pendel.control.sample import sample_prices
@@ -79,11 +80,13 @@ class Fleet:
         problem: PlanProblem,
         crew: Callable[[Sections], Crew] = LocalCrew,
         elastic: BoolArray | None = None,
+        blocks: bool = False,
     ) -> None:
-        """elastic [S]: where limits and targets may give way (None: nowhere)."""
+        """elastic [S]: where limits and targets may give way (None: nowhere); blocks: whether
+        feeders with few sites are solved with them."""
         self.problem = problem
         give = None if elastic is None else give_of(problem)
-        self.sections = Sections(problem, give, elastic)
+        self.sections = Sections(problem, give, elastic, blocks_of(problem) if blocks else None)
         self.scale = self.sections.scale
         self.crew = crew(self.sections)
         self.top, self.wide = self.sections.nodes(NODE_MARGIN), self.sections.nodes(0.0)
@@ -152,10 +155,14 @@ class Fleet:
 
     def schedule(
         self, price: FloatArray
-    ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray, float]:
+    ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray, float, FloatArray]:
         """Power, energy [N, T], net, curtailment [S, T] of the sections' plans, and the proven
-        bound [scaled] at the marked multipliers and the prices of the nodes."""
-        problem = self.problem
+        bound [scaled] at the marked multipliers and the prices of the nodes; prices of all
+        feeders, those inside blocks included, market and none [scaled]."""
+        problem, root = self.problem, self.sections.blocks.root
+        kept = np.flatnonzero(root < 0)
+        prices = np.zeros((len(root) + len(price) - len(kept), problem.steps))
+        prices[kept], prices[len(root) :] = price[: len(kept)], price[len(kept) :]
         power = np.zeros((len(problem.units), problem.steps))
         energy = np.full(power.shape, np.nan)
         net, curtailed = np.zeros_like(problem.pv_kw), np.zeros_like(problem.pv_kw)
@@ -163,17 +170,19 @@ class Fleet:
         def take(part: Placed) -> None:
             power[part.units], energy[part.units] = part.power_kw, part.energy_kwh
             net[part.sites], curtailed[part.sites] = part.net_kw, part.curtailed_kw
+            if part.feeders is not None:
+                prices[part.feeders[0]] = part.feeders[1]
 
         bounds = self.crew.place(price, take)
-        return power, energy, net, curtailed, sum(bounds)
+        return power, energy, net, curtailed, sum(bounds), prices
 
 
 class Mixture:
     """The plan so far, a mixture of what the passes found: flows and prices of what gave way."""
 
     def __init__(self, fleet: Fleet) -> None:
-        self.problem, self.give = fleet.problem, fleet.sections.give
-        self.limits = limits_of(fleet.problem, HALF_MARGIN)
+        self.problem, self.give = fleet.sections.upper, fleet.sections.give
+        self.limits = limits_of(self.problem, HALF_MARGIN)
         self.flows: Flows | None = None
         self.given_eur = np.zeros(len(fleet.sections))
         self.over_eur_kw = OVER_EUR_KW
@@ -213,14 +222,16 @@ def solve_fleet(
     progress: Callable[[int, float, float], None] | None = None,
     crew: Callable[[Sections], Crew] = LocalCrew,
     elastic: BoolArray | None = None,
+    blocks: bool = False,
 ) -> FleetResult | list[int]:
     """Plan a fleet to a proven gap; else the sites that cannot keep their limits and targets (all
     of them: not together; none: time ran out before there was a plan).
 
     crew: who works on the sections. elastic [S]: sites whose limits and targets may give way, and
-    then joint limits do, too; bound_eur is then at the prices of giving way (`giving`).
+    then joint limits do, too; bound_eur is then at the prices of giving way (`giving`). blocks:
+    feeders with few sites are solved with them (`feeder_blocks`; by a LocalCrew only).
     """
-    fleet = Fleet(problem, crew, elastic)
+    fleet = Fleet(problem, crew, elastic, blocks)
     scale, give = fleet.scale, fleet.sections.give
     dearest = dearest_eur(problem) if give is None else math.inf
     sample = sample_prices(fleet.sections, fleet.top.count, SAMPLE_GAP, remaining_s)
@@ -270,15 +281,19 @@ def solve_fleet(
         price = centre + length * change
     if mixture.flows is None:
         return []
-    power, energy, net_kw, cut, sites_bound = fleet.schedule(best_price)
+    power, energy, net_kw, cut, sites_bound, prices = fleet.schedule(best_price)
     proven = scale * (sites_bound + fleet.node_bound(best_price))
-    prices = scale * best_price
-    return FleetResult(power, energy, net_kw, cut, proven, number, prices, stopped, give)
+    return FleetResult(power, energy, net_kw, cut, proven, number, scale * prices, stopped, give)
 
 
-def is_fleet(problem: PlanProblem) -> bool:
-    """Whether a problem is so large that its sites are solved by themselves: with few sites at a
-    feeder only where the interior point as a whole would need too much memory."""
+def is_fleet(problem: PlanProblem, blocks: bool = True) -> bool:
+    """Whether a problem is so large that its sites are solved by themselves: with few sites below
+    a price only where the interior point as a whole would need too much memory.
+
+    blocks: whether feeders with few sites are solved with them, and so need no price."""
     pairs = int(np.maximum(problem.units.last - problem.units.first, 0).sum())
-    many = problem.sites >= FLEET_SITES * (len(problem.feeders) + 1)
-    return pairs >= (FLEET_PAIRS if many else WHOLE_PAIRS_MAX)
+    if pairs < FLEET_PAIRS:
+        return False
+    above = blocks_of(problem).upper.feeders if blocks else problem.feeders
+    many = problem.sites >= FLEET_SITES * (len(above) + 1)
+    return many or pairs >= WHOLE_PAIRS_MAX

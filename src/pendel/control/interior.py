@@ -152,20 +152,28 @@ class Interior:
             max(worst, float(sums[:, 3].max())),
         )
 
-    def iterate(self, total: float, open_columns: int) -> bool:
-        """Find the next step (taken by the next `open`); False where it breaks down."""
+    def iterate(self, total: float, open_columns: int, least: float = 0.0) -> bool:
+        """Find the next step (taken by the next `open`); False where it breaks down.
+
+        least: complementarity to aim at at least. Where step[3] > 0 was set before `open`, the
+        step is a plain Newton step that aims at that.
+        """
         top = self.nodes
         if not top.factor():
             return False
-        change = top.change(self.pull)
-        sums = np.array([*self._over_sites(affine_sites, change), top.affine(change)])
-        primal, dual = 1.0 / sums[:, 0].max(), 1.0 / sums[:, 1].max()
-        by_dual, by_primal, by_both = sums[:, 2:].sum(axis=0)
-        after = total + dual * by_dual + primal * by_primal + primal * dual * by_both
-        aim = float((max(after, 0.0) / total) ** 3 * total / open_columns)
-        pull = self._pulled(aim)
+        if self.step[3] > 0.0:
+            aim, pull = float(self.step[3]), self.pull
+            top.x[AFFINE] = 0.0
+        else:
+            change = top.change(self.pull)
+            sums = np.array([*self._over_sites(affine_sites, change), top.affine(change)])
+            primal, dual = 1.0 / sums[:, 0].max(), 1.0 / sums[:, 1].max()
+            by_dual, by_primal, by_both = sums[:, 2:].sum(axis=0)
+            after = total + dual * by_dual + primal * by_primal + primal * dual * by_both
+            aim = max(float((max(after, 0.0) / total) ** 3 * total / open_columns), least)
+            pull = self._pulled(aim)[:-1]
         top.centre(aim)
-        answer = top.change(pull[:-1])
+        answer = top.change(pull)
         longest = np.array([*self._over_sites(step_sites, answer, aim), top.step(answer, aim)])
         shortest = STEP_BACK / longest.max(axis=0)
         self.step[:3] = aim, min(shortest[0], 1.0), min(shortest[1], 1.0)

@@ -90,7 +90,7 @@ def plan(problem: PlanProblem, options: PlanOptions | None = None) -> Plan:
         raise ValueError(f"method {options.method!r}: one of {', '.join(METHODS)}")
     bare = replace(problem, reserves=None)
     wide = problem.sites * problem.steps > WHOLE_CELLS_MAX
-    large = is_fleet(problem) or wide
+    large = is_fleet(problem, options.crew is LocalCrew) or wide
     if options.method != "exact" and large and applies(bare):
         found = _fleet(bare, options)
         if found is not None and problem.reserves is not None and len(problem.reserves) > 0:
@@ -126,7 +126,8 @@ def _fleet(problem: PlanProblem, options: PlanOptions) -> Plan | None:
     alone = replace(options, method="exact", progress=None)
     elastic: BoolArray | None = None
     arguments = options.gap, remaining, options.progress, options.crew
-    found = solve_fleet(problem, *arguments)
+    blocks = options.crew is LocalCrew
+    found = solve_fleet(problem, *arguments, blocks=blocks)
     for _ in range(HOLD_ROUNDS):
         if isinstance(found, FleetResult):
             kept = found.stopped or not joint_limits(problem, found)
@@ -147,7 +148,7 @@ def _fleet(problem: PlanProblem, options: PlanOptions) -> Plan | None:
             held = hold(whole, apart.tolist(), lambda part: plan(part, alone))
             problem = without(whole, held)
         elastic[failed] = True
-        found = solve_fleet(problem, *arguments, elastic)
+        found = solve_fleet(problem, *arguments, elastic, blocks)
     if not isinstance(found, FleetResult):
         return None
     if held is not None:

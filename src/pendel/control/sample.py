@@ -8,14 +8,18 @@ import numpy as np
 
 from pendel.control.arrow import arrow_of
 from pendel.control.interior import solve_interior
+from pendel.control.nodes import bottom_up
 from pendel.control.problem import PlanProblem
 from pendel.control.reach import reach_of
 from pendel.control.sections import Sections
+from pendel.scenario.columns import Feeders
 from pendel.units import FloatArray, IntArray
 
 SAMPLE_SITES, SAMPLE_MOST, SAMPLE_EACH = 400, 2_000, 8
 SITES_PER_SAMPLED = 25
 USEFUL_GAP = 0.1
+WHOLE_SHARE = 0.8
+"""Of whole blocks somewhat fewer sites will do, as at least one below each node is taken."""
 
 
 def sample_prices(
@@ -23,7 +27,7 @@ def sample_prices(
 ) -> tuple[FloatArray, float, bool]:
     """Prices [F + 2, T] of the nodes [EUR/kW in a step], a rough cost of the whole [EUR], and
     whether the sample could be solved."""
-    problem = sections.problem
+    problem, steps = sections.problem, sections.problem.steps
     sites = sampled_sites(sections, nodes)
     share = len(sites) / max(problem.sites, 1)
     sample = scaled_down(sections, sites, share)
@@ -31,10 +35,14 @@ def sample_prices(
     useful = 0.0 if give is None else USEFUL_GAP
     found = solve_interior(arrow, gap, remaining_s, useful_gap=useful)
     if found is None:
-        return np.zeros((nodes + 2, problem.steps)), rough_cost_eur(problem), False
+        return np.zeros((nodes + 2, steps)), rough_cost_eur(problem), False
+    # Of the feeders those that have a price come first; the portfolio, market and none are last.
+    kept = len(sections.upper.feeders)
+    price = found.node_eur_kw
+    price = np.concatenate([price[:kept], price[len(price) - (nodes + 2 - kept) :]])
     if give is not None:  # what gives way is dear, but it is not what a gap is measured by
-        return found.node_eur_kw, rough_cost_eur(problem), True
-    return found.node_eur_kw, found.objective_eur / share, True
+        return price, rough_cost_eur(problem), True
+    return price, found.objective_eur / share, True
 
 
 def rough_cost_eur(problem: PlanProblem) -> float:
@@ -50,19 +58,29 @@ def sampled_sites(sections: Sections, nodes: int) -> IntArray:
     sites = sections.problem.sites
     many = max(SAMPLE_SITES, SAMPLE_EACH * nodes, min(sites // SITES_PER_SAMPLED, SAMPLE_MOST))
     share = min(many / max(sites, 1), 1.0)
-    node = sections.node_of[sections.order]
-    chosen = []
-    for own in np.split(sections.order, np.flatnonzero(np.diff(node)) + 1):
-        count = min(math.ceil(share * len(own)), len(own))
-        chosen.append(own[np.linspace(0, len(own) - 1, count).astype(np.int64)])
+    block_of = sections.blocks.of_site
+    free = sections.order[block_of[sections.order] < 0]
+    apart = np.split(free, np.flatnonzero(np.diff(sections.node_of[free])) + 1)
+    # Of blocks whole ones, evenly spread over what is below each node.
+    block, first = np.unique(block_of, return_index=True)
+    block, above = block[block >= 0], sections.node_of[first[block >= 0]]
+    blocks = [block[above == node] for node in np.unique(above)]
+    whole = [np.flatnonzero(np.isin(block_of, evenly(own, share * WHOLE_SHARE))) for own in blocks]
+    chosen = [evenly(own, share) for own in apart if len(own)] + whole
     return np.sort(np.concatenate(chosen))
+
+
+def evenly(own: IntArray, share: float) -> IntArray:
+    """A share of some positions, rounded up, evenly spread."""
+    count = min(math.ceil(share * len(own)), len(own))
+    return own[np.linspace(0, len(own) - 1, count).astype(np.int64)]
 
 
 def scaled_down(sections: Sections, sites: IntArray, share: float) -> PlanProblem:
     """The problem of some sites, with feeders, portfolio and market in the same share."""
     problem, node_of = sections.problem, sections.node_of
     sample, _ = sections.part(sites)
-    feeders = problem.feeders
+    feeder, feeders = scaled_feeders(sections, sites, share)
     # The sample's mean load per node is made that of all its sites: less noise in the prices.
     base = problem.load_kw - problem.pv_kw
     load = sample.load_kw.copy()
@@ -72,15 +90,47 @@ def scaled_down(sections: Sections, sites: IntArray, share: float) -> PlanProble
     return replace(
         sample,
         load_kw=load,
-        feeder=problem.feeder[sites],
-        feeders=replace(
-            feeders,
-            import_limit_kw=share * feeders.import_limit_kw,
-            export_limit_kw=share * feeders.export_limit_kw,
-        ),
+        feeder=feeder,
+        feeders=feeders,
         portfolio_import_limit_kw=share * problem.portfolio_import_limit_kw,
         portfolio_export_limit_kw=share * problem.portfolio_export_limit_kw,
         market=None
         if problem.market is None
         else replace(problem.market, position_kw=share * problem.market.position_kw),
     )
+
+
+def scaled_feeders(sections: Sections, sites: IntArray, share: float) -> tuple[IntArray, Feeders]:
+    """Feeder of each sampled site, and the feeders: those with a price first, their limits to
+    scale, then those of the sampled blocks as they are."""
+    problem, blocks = sections.problem, sections.blocks
+    feeders, root = problem.feeders, blocks.root
+    inside = (root >= 0) & np.isin(root, blocks.of_site[sites])
+    order = np.concatenate([np.flatnonzero(root < 0), np.flatnonzero(inside)])
+    place = np.full(len(feeders) + 1, -1, dtype=np.int64)
+    place[order] = np.arange(len(order))
+    scale = np.where(root[order] < 0, share_below(sections, sites, share)[order], 1.0)
+    return place[problem.feeder[sites]], Feeders(
+        feeders.feeder_id[order],
+        place[feeders.parent[order]],
+        scale * feeders.import_limit_kw[order],
+        scale * feeders.export_limit_kw[order],
+    )
+
+
+def share_below(sections: Sections, sites: IntArray, share: float) -> FloatArray:
+    """[F] share of the sites below each feeder that is in the sample; `share` where no block is:
+    there it is the same everywhere but for rounding."""
+    problem, count = sections.problem, len(sections.problem.feeders)
+    if not (sections.blocks.root >= 0).any():
+        return np.full(count, share)
+    every, some = (
+        np.bincount(feeder[feeder >= 0], minlength=count)
+        for feeder in (problem.feeder, problem.feeder[sites])
+    )
+    for node in bottom_up(problem.feeders.parent):
+        above = int(problem.feeders.parent[node])
+        if above >= 0:
+            every[above] += every[node]
+            some[above] += some[node]
+    return np.asarray(some / np.maximum(every, 1))

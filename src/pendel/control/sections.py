@@ -8,6 +8,7 @@ import numpy as np
 
 from pendel.control.arrow import Arrow, arrow_of, nodes_above, upper_columns
 from pendel.control.elastic import Give, over_columns
+from pendel.control.feeder_blocks import Blocks, no_blocks, some_feeders
 from pendel.control.nodes import Nodes
 from pendel.control.problem import PlanProblem, Units
 from pendel.control.reach import Reach, reach_of
@@ -63,26 +64,37 @@ class Section:
 
 
 class Sections:
-    """Sections of a problem, sites of one feeder together.
+    """Sections of a problem, sites of one feeder together; a block is a section of its own.
 
-    give: what a kWh over a limit or below a target costs, where something gives way: then nodes
-    are elastic, and the sections in which there is a site of `elastic` [S].
+    blocks: feeders with few sites as blocks (None: none); upper is the problem above them, whose
+    nodes have prices. give: what a kWh over a limit or below a target costs, where something gives
+    way: then nodes are elastic, and the sections in which there is a site of `elastic` [S].
     """
 
     def __init__(
-        self, problem: PlanProblem, give: Give | None = None, elastic: BoolArray | None = None
+        self,
+        problem: PlanProblem,
+        give: Give | None = None,
+        elastic: BoolArray | None = None,
+        blocks: Blocks | None = None,
     ) -> None:
         self.problem, self.give = problem, give
+        self.blocks = no_blocks(problem) if blocks is None else blocks
+        self.upper = self.blocks.upper
         self.elastic = np.zeros(problem.sites, dtype=np.bool_) if elastic is None else elastic
-        node, self.parent, self.has_top = nodes_above(problem)
+        node, self.parent, self.has_top = nodes_above(self.upper)
         self.node_of = np.where(node < 0, len(self.parent) + 1, node)
         length = np.maximum(problem.units.last - problem.units.first, 0)
         pairs = np.bincount(problem.units.site, weights=length, minlength=problem.sites)
-        self.order = np.argsort(node, kind="stable")
-        begun = np.concatenate([[0.0], np.cumsum(pairs[self.order] + problem.steps)])
-        count = min(max(int(begun[-1] // PAIRS_PER_SECTION), SECTIONS_MIN), problem.sites)
-        cut = np.searchsorted(begun, begun[-1] * np.arange(1, count) / count)
-        self.cuts = np.unique(np.concatenate([[0], cut, [problem.sites]])).astype(np.int64)
+        block = self.blocks.of_site
+        self.order = np.lexsort((node, block))
+        free = int((block < 0).sum())
+        begun = np.concatenate([[0.0], np.cumsum(pairs[self.order[:free]] + problem.steps)])
+        count = min(max(int(begun[-1] // PAIRS_PER_SECTION), SECTIONS_MIN), free)
+        cut = np.searchsorted(begun, begun[-1] * np.arange(1, count) / max(count, 1))
+        borders = free + 1 + np.flatnonzero(np.diff(block[self.order[free:]]))
+        cuts = np.concatenate([[0], cut, [free], borders, [problem.sites]])
+        self.cuts = np.unique(cuts).astype(np.int64)
         self.by_site = np.argsort(problem.units.site, kind="stable")
         self.unit_begin = np.searchsorted(
             problem.units.site[self.by_site], np.arange(problem.sites + 1)
@@ -101,6 +113,7 @@ class Sections:
         problem, units = self.part(sites)
         out = copy(self)
         out.problem, out.node_of = problem, self.node_of[sites]
+        out.upper, out.blocks = problem, no_blocks(problem)
         out.elastic = self.elastic[sites]
         out.order = np.arange(len(sites))
         out.cuts = self.cuts[begin : end + 1] - self.cuts[begin]
@@ -125,7 +138,7 @@ class Sections:
             come = np.bincount(first, weights=power, minlength=steps + 1)
             gone = np.bincount(last, weights=power, minlength=steps + 1)
             total += np.cumsum(come - gone)[:steps] + problem.sites
-        lo, hi, cost, most = upper_columns(problem, total_in, total_out, self.has_top)
+        lo, hi, cost, most = upper_columns(self.upper, total_in, total_out, self.has_top)
         over_cost, over = over_columns(problem, len(self.parent), total_in, hi, self.give)
         columns = np.stack(
             [
@@ -182,11 +195,20 @@ class Sections:
             floor_kwh=None if whole.floor_kwh is None else whole.floor_kwh[units],
         ), units
 
+    def is_block(self, index: int) -> bool:
+        """Whether a section is a feeder with its sites."""
+        return bool(self.blocks.of_site[self.order[self.cuts[index]]] >= 0)
+
     def build(self, index: int) -> Section:
-        """One section, ready for the kernels."""
+        """One section, ready for the kernels; a block with its feeders, all of it elastic where
+        anything is."""
         sites = self.order[self.cuts[index] : self.cuts[index + 1]]
-        give = self.give if self.elastic[sites].any() else None
+        block = int(self.blocks.of_site[sites[0]])
+        give = self.give if block >= 0 or self.elastic[sites].any() else None
         problem, units = self.part(sites, MARGIN_KW if give is None else ELASTIC_MARGIN_KW)
+        if block >= 0:
+            own, place = some_feeders(self.problem.feeders, self.blocks.root == block)
+            problem = replace(problem, feeder=place[self.problem.feeder[sites]], feeders=own)
         reach = reach_of(problem)
         arrow = arrow_of(problem, reach, give)
         X, Y = np.zeros((10, len(arrow.cost))), np.zeros((4, len(arrow.due)))
