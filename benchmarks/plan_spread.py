@@ -36,7 +36,7 @@ def passes(fleet: Any, spent: Callable[[], float]) -> tuple[list[dict[str, Any]]
         row = {"part": "from nothing" if number == 0 else "from the pass before"}
         rows.append(row | {"cpu_s": spent() - begin, "wall_s": time.perf_counter() - wall})
         found.append(one)
-        fleet.crew.mix(np.ones(len(fleet.sections)))
+        fleet.mix(np.ones(int(fleet.group_begin[-1])))
     fleet.crew.mark()
     begin, wall = spent(), time.perf_counter()
     made = fleet.schedule(price)

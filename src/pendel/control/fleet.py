@@ -60,8 +60,8 @@ class FleetResult:
 @dataclass(slots=True)
 class Pass:
     """What one pass over all sites found: net imports [F + 2, T] and answers [F + 2, T, T] at
-    the nodes, the bound of the sites [scaled], flows of the sections, the price of what gave way
-    in each [G], sites that did not settle."""
+    the nodes, the bound of the sites [scaled], flows of all groups of sites [G], the price of what
+    gave way in each [G], sites that did not settle."""
 
     flow: FloatArray
     answers: FloatArray
@@ -88,22 +88,29 @@ class Fleet:
         self.crew = crew(self.sections)
         self.top, self.wide = self.sections.nodes(NODE_MARGIN), self.sections.nodes(0.0)
         self.aim = 1.0
+        groups = [self.sections.groups(index) for index in range(len(self.sections))]
+        self.group_begin = np.concatenate([[0], np.cumsum(groups)]).astype(np.int64)
+
+    def mix(self, shares: FloatArray) -> None:
+        """Move the plan of each group of sites by its share [G] to what the last pass found."""
+        self.crew.mix(np.split(shares, self.group_begin[1:-1]))
 
     def one_pass(self, price: FloatArray, remaining_s: Callable[[], float]) -> Pass:
         """Solve every site at the prices [F + 2, T]. Raises TimeUpError."""
         found = self.crew.run(price, self.aim, remaining_s)
         shape = (self.top.count + 2, self.problem.steps)
         flow, answers = np.zeros(shape), np.zeros((*shape, self.problem.steps))
+        begin = self.group_begin
         for one in found:
-            flow[one.node] += one.flow
-            answers[one.node] += one.answers
+            np.add.at(flow, one.node, one.flow)
+            answers[one.below] += one.answers
         flows = Flows(
             np.concatenate([one.node for one in found]),
-            np.repeat(np.arange(len(found)), [len(one.node) for one in found]),
+            np.concatenate([one.group + a for one, a in zip(found, begin[:-1], strict=True)]),
             np.concatenate([one.flow for one in found]),
-            np.array([one.cost_eur for one in found]),
+            np.concatenate([one.cost_eur for one in found]),
         )
-        given = np.array([one.given_eur for one in found])
+        given = np.concatenate([one.given_eur for one in found])
         failed = [site for one in found for site in one.failed]
         return Pass(flow, answers, sum(one.bound for one in found), flows, given, failed)
 
@@ -175,13 +182,13 @@ class Mixture:
         self.problem, self.give = fleet.problem, fleet.sections.give
         self.limits = limits_of(fleet.problem, HALF_MARGIN)
         self.flows: Flows | None = None
-        self.given_eur = np.zeros(len(fleet.sections))
+        self.given_eur = np.zeros(int(fleet.group_begin[-1]))
         self.over_eur_kw = OVER_EUR_KW
         if self.give is not None:
             self.over_eur_kw = fleet.problem.step_h * self.give.over_eur_kwh
 
     def shares_towards(self, found: Pass) -> FloatArray:
-        """[G] how far each section goes towards a pass; the mixture goes there."""
+        """[G] how far each group goes towards a pass; the mixture goes there."""
         count = len(self.given_eur)
         if self.flows is None:
             self.flows, self.given_eur = found.flows, found.given_eur
@@ -240,7 +247,7 @@ def solve_fleet(
             break
         if found.failed:
             return found.failed
-        fleet.crew.mix(mixture.shares_towards(found))
+        fleet.mix(mixture.shares_towards(found))
         bound = scale * (found.bound + fleet.node_bound(price))
         if bound > best:
             best, best_price = bound, price

@@ -18,6 +18,8 @@ PAIRS_PER_SECTION = 100_000
 SECTIONS_MIN = 48
 MARGIN_KW, ELASTIC_MARGIN_KW = 1e-3, 1e-5
 MARGIN_SHARE = 1e-4
+GROUPS = 480
+"""Groups of sites that a mixture moves independently, about: five for each step of a day."""
 HUGE_KW = np.inf
 
 
@@ -52,6 +54,18 @@ class Section:
         cut = v[2 * pairs :].reshape(len(self.sites), self.arrow.steps)
         return v[:pairs], v[pairs : 2 * pairs], cut
 
+    def net_kw(self) -> FloatArray:
+        """[S, T] net import of each site now."""
+        at = self.arrow.import_column[:, None] + np.arange(self.arrow.steps)
+        over = 0.0 if self.arrow.give is None else self.X[3][self.arrow.beside[0]]
+        return np.asarray(self.X[3][at] - self.X[3][at + self.arrow.steps] + over)
+
+    def cost_eur(self, scale: float) -> FloatArray:
+        """[S] cost of each site now; scale: that of the costs in X."""
+        before = np.concatenate([[0.0], np.cumsum(self.X[0] * self.X[3])])
+        begin = self.arrow.block_begin
+        return scale * (before[begin[1:]] - before[begin[:-1]]) + self.arrow.site_constant_eur
+
     def shape(self, node: IntArray) -> tuple[Any, ...]:
         """Arguments of `site_kernels.solve_sites` between the range and the prices."""
         arrow, steps, sites = self.arrow, self.arrow.steps, len(self.sites)
@@ -66,11 +80,16 @@ class Sections:
     """Sections of a problem, sites of one feeder together.
 
     give: what a kWh over a limit or below a target costs, where something gives way: then nodes
-    are elastic, and the sections in which there is a site of `elastic` [S].
+    are elastic, and the sections in which there is a site of `elastic` [S]. chosen: only these
+    sites (positions, ascending) are in the sections; nodes are still those of all.
     """
 
     def __init__(
-        self, problem: PlanProblem, give: Give | None = None, elastic: BoolArray | None = None
+        self,
+        problem: PlanProblem,
+        give: Give | None = None,
+        elastic: BoolArray | None = None,
+        chosen: IntArray | None = None,
     ) -> None:
         self.problem, self.give = problem, give
         self.elastic = np.zeros(problem.sites, dtype=np.bool_) if elastic is None else elastic
@@ -78,16 +97,18 @@ class Sections:
         self.node_of = np.where(node < 0, len(self.parent) + 1, node)
         length = np.maximum(problem.units.last - problem.units.first, 0)
         pairs = np.bincount(problem.units.site, weights=length, minlength=problem.sites)
-        self.order = np.argsort(node, kind="stable")
+        sites = np.arange(problem.sites) if chosen is None else chosen
+        self.order = sites[np.argsort(node[sites], kind="stable")]
         begun = np.concatenate([[0.0], np.cumsum(pairs[self.order] + problem.steps)])
-        count = min(max(int(begun[-1] // PAIRS_PER_SECTION), SECTIONS_MIN), problem.sites)
-        cut = np.searchsorted(begun, begun[-1] * np.arange(1, count) / count)
-        self.cuts = np.unique(np.concatenate([[0], cut, [problem.sites]])).astype(np.int64)
+        count = min(max(int(begun[-1] // PAIRS_PER_SECTION), SECTIONS_MIN), len(sites))
+        cut = np.searchsorted(begun, begun[-1] * np.arange(1, count) / max(count, 1))
+        self.cuts = np.unique(np.concatenate([[0], cut, [len(sites)]])).astype(np.int64)
+        self.groups_each = -(-GROUPS // max(len(self.cuts) - 1, 1))
         self.by_site = np.argsort(problem.units.site, kind="stable")
         self.unit_begin = np.searchsorted(
             problem.units.site[self.by_site], np.arange(problem.sites + 1)
         )
-        self.pairs = int(length.sum())
+        self.pairs = int(pairs[sites].sum())
         prices = np.abs(problem.import_eur_kwh)
         self.scale = problem.step_h * max(float(prices.mean()), 1e-3)
 
@@ -108,6 +129,16 @@ class Sections:
         out.unit_begin = np.searchsorted(problem.units.site, np.arange(len(sites) + 1))
         out.pairs = int(np.maximum(problem.units.last - problem.units.first, 0).sum())
         return out, sites, units
+
+    def groups(self, index: int) -> int:
+        """In how many groups of its sites a section is mixed."""
+        sites = int(self.cuts[index + 1] - self.cuts[index])
+        return min(self.groups_each, sites)
+
+    def group_of(self, index: int) -> IntArray:
+        """[S] group of each site of a section."""
+        sites = int(self.cuts[index + 1] - self.cuts[index])
+        return np.arange(sites) * self.groups(index) // max(sites, 1)
 
     def nodes(self, margin_share: float) -> Nodes:
         """What stands above the sites; limits narrower by a share."""
