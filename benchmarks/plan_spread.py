@@ -42,7 +42,7 @@ def passes(fleet: Any, spent: Callable[[], float]) -> tuple[list[dict[str, Any]]
     made = fleet.schedule(price)
     row = {"part": "fetching the plan", "cpu_s": spent() - begin}
     rows.append(row | {"wall_s": time.perf_counter() - wall})
-    return rows, [*found, made[0], made[4]]
+    return rows, [*found, made.power_kw, made.bound]
 
 
 def same(one: Any, other: Any) -> bool:

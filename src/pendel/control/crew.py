@@ -56,7 +56,8 @@ class Found:
 @dataclass(frozen=True, slots=True)
 class Placed:
     """A section's part of the final plan: positions of its units and sites, power and energy
-    [n, T], net and curtailment [s, T], the proven bound [s] of each site [scaled; -inf: none]."""
+    [n, T], net and curtailment [s, T], cost [s] of each site, what gave way included, and its
+    proven bound [s] [scaled; -inf: none]."""
 
     units: IntArray
     sites: IntArray
@@ -64,6 +65,7 @@ class Placed:
     energy_kwh: FloatArray
     net_kw: FloatArray
     curtailed_kw: FloatArray
+    cost_eur: FloatArray
     bound: FloatArray
 
 
@@ -91,8 +93,8 @@ class Crew(Protocol):
 @dataclass(slots=True)
 class SectionWork:
     """One section and its state between passes: the point (signed distances to bounds, prices of
-    rows; float32) at complementarity `aim`, powers found last, the plan, marked multipliers; free
-    [S]: pairs of each site that can move."""
+    rows; float32) at complementarity `aim`, powers found last, the plan, and the cost of each
+    site [S] with them; marked multipliers; free [S]: pairs of each site that can move."""
 
     sections: Sections
     index: int
@@ -100,6 +102,8 @@ class SectionWork:
     aim: float = 0.0
     fresh: FloatArray | None = None
     plan: FloatArray | None = None
+    fresh_eur: FloatArray | None = None
+    plan_eur: FloatArray | None = None
     marked: FloatArray | None = None
     free: IntArray | None = None
 
@@ -127,9 +131,10 @@ class SectionWork:
         pairs, place = np.unique(np.stack([section.node_of, group]), axis=1, return_inverse=True)
         flow = np.zeros((pairs.shape[1], steps))
         np.add.at(flow, place.ravel(), section.net_kw())
+        self.fresh_eur = section.cost_eur(self.sections.scale)
         cost, given = (
             np.bincount(group, each, groups).astype(np.float64)
-            for each in (section.cost_eur(self.sections.scale), given_eur(section))
+            for each in (self.fresh_eur, given_eur(section))
         )
         bound = float(proven(self.sections, section, price).sum())
         failed = section.sites[status == 0].tolist()
@@ -137,12 +142,14 @@ class SectionWork:
 
     def mix(self, shares: FloatArray) -> None:
         """Move the plan towards what was found last; the first is taken as it is."""
-        if self.fresh is None or self.free is None:
+        if self.fresh is None or self.fresh_eur is None or self.free is None:
             return
-        if self.plan is None:
-            self.plan = self.fresh
+        if self.plan is None or self.plan_eur is None:
+            self.plan, self.plan_eur = self.fresh, self.fresh_eur
         else:
-            share = shares[self.sections.group_of(self.index)].astype(np.float32)
+            of_site = shares[self.sections.group_of(self.index)]
+            self.plan_eur += of_site * (self.fresh_eur - self.plan_eur)
+            share = of_site.astype(np.float32)
             of_pair = np.repeat(share, self.free)
             cut = np.repeat(share, self.sections.problem.steps)
             self.plan += np.concatenate([of_pair, of_pair, cut]) * (self.fresh - self.plan)
@@ -173,9 +180,10 @@ class SectionWork:
             reach = replace(reach, target=np.where(at >= 0, lowered, reach.target))
             made = schedule_of(section.problem, reach, flat, cut, np.zeros(0))
         bound = proven(self.sections, section, price)
+        cost = np.zeros(len(section.sites)) if self.plan_eur is None else self.plan_eur
         return Placed(
             section.units, section.sites, made.power_kw, made.energy_kwh, made.net_kw,
-            made.curtailed_kw, bound,
+            made.curtailed_kw, cost, bound,
         )  # fmt: skip
 
 

@@ -13,20 +13,28 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pendel.control.blend import OVER_EUR_KW, Flows, best_shares, deviation_eur, limits_of
+from pendel.control.blend import (
+    OVER_EUR_KW,
+    Flows,
+    beside,
+    best_shares,
+    deviation_eur,
+    limits_of,
+)
 from pendel.control.crew import Crew, LocalCrew, Placed, TimeUpError
 from pendel.control.elastic import Give
 from pendel.control.giving import dearest_eur, give_of
 from pendel.control.problem import PlanProblem
 from pendel.control.sample import sample_prices
 from pendel.control.sections import Sections
-from pendel.units import BoolArray, FloatArray
+from pendel.control.warm import FleetMemory
+from pendel.units import BoolArray, FloatArray, IntArray
 
 COST, LO, HI, V = range(4)
 FLEET_PAIRS = 700_000
 WHOLE_PAIRS_MAX = 10_000_000
 FLEET_SITES = 100
-SAMPLE_GAP = 3e-3
+SAMPLE_GAP, START_GAP = 3e-3, 1e-3
 STEP_FIRST, STEP_MOST = 0.05, 0.15
 SMOOTH_SLACK = 0.3
 SMOOTH_SHARE = 0.4
@@ -44,7 +52,8 @@ BALANCE_MAX = 60
 class FleetResult:
     """power_kw, energy_kwh [N, T], net_kw, curtailed_kw [S, T] of the plan; bound_eur proven;
     passes over all sites; node_eur_kw [F + 2, T] last prices; stopped: time ran out before the
-    wanted gap; give: prices of what gave way, in bound_eur, too (None: nothing could)."""
+    wanted gap; give: prices of what gave way, in bound_eur, too (None: nothing could); memory for
+    the next cycle, where nothing gave way."""
 
     power_kw: FloatArray
     energy_kwh: FloatArray
@@ -55,6 +64,31 @@ class FleetResult:
     node_eur_kw: FloatArray
     stopped: bool
     give: Give | None = None
+    memory: FleetMemory | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Where a solve begins instead of with a sample: prices of the nodes [F + 2, T], and a rough
+    cost of the whole."""
+
+    node_eur_kw: FloatArray
+    cost_eur: float
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """Schedules of the worked-on sites and their units, zero (energy: NaN) elsewhere: power,
+    energy [N, T], net, curtailment [S, T], cost and proven bound [scaled] of each site [S]; bound:
+    their sum, in the order of the sections."""
+
+    power_kw: FloatArray
+    energy_kwh: FloatArray
+    net_kw: FloatArray
+    curtailed_kw: FloatArray
+    cost_eur: FloatArray
+    site_bound: FloatArray
+    bound: float
 
 
 @dataclass(slots=True)
@@ -72,24 +106,38 @@ class Pass:
 
 
 class Fleet:
-    """One solve of a fleet; `crew` works on the sections."""
+    """One solve of a fleet; `crew` works on the sections; beside_kw [F + 2, T]: net imports at
+    the nodes of sites that are not worked on."""
 
     def __init__(
         self,
         problem: PlanProblem,
         crew: Callable[[Sections], Crew] = LocalCrew,
         elastic: BoolArray | None = None,
+        chosen: IntArray | None = None,
     ) -> None:
-        """elastic [S]: where limits and targets may give way (None: nowhere)."""
+        """elastic [S]: where limits and targets may give way (None: nowhere); chosen: the sites
+        to work on (None: all)."""
         self.problem = problem
         give = None if elastic is None else give_of(problem)
-        self.sections = Sections(problem, give, elastic)
+        self.sections = Sections(problem, give, elastic, chosen)
         self.scale = self.sections.scale
         self.crew = crew(self.sections)
         self.top, self.wide = self.sections.nodes(NODE_MARGIN), self.sections.nodes(0.0)
         self.aim = 1.0
+        self.beside_kw = np.zeros((self.top.count + 2, problem.steps))
         groups = [self.sections.groups(index) for index in range(len(self.sections))]
         self.group_begin = np.concatenate([[0], np.cumsum(groups)]).astype(np.int64)
+
+    @property
+    def columns(self) -> int:
+        """Number of bounds of what the worked-on sites may do, about."""
+        return 6 * self.sections.pairs + 8 * int(self.sections.cuts[-1]) * self.problem.steps
+
+    def final_aim(self, gap: float, cost_eur: float) -> float:
+        """Complementarity at which a plan of this cost is near enough to the best."""
+        cost = max(abs(cost_eur), 1.0) / self.scale
+        return AIM_SHARE * gap * cost / max(self.columns, 1)
 
     def mix(self, shares: FloatArray) -> None:
         """Move the plan of each group of sites by its share [G] to what the last pass found."""
@@ -99,7 +147,7 @@ class Fleet:
         """Solve every site at the prices [F + 2, T]. Raises TimeUpError."""
         found = self.crew.run(price, self.aim, remaining_s)
         shape = (self.top.count + 2, self.problem.steps)
-        flow, answers = np.zeros(shape), np.zeros((*shape, self.problem.steps))
+        flow, answers = self.beside_kw.copy(), np.zeros((*shape, self.problem.steps))
         begin = self.group_begin
         for one in found:
             np.add.at(flow, one.node, one.flow)
@@ -157,30 +205,30 @@ class Fleet:
         box = float((reduced * np.where(reduced > 0.0, x[LO], x[HI])).sum())
         return box + float((top.due * price[: top.count + 1]).sum())
 
-    def schedule(
-        self, price: FloatArray
-    ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray, float]:
-        """Power, energy [N, T], net, curtailment [S, T] of the sections' plans, and the proven
-        bound [scaled] at the marked multipliers and the prices of the nodes."""
+    def schedule(self, price: FloatArray) -> Made:
+        """The sections' plans, and bounds at the marked multipliers and prices of the nodes."""
         problem = self.problem
         power = np.zeros((len(problem.units), problem.steps))
         energy = np.full(power.shape, np.nan)
         net, curtailed = np.zeros_like(problem.pv_kw), np.zeros_like(problem.pv_kw)
+        cost, each = np.zeros(problem.sites), np.zeros(problem.sites)
 
         def take(part: Placed) -> None:
             power[part.units], energy[part.units] = part.power_kw, part.energy_kwh
             net[part.sites], curtailed[part.sites] = part.net_kw, part.curtailed_kw
+            cost[part.sites], each[part.sites] = part.cost_eur, part.bound
 
         bounds = self.crew.place(price, take)
-        return power, energy, net, curtailed, sum(bounds)
+        return Made(power, energy, net, curtailed, cost, each, sum(bounds))
 
 
 class Mixture:
     """The plan so far, a mixture of what the passes found: flows and prices of what gave way."""
 
     def __init__(self, fleet: Fleet) -> None:
-        self.problem, self.give = fleet.problem, fleet.sections.give
-        self.limits = limits_of(fleet.problem, HALF_MARGIN)
+        self.give = fleet.sections.give
+        limits = limits_of(fleet.problem, HALF_MARGIN)
+        self.problem, self.limits = beside(fleet.problem, limits, fleet.beside_kw)
         self.flows: Flows | None = None
         self.given_eur = np.zeros(int(fleet.group_begin[-1]))
         self.over_eur_kw = OVER_EUR_KW
@@ -220,22 +268,26 @@ def solve_fleet(
     progress: Callable[[int, float, float], None] | None = None,
     crew: Callable[[Sections], Crew] = LocalCrew,
     elastic: BoolArray | None = None,
+    start: Start | None = None,
 ) -> FleetResult | list[int]:
     """Plan a fleet to a proven gap; else the sites that cannot keep their limits and targets (all
     of them: not together; none: time ran out before there was a plan).
 
     crew: who works on the sections. elastic [S]: sites whose limits and targets may give way, and
-    then joint limits do, too; bound_eur is then at the prices of giving way (`giving`).
+    then joint limits do, too; bound_eur is then at the prices of giving way (`giving`). start:
+    known prices instead of a sample's.
     """
     fleet = Fleet(problem, crew, elastic)
     scale, give = fleet.scale, fleet.sections.give
     dearest = dearest_eur(problem) if give is None else math.inf
-    sample = sample_prices(fleet.sections, fleet.top.count, SAMPLE_GAP, remaining_s)
-    price, cost = sample[0] / scale, sample[1] / scale
-    together = sample[2] or give is not None or fleet.sections.pairs > WHOLE_PAIRS_MAX
-    columns = 6 * fleet.sections.pairs + 8 * problem.sites * problem.steps
-    final = AIM_SHARE * gap * max(abs(cost), 1.0 / scale) / max(columns, 1)
-    fleet.aim = max(final, final * SAMPLE_GAP / gap)
+    together, first = True, START_GAP
+    if start is None:
+        sample = sample_prices(fleet.sections, fleet.top.count, SAMPLE_GAP, remaining_s)
+        start, first = Start(sample[0], sample[1]), SAMPLE_GAP
+        together = sample[2] or give is not None or fleet.sections.pairs > WHOLE_PAIRS_MAX
+    price = start.node_eur_kw / scale
+    final, columns = fleet.final_aim(gap, start.cost_eur), fleet.columns
+    fleet.aim = max(final, final * first / gap)
     length, change, centre = 1.0, np.zeros_like(price), price
     best, reach, stopped, number = -math.inf, STEP_FIRST, False, 0
     mixture, best_price = Mixture(fleet), price
@@ -277,10 +329,22 @@ def solve_fleet(
         price = centre + length * change
     if mixture.flows is None:
         return []
-    power, energy, net_kw, cut, sites_bound = fleet.schedule(best_price)
-    proven = scale * (sites_bound + fleet.node_bound(best_price))
-    prices = scale * best_price
-    return FleetResult(power, energy, net_kw, cut, proven, number, prices, stopped, give)
+    return finished(fleet, best_price, number, stopped)
+
+
+def finished(fleet: Fleet, price: FloatArray, passes: int, stopped: bool) -> FleetResult:
+    """The plan of all sites with its bound at the marked multipliers and these prices [scaled]."""
+    made, give, memory = fleet.schedule(price), fleet.sections.give, None
+    prices = fleet.scale * price
+    if give is None:
+        memory = FleetMemory(
+            fleet.problem, prices, made.power_kw, made.energy_kwh, made.net_kw, made.curtailed_kw,
+            made.cost_eur, fleet.scale * made.site_bound,
+        )  # fmt: skip
+    return FleetResult(
+        made.power_kw, made.energy_kwh, made.net_kw, made.curtailed_kw,
+        fleet.scale * (made.bound + fleet.node_bound(price)), passes, prices, stopped, give, memory,
+    )  # fmt: skip
 
 
 def is_fleet(problem: PlanProblem) -> bool:

@@ -11,6 +11,7 @@ from typing import TypeAlias
 
 import numpy as np
 
+from pendel.control.again import solve_again
 from pendel.control.arrow import Arrow, applies, arrow_of, effort_s, general_effort_s
 from pendel.control.crew import Crew, LocalCrew
 from pendel.control.fleet import WHOLE_PAIRS_MAX, FleetResult, is_fleet, solve_fleet
@@ -33,6 +34,7 @@ from pendel.control.sections import Sections
 from pendel.control.stragglers import hold, merged, released_bound_eur, without
 from pendel.control.unmet import unmet_in_large, unmet_wishes
 from pendel.control.verify import Verdict
+from pendel.control.warm import Warm
 from pendel.units import LIMIT_TOLERANCE, BoolArray, FloatArray
 
 METHODS = ("auto", "exact", "decomposed")
@@ -62,6 +64,8 @@ class PlanOptions:
     elapsed_s, a function that gives seconds since the start of planning (the core has no clock).
     method: auto, exact (general solver) or decomposed (structured interior point).
     warm_kw [N, T]: powers of an earlier plan, taken where time runs out and they still fit;
+    warm: what a large fleet left when it was planned last (`Plan.memory`), and which units and
+    steps are the same; a place to begin, never believed;
     progress(round, objective_eur, bound_eur) is called as planning goes on.
     binary_rounds: how often binaries may be added where the relaxation uses both directions at
     once (0: both are merged at the cost of exactness, and the work stays that of a linear
@@ -74,6 +78,7 @@ class PlanOptions:
     method: str = "auto"
     elapsed_s: Callable[[], float] = _no_clock
     warm_kw: FloatArray | None = None
+    warm: Warm | None = None
     progress: Progress | None = None
     binary_rounds: int = ROUNDS_MAX
     make: Callable[[Arrow], Interior] = Interior
@@ -126,7 +131,11 @@ def _fleet(problem: PlanProblem, options: PlanOptions) -> Plan | None:
     alone = replace(options, method="exact", progress=None)
     elastic: BoolArray | None = None
     arguments = options.gap, remaining, options.progress, options.crew
-    found = solve_fleet(problem, *arguments)
+    if options.warm is None:
+        found = solve_fleet(problem, *arguments)
+    else:
+        again = options.gap, remaining, options.progress, options.crew
+        found = solve_again(problem, options.warm, *again)
     for _ in range(HOLD_ROUNDS):
         if isinstance(found, FleetResult):
             kept = found.stopped or not joint_limits(problem, found)
@@ -164,7 +173,8 @@ def _fleet(problem: PlanProblem, options: PlanOptions) -> Plan | None:
         bound -= given_of(problem, verdict).eur(found.give)
     elif not verdict.violations.within(LIMIT_TOLERANCE):
         return None
-    return finish(problem, None, schedule, verdict, bound, "decomposed")
+    made = finish(problem, None, schedule, verdict, bound, "decomposed")
+    return replace(made, memory=None if held is not None else found.memory)
 
 
 def _selling_none(problem: PlanProblem, found: Plan) -> Plan:

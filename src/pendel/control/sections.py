@@ -64,7 +64,8 @@ class Section:
         """[S] cost of each site now; scale: that of the costs in X."""
         before = np.concatenate([[0.0], np.cumsum(self.X[0] * self.X[3])])
         begin = self.arrow.block_begin
-        return scale * (before[begin[1:]] - before[begin[:-1]]) + self.arrow.site_constant_eur
+        own = scale * (before[begin[1:]] - before[begin[:-1]])
+        return np.asarray(own + self.arrow.site_constant_eur)
 
     def shape(self, node: IntArray) -> tuple[Any, ...]:
         """Arguments of `site_kernels.solve_sites` between the range and the prices."""
