@@ -98,6 +98,8 @@ def plan(problem: PlanProblem, options: PlanOptions | None = None) -> Plan:
     large = is_fleet(problem) or wide
     if options.method != "exact" and large and applies(bare):
         found = _fleet(bare, options)
+        if found is None and options.warm is not None:
+            found = _fleet(bare, replace(options, warm=None))
         if found is not None and problem.reserves is not None and len(problem.reserves) > 0:
             found = _selling_none(problem, found)
         if found is not None:
