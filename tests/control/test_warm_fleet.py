@@ -9,6 +9,8 @@ import pytest
 from random_problems import random_problem
 
 import pendel.control.fleet as fleet
+from pendel.control.again import Patch
+from pendel.control.crew import LocalCrew
 from pendel.control.linear_model import build_model
 from pendel.control.linear_solve import Engine
 from pendel.control.plan import PlanOptions, plan
@@ -16,6 +18,8 @@ from pendel.control.plan_result import Plan
 from pendel.control.problem import PlanProblem, Units
 from pendel.control.reach import reach_of
 from pendel.control.schedule import Schedule, verify_schedule
+from pendel.control.sections import Sections
+from pendel.control.spread_crew import SectionShard, SpreadCrew
 from pendel.control.warm import FleetMemory, Warm, same_units, touched_sites
 
 GAP = 1e-4
@@ -229,3 +233,46 @@ def test_a_roll_out_of_range_is_no_roll() -> None:
     assert found.memory is not None
     for rolled in (-1, 24, 1000):
         check(problem, solved(problem, Warm(found.memory, None, rolled)))
+
+
+class Here:
+    """Shards in this process."""
+
+    def __init__(self, parts: list[tuple[Sections, int]]) -> None:
+        self.shards = [SectionShard(*part) for part in parts]
+
+    def call(self, method: str, *args: Any) -> list[Any]:
+        return [getattr(shard, method)(*args) for shard in self.shards]
+
+
+@pytest.mark.parametrize("count", [1, 3, 50])
+def test_touched_sites_on_shards_as_in_one_process(count: int) -> None:
+    problem = small_fleet(3)
+    found = solved(problem)
+    assert found.memory is not None
+    following, same, _ = sessions_changed(problem, found)
+    warm = Warm(found.memory, same)
+    touched = touched_sites(warm, following, same_units(warm, following))
+    sites = np.flatnonzero(touched | (np.arange(following.sites) % 2 == 0))
+    crew = lambda sections: SpreadCrew(sections, Here, count)  # noqa: E731
+    plans = []
+    for who in (LocalCrew, crew):
+        patch = Patch(following, found.memory, same_units(warm, following), sites, who)
+        plans.append(patch.run(1e-2, lambda: ALWAYS, None))
+    whole, spread = plans
+    assert whole is not None
+    assert spread is not None
+    assert np.array_equal(whole.power_kw, spread.power_kw)
+    assert np.array_equal(whole.net_kw, spread.net_kw)
+    assert whole.bound_eur == spread.bound_eur
+
+
+def test_a_plan_that_no_longer_holds_is_made_anew() -> None:
+    """A memory whose schedules are not those of its units: found out, and planned from nothing."""
+    problem = small_fleet(3)
+    found = solved(problem)
+    assert found.memory is not None
+    memory = replace(found.memory, power_kw=found.memory.power_kw + 1.0)
+    again = solved(problem, Warm(memory))
+    assert np.array_equal(again.power_kw, found.power_kw)
+    check(problem, again)

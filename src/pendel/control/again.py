@@ -2,7 +2,8 @@
 
 Sites that nothing touches keep their plan, and at the nodes' prices of the last solve also their
 proven bound. The touched ones are worked on beside them; so are sites whose plan is furthest from
-their bound, which makes room. Where that does not close the gap, all are solved from these prices.
+their bound, which makes room. Where that does not close the gap, all are solved from these prices;
+after a new forecast, which touches all, from those of a small sample beside the last plan.
 """
 
 import math
@@ -15,6 +16,7 @@ from pendel.control.blend import no_flows
 from pendel.control.crew import Crew, LocalCrew, TimeUpError
 from pendel.control.fleet import (
     OVER_KW,
+    START_GAP,
     STEP_MOST,
     STOP_SHARE,
     Fleet,
@@ -24,8 +26,17 @@ from pendel.control.fleet import (
     solve_fleet,
 )
 from pendel.control.problem import PlanProblem
+from pendel.control.sample import sample_prices
 from pendel.control.sections import Sections
-from pendel.control.warm import FleetMemory, Warm, fits, same_units, take_price, touched_sites
+from pendel.control.warm import (
+    FleetMemory,
+    Warm,
+    fits,
+    reference_kw,
+    same_units,
+    take_price,
+    touched_sites,
+)
 from pendel.units import BoolArray, FloatArray, IntArray
 
 PATCH_SHARE = 0.6
@@ -58,9 +69,14 @@ def solve_again(
                 return found
     except TimeUpError:
         pass
-    price = take_price(warm, problem)
-    start = Start(price, float(warm.memory.cost_eur.sum()))
-    return solve_fleet(problem, gap, remaining_s, progress, crew, start=start)
+    price, cost_eur = take_price(warm, problem), float(warm.memory.cost_eur.sum())
+    if warm.rolled == 0 and touched.mean() > PATCH_SHARE:
+        sections = Sections(problem)
+        known = reference_kw(warm.memory, problem)
+        nodes = len(sections.parent)
+        sample = sample_prices(sections, nodes, START_GAP, remaining_s, known)
+        price = sample[0] if sample[2] else price
+    return solve_fleet(problem, gap, remaining_s, progress, crew, start=Start(price, cost_eur))
 
 
 def worked_on(

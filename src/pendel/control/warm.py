@@ -139,3 +139,10 @@ def take_price(warm: Warm, problem: PlanProblem) -> FloatArray:
     if warm.rolled == 0:
         return warm.memory.node_eur_kw.copy()
     return warm.memory.node_eur_kw[:, came_from(problem.steps, warm.rolled)]
+
+
+def reference_kw(memory: FleetMemory, problem: PlanProblem) -> FloatArray:
+    """[S, T] what the net imports would be if nothing but load and sun had changed."""
+    old = memory.problem
+    moved = memory.net_kw - (old.load_kw - old.pv_kw)
+    return np.asarray(problem.load_kw - problem.pv_kw + moved)
