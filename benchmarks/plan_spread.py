@@ -36,13 +36,13 @@ def passes(fleet: Any, spent: Callable[[], float]) -> tuple[list[dict[str, Any]]
         row = {"part": "from nothing" if number == 0 else "from the pass before"}
         rows.append(row | {"cpu_s": spent() - begin, "wall_s": time.perf_counter() - wall})
         found.append(one)
-        fleet.crew.mix(np.ones(len(fleet.sections)))
+        fleet.mix(np.ones(int(fleet.group_begin[-1])))
     fleet.crew.mark()
     begin, wall = spent(), time.perf_counter()
     made = fleet.schedule(price)
     row = {"part": "fetching the plan", "cpu_s": spent() - begin}
     rows.append(row | {"wall_s": time.perf_counter() - wall})
-    return rows, [*found, made[0], made[4]]
+    return rows, [*found, made.power_kw, made.bound]
 
 
 def same(one: Any, other: Any) -> bool:

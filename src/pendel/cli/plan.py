@@ -79,6 +79,10 @@ def run(args: argparse.Namespace) -> Outcome:
     unmet = summary["shortfall_kwh"] > UNMET_KWH or not summary["feasible"] or bool(found.unmet)
     with folder_for(out) as folder:
         write_tables(folder, scenario, found)
+        if found.memory is not None:
+            from pendel.cli.plan_memory import write_memory
+
+            write_memory(folder, scenario, found.memory)
         folder.write_summary(summary)
         del found  # its arrays are as large as what is now read back
         summary |= judged(folder.path, scenario, problem, summary)
@@ -104,27 +108,34 @@ def planned(
     from pendel.cli.plan_files import summary_of
     from pendel.control.plan import PlanOptions, plan
 
-    warm = None
-    if args.warm:
-        from pendel.scenario.plan_folder import read_plan_folder
-
-        warm = read_plan_folder(Path(args.warm), scenario, strict=False).power_kw
     begin_s, begin_cpu_s = time.perf_counter(), time.process_time()
     with progress_line() as line, engine_of(args.engine) as engine:
         line.show(f"planning {len(problem.units):,d} units at {problem.sites:,d} sites")
+        warm = warm_options(args.warm, scenario, problem) if args.warm else {}
         options = PlanOptions(
             gap=args.gap,
             time_limit_s=args.time_limit,
             method=args.method,
             elapsed_s=lambda: time.perf_counter() - begin_s,
-            warm_kw=warm,
             progress=line.standing,
+            **warm,
         )
         # What is to be spread is what can be: many machines do not help the general solver.
         spread = {"make": engine, "crew": engine.crew, "method": "decomposed"} if engine else {}
         found = plan(problem, replace(options, **spread))
     seconds, cpu_seconds = time.perf_counter() - begin_s, time.process_time() - begin_cpu_s
     return found, summary_of(scenario, found) | {"seconds": seconds, "cpu_seconds": cpu_seconds}
+
+
+def warm_options(folder: str, scenario: "Scenario", problem: "PlanProblem") -> dict[str, Any]:
+    """What an earlier plan gives to begin with. Raises InputError where there is no plan."""
+    from pendel.cli.plan_memory import read_memory
+    from pendel.scenario.plan_folder import read_plan_folder
+
+    written = read_plan_folder(Path(folder), scenario, strict=False)
+    found = read_memory(Path(folder), scenario, problem, written)
+    power_kw = written.power_kw if found is None else found.memory.power_kw
+    return {"warm_kw": power_kw, "warm": found}
 
 
 @contextmanager

@@ -33,7 +33,8 @@ class Arrow:
     pair [W] points into the pairs of Reach; unit_step [U] first step; site_begin [S + 1],
     offset [U + 1]; gain, loss [U]; parent [F] (children before parents, the top node last);
     cost, lo, hi [columns]; due [rows], block after block (`phase_kernels`); fixed_kw [all pairs
-    of Reach] powers taken out; constant_eur is what these cost, terminal offsets included; end
+    of Reach] powers taken out; site_constant_eur [S] is what these cost, terminal offsets
+    included, and constant_eur its sum; end
     [S, T] is the last step tied to a step through a unit (envelope of the site's matrix).
     has_demand [S]: 1 where there is a demand charge, and 2 more where the blocks are elastic
     (`elastic_kernels`), which they are where something gives way: then `give` says at what price.
@@ -56,6 +57,7 @@ class Arrow:
     due: FloatArray
     fixed_kw: FloatArray
     constant_eur: float
+    site_constant_eur: FloatArray
     end: IntArray
     give: Give | None = None
 
@@ -137,11 +139,10 @@ def arrow_of(problem: PlanProblem, reach: Reach, give: Give | None = None) -> Ar
     position = np.zeros(0) if market is None else -market.position_kw
     terminal = terminal_worth(problem, reach)
     stored = np.maximum(fixed_kw, 0.0) * units.charge_efficiency[reach.unit]
-    constant = h * float((units.wear_eur_kwh[reach.unit] * stored).sum())
-    constant += float((terminal * units.target_kwh).sum())
     moving = np.zeros(len(units), dtype=np.bool_)
     moving[unit] = True
-    constant -= float((terminal * start)[~moving].sum())
+    constant = terminal * (units.target_kwh - np.where(moving, 0.0, start))
+    constant += h * units.wear_eur_kwh * np.bincount(reach.unit, stored, len(units))
     return Arrow(
         steps=steps,
         pair=pair,
@@ -164,7 +165,8 @@ def arrow_of(problem: PlanProblem, reach: Reach, give: Give | None = None) -> Ar
             rows,
         ),
         fixed_kw=fixed_kw,
-        constant_eur=constant,
+        constant_eur=float(constant.sum()),
+        site_constant_eur=np.bincount(units.site, constant, sites).astype(np.float64),
         end=_envelope(problem, units.site[unit], reach.step[pair[begins]], np.diff(offset)),
         give=give,
     )

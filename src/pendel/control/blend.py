@@ -6,7 +6,7 @@ for steps where one plan takes too much and the other too little (Dantzig and Wo
 (1960), with two columns for each section).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -150,6 +150,29 @@ def best_shares(
     if values is None:
         return np.zeros(sections)
     return np.clip(values[share], 0.0, 1.0)
+
+
+def no_flows(steps: int) -> Flows:
+    """Those of no section at all."""
+    none = np.zeros(0, dtype=np.int64)
+    return Flows(none, none, np.zeros((0, steps)), np.zeros(0))
+
+
+def beside(
+    problem: PlanProblem, limits: Limits, others_kw: FloatArray
+) -> tuple[PlanProblem, Limits]:
+    """Problem and limits for some sites beside net imports others_kw [F + 2, T] of all others,
+    directly below each node."""
+    rest_kw = np.zeros_like(limits.low_kw)
+    for node, chain in enumerate(limits.chain[: len(others_kw)]):
+        for above in chain:
+            rest_kw[above] += others_kw[node]
+    limits = replace(limits, low_kw=limits.low_kw - rest_kw, high_kw=limits.high_kw - rest_kw)
+    market = problem.market
+    if market is None:
+        return problem, limits
+    position = market.position_kw - rest_kw[-1]
+    return replace(problem, market=replace(market, position_kw=position)), limits
 
 
 def _extreme(kept: Flows, fresh: Flows, which: np.ufunc) -> Flows:

@@ -174,8 +174,32 @@ class BlockWork(SectionWork):
         if found is not None:
             return found
         section = self.sections.build(self.index)
-        none = np.zeros((1, section.arrow.steps)), np.zeros((1,) + 2 * (section.arrow.steps,))
-        return Found(section.node_of[:1], *none, 0.0, 0.0, 0.0, section.sites.tolist())
+        none, steps = np.zeros(1), section.arrow.steps
+        return self._found(
+            section,
+            np.zeros(steps),
+            np.zeros((steps, steps)),
+            none,
+            none,
+            0.0,
+            section.sites.tolist(),
+        )
+
+    def _found(
+        self,
+        section: Section,
+        flow: FloatArray,
+        answer: FloatArray,
+        cost_eur: FloatArray,
+        given_eur: FloatArray,
+        bound: float,
+        failed: list[int],
+    ) -> Found:
+        """A block is one group below one node."""
+        node, group = section.node_of[:1], np.zeros(1, dtype=np.int64)
+        return Found(
+            node, answer[None], node, group, flow[None], cost_eur, given_eur, bound, failed
+        )
 
     def _settled(self, price: FloatArray, aim: float, warm: bool) -> Found | None:
         """A pass from the point of the last one, or from nowhere; None where it does not end."""
@@ -200,13 +224,18 @@ class BlockWork(SectionWork):
         point: Any = tuple(np.empty(a.shape[1], dtype=np.float32) for a in (X, Y))
         pack_state(X, Y, *point)
         flow, answer, cost = solver.flow(), solver.answer(), solver.money()
-        given = given_eur(section) + self._over_eur(section, solver)
+        given = float(given_eur(section).sum()) + self._over_eur(section, solver)
         self.point, self.aim, self.above = point, aim, solver.above.copy()
         self.loose, self.fresh = solver.loose, section.powers()
         Y[PRICE] = point[1]
-        bound = self.proven(section, price)
+        bound = float(self.proven(section, price).sum())
         cost_eur = self.sections.scale * cost + arrow.constant_eur
-        return Found(node, flow[None], answer[None], cost_eur, given, bound, [])
+        # What a block costs is not that of its sites alone: `Placed.cost_eur` stays empty.
+        self.fresh_eur = np.zeros(len(section.sites))
+        self.free = np.diff(arrow.offset[arrow.site_begin])
+        return self._found(
+            section, flow, answer, np.array([cost_eur]), np.array([given]), bound, []
+        )
 
     def _over_eur(self, section: Section, solver: BlockInterior) -> float:
         """Price of the import beyond limits of the block's feeders."""
@@ -214,15 +243,17 @@ class BlockWork(SectionWork):
         kwh = section.problem.step_h * float(top.x[V, top.over :].sum())
         return 0.0 if give is None else give.over_eur_kwh * kwh
 
-    def proven(self, section: Section, price: FloatArray) -> float:
-        """Proven bound [scaled] of sites and feeders at their multipliers, at the true limits."""
+    def proven(self, section: Section, price: FloatArray) -> FloatArray:
+        """[S] proven bound [scaled] of sites and feeders at their multipliers, at the true limits;
+        all of it with the first site."""
         self.sections.widen(section)
         arrow, X, Y = section.arrow, section.X, section.Y
         own = node_prices(arrow, Y[PRICE])
-        bound = bound_sites(
+        each = np.empty(len(section.sites))
+        bound_sites(
             0, len(section.sites), arrow.steps, arrow.site_begin, arrow.offset, arrow.unit_step,
             section.rates, arrow.has_demand, arrow.node_of, X[COST], X[LO], X[HI], Y[DUE],
-            Y[PRICE], own,
+            Y[PRICE], own, each,
         )  # fmt: skip
         tail = int(arrow.block_begin[-1])
         paid = own[arrow.parent]  # -1: the last row, which is what is above the block
@@ -231,7 +262,10 @@ class BlockWork(SectionWork):
         rate += arrow.cost[tail:] / self.sections.scale
         lo, hi = arrow.lo[tail:], arrow.hi[tail:]
         box = float((rate * np.where(rate > 0.0, lo, hi)).sum())
-        return float(bound) + box + arrow.constant_eur / self.sections.scale
+        total = float(each.sum()) + box + arrow.constant_eur / self.sections.scale
+        out = np.zeros(len(section.sites))
+        out[0] = total if np.isfinite(total) else -np.inf
+        return out
 
     def feeders(self, section: Section) -> tuple[IntArray, FloatArray]:
         """See `SectionWork.feeders`."""

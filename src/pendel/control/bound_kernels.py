@@ -39,18 +39,19 @@ def bound_unit(
 def bound_sites(
     s0: int, s1: int, steps: int, site_begin: IntArray, offset: IntArray, first: IntArray,
     rates: FloatArray, kind: IntArray, node_of: IntArray, cost: FloatArray, lo: FloatArray,
-    hi: FloatArray, due: FloatArray, y: FloatArray, above: FloatArray,
+    hi: FloatArray, due: FloatArray, y: FloatArray, above: FloatArray, each: FloatArray,
 ) -> float:  # fmt: skip
-    """Sum over sites of the least cost at prices y [rows] and above [F + 2, T].
+    """Sum over sites of the least cost at prices y [rows] and above [F + 2, T]; each [sites].
 
     Layout of columns and rows: `phase_kernels`. inf - and so the sum - where a unit has no
     schedule; callers turn that into no bound.
     """
-    total = 0.0
+    in_all = 0.0
     scratch = np.empty((7, 2 * steps + 8))
     column = np.empty((3, 3, steps))
     aty = np.empty(0)
     for s in range(s0, s1):
+        total = 0.0
         u0, u1 = site_begin[s], site_begin[s + 1]
         a, b = offset[u0], offset[u1]
         n = b - a
@@ -85,4 +86,6 @@ def bound_sites(
                 rates[0, u], rates[1, u], due[r0 + p], column[0, :, : q - p],
                 column[1, :, : q - p], column[2, :, : q - p], price, least, short_eur, scratch,
             )  # fmt: skip
-    return total
+        each[s] = total
+        in_all += total
+    return in_all

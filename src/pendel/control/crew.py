@@ -37,16 +37,18 @@ class TimeUpError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a pass found at one section: the nodes [L] its sites hang under, net imports
-    flow [L, T] and answers [L, T, T] there, the cost of its plan, what of that is the price of
-    limits and targets that gave way, its part of the proven bound [scaled], and the sites that did
-    not settle."""
+    """What a pass found at one section: answers [L, T, T] at the nodes [L] its sites hang under;
+    net imports flow [E, T] of its groups of sites by node and group [E]; the cost of each group's
+    plan [g] and what of that is the price of limits and targets that gave way [g]; its part of
+    the proven bound [scaled], and the sites that did not settle."""
 
-    node: IntArray
-    flow: FloatArray
+    below: IntArray
     answers: FloatArray
-    cost_eur: float
-    given_eur: float
+    node: IntArray
+    group: IntArray
+    flow: FloatArray
+    cost_eur: FloatArray
+    given_eur: FloatArray
     bound: float
     failed: list[int]
 
@@ -54,7 +56,8 @@ class Found:
 @dataclass(frozen=True, slots=True)
 class Placed:
     """A section's part of the final plan: positions of its units and sites, power and energy
-    [n, T], net and curtailment [s, T], its part of the proven bound [scaled], and for a block its
+    [n, T], net and curtailment [s, T], cost [s] of each site, what gave way included, and its
+    proven bound [s] [scaled; -inf: none] (of a block: all with its first site); for a block its
     feeders and the prices [L, T] of that bound there."""
 
     units: IntArray
@@ -63,7 +66,8 @@ class Placed:
     energy_kwh: FloatArray
     net_kw: FloatArray
     curtailed_kw: FloatArray
-    bound: float
+    cost_eur: FloatArray
+    bound: FloatArray
     feeders: tuple[IntArray, FloatArray] | None = None
 
 
@@ -74,8 +78,8 @@ class Crew(Protocol):
         """Solve every site at the prices [F + 2, T] to complementarity aim. Raises TimeUpError."""
         ...
 
-    def mix(self, shares: FloatArray) -> None:
-        """Move each section's plan by its share [G] towards what the last pass found."""
+    def mix(self, shares: list[FloatArray]) -> None:
+        """Move the plan of each section's groups by their shares [g] to what was found last."""
         ...
 
     def mark(self) -> None:
@@ -91,7 +95,8 @@ class Crew(Protocol):
 @dataclass(slots=True)
 class SectionWork:
     """One section and its state between passes: the point (signed distances to bounds, prices of
-    rows; float32) at complementarity `aim`, powers found last, the plan, marked multipliers."""
+    rows; float32) at complementarity `aim`, powers found last, the plan, and the cost of each
+    site [S] with them; marked multipliers; free [S]: pairs of each site that can move."""
 
     sections: Sections
     index: int
@@ -99,7 +104,10 @@ class SectionWork:
     aim: float = 0.0
     fresh: FloatArray | None = None
     plan: FloatArray | None = None
+    fresh_eur: FloatArray | None = None
+    plan_eur: FloatArray | None = None
     marked: FloatArray | None = None
+    free: IntArray | None = None
 
     def run(self, price: FloatArray, aim: float) -> Found:
         """One pass over the section (`Crew.run`)."""
@@ -108,31 +116,45 @@ class SectionWork:
         if self.point is not None:
             unpack_state(X, Y, *self.point, self.aim)
         local, node = np.unique(section.node_of, return_inverse=True)
-        flow = np.zeros((len(local), steps))
+        pushed = np.zeros((len(local), steps))
         answers = np.zeros((len(local), steps, steps))
         status = np.zeros(len(arrow.node_of), dtype=np.int64)
         warm = COLD if self.point is None else WARM if aim < self.aim else CENTRED
         rounds = ROUNDS_COLD if warm == COLD else ROUNDS_WARM
         args: list[Any] = [0, len(status), *section.shape(node), price[local], aim]
-        args += [warm, rounds, flow, answers, status]
-        _, cost, _ = solve_sites(*args)
+        args += [warm, rounds, pushed, answers, status]
+        solve_sites(*args)
         point: Any = tuple(np.empty(a.shape[1], dtype=np.float32) for a in (X, Y))
         pack_state(X, Y, *point)
         self.point, self.aim, self.fresh = point, aim, section.powers()
+        self.free = np.diff(arrow.offset[arrow.site_begin])
         Y[PRICE] = point[1]
-        bound = self.proven(section, price)
-        cost_eur = self.sections.scale * cost + arrow.constant_eur
-        given, failed = given_eur(section), section.sites[status == 0].tolist()
-        return Found(local, flow, answers, cost_eur, given, bound, failed)
+        group, groups = self.sections.group_of(self.index), self.sections.groups(self.index)
+        pairs, place = np.unique(np.stack([section.node_of, group]), axis=1, return_inverse=True)
+        flow = np.zeros((pairs.shape[1], steps))
+        np.add.at(flow, place.ravel(), section.net_kw())
+        self.fresh_eur = section.cost_eur(self.sections.scale)
+        cost, given = (
+            np.bincount(group, each, groups).astype(np.float64)
+            for each in (self.fresh_eur, given_eur(section))
+        )
+        bound = float(self.proven(section, price).sum())
+        failed = section.sites[status == 0].tolist()
+        return Found(local, answers, pairs[0], pairs[1], flow, cost, given, bound, failed)
 
-    def mix(self, share: float) -> None:
+    def mix(self, shares: FloatArray) -> None:
         """Move the plan towards what was found last; the first is taken as it is."""
-        if self.fresh is None:
+        if self.fresh is None or self.fresh_eur is None or self.free is None:
             return
-        if self.plan is None:
-            self.plan = self.fresh
+        if self.plan is None or self.plan_eur is None:
+            self.plan, self.plan_eur = self.fresh, self.fresh_eur
         else:
-            self.plan += np.float32(share) * (self.fresh - self.plan)
+            of_site = shares[self.sections.group_of(self.index)]
+            self.plan_eur += of_site * (self.fresh_eur - self.plan_eur)
+            share = of_site.astype(np.float32)
+            of_pair = np.repeat(share, self.free)
+            cut = np.repeat(share, self.sections.problem.steps)
+            self.plan += np.concatenate([of_pair, of_pair, cut]) * (self.fresh - self.plan)
         self.fresh = None
 
     def mark(self) -> None:
@@ -160,37 +182,41 @@ class SectionWork:
             reach = replace(reach, target=np.where(at >= 0, lowered, reach.target))
             made = schedule_of(section.problem, reach, flat, cut, np.zeros(0))
         bound = self.proven(section, price)
+        cost = np.zeros(len(section.sites)) if self.plan_eur is None else self.plan_eur
         return Placed(
             section.units, section.sites, made.power_kw, made.energy_kwh, made.net_kw,
-            made.curtailed_kw, bound,
+            made.curtailed_kw, cost, bound,
         )  # fmt: skip
 
-    def proven(self, section: Section, price: FloatArray) -> float:
-        """Proven bound [scaled] of the section at its multipliers, at the true limits."""
+    def proven(self, section: Section, price: FloatArray) -> FloatArray:
+        """[S] proven bound [scaled] of the section at its multipliers, at the true limits."""
         return proven(self.sections, section, price)
 
 
-def given_eur(section: Section) -> float:
-    """Price of what gives way at a section's sites."""
-    arrow = section.arrow
+def given_eur(section: Section) -> FloatArray:
+    """[S] price of what gives way at each of a section's sites."""
+    arrow, sites = section.arrow, len(section.sites)
     if arrow.give is None:
-        return 0.0
+        return np.zeros(sites)
     over, short = arrow.beside
-    kwh = section.problem.step_h * float(section.X[V][over].sum())
-    lacking = float(section.X[V][short].sum())
-    return arrow.give.over_eur_kwh * kwh + arrow.give.short_eur_kwh * lacking
+    site = np.repeat(np.arange(sites), np.diff(arrow.site_begin))
+    lacking = np.bincount(site, section.X[V][short], sites)
+    kwh = section.problem.step_h * section.X[V][over].sum(axis=1)
+    return np.asarray(arrow.give.over_eur_kwh * kwh + arrow.give.short_eur_kwh * lacking)
 
 
-def proven(sections: Sections, section: Section, price: FloatArray) -> float:
-    """Proven bound [scaled] of a section's sites at its multipliers, at the true limits."""
+def proven(sections: Sections, section: Section, price: FloatArray) -> FloatArray:
+    """[S] proven bound [scaled] of a section's sites at its multipliers, at the true limits."""
     sections.widen(section)
     arrow, X, Y = section.arrow, section.X, section.Y
-    bound = bound_sites(
+    each = np.empty(len(section.sites))
+    bound_sites(
         0, len(section.sites), arrow.steps, arrow.site_begin, arrow.offset, arrow.unit_step,
         section.rates, arrow.has_demand, section.node_of, X[COST], X[LO], X[HI], Y[DUE], Y[PRICE],
-        price,
+        price, each,
     )  # fmt: skip
-    return float(bound) + arrow.constant_eur / sections.scale
+    each += arrow.site_constant_eur / sections.scale
+    return np.where(np.isfinite(each), each, -np.inf)
 
 
 class LocalCrew:
@@ -214,9 +240,9 @@ class LocalCrew:
 
         return in_threads(one, self.work)
 
-    def mix(self, shares: FloatArray) -> None:
+    def mix(self, shares: list[FloatArray]) -> None:
         """See `Crew.mix`."""
-        for work, share in zip(self.work, shares.tolist(), strict=True):
+        for work, share in zip(self.work, shares, strict=True):
             work.mix(share)
 
     def mark(self) -> None:
@@ -230,6 +256,6 @@ class LocalCrew:
         def one(work: SectionWork) -> float:
             placed = work.place(price)
             take(placed)
-            return placed.bound
+            return float(placed.bound.sum())
 
         return in_threads(one, self.work)

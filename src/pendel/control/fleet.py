@@ -13,7 +13,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pendel.control.blend import OVER_EUR_KW, Flows, best_shares, deviation_eur, limits_of
+from pendel.control.blend import (
+    OVER_EUR_KW,
+    Flows,
+    beside,
+    best_shares,
+    deviation_eur,
+    limits_of,
+)
 from pendel.control.crew import Crew, LocalCrew, Placed, TimeUpError
 from pendel.control.elastic import Give
 from pendel.control.feeder_blocks import blocks_of
@@ -21,13 +28,14 @@ from pendel.control.giving import dearest_eur, give_of
 from pendel.control.problem import PlanProblem
 from pendel.control.sample import sample_prices
 from pendel.control.sections import Sections
-from pendel.units import BoolArray, FloatArray
+from pendel.control.warm import FleetMemory
+from pendel.units import BoolArray, FloatArray, IntArray
 
 COST, LO, HI, V = range(4)
 FLEET_PAIRS = 700_000
 WHOLE_PAIRS_MAX = 10_000_000
 FLEET_SITES = 100
-SAMPLE_GAP = 3e-3
+SAMPLE_GAP, START_GAP = 3e-3, 1e-3
 STEP_FIRST, STEP_MOST = 0.05, 0.15
 SMOOTH_SLACK = 0.3
 SMOOTH_SHARE = 0.4
@@ -45,7 +53,8 @@ BALANCE_MAX = 60
 class FleetResult:
     """power_kw, energy_kwh [N, T], net_kw, curtailed_kw [S, T] of the plan; bound_eur proven;
     passes over all sites; node_eur_kw [F + 2, T] last prices; stopped: time ran out before the
-    wanted gap; give: prices of what gave way, in bound_eur, too (None: nothing could)."""
+    wanted gap; give: prices of what gave way, in bound_eur, too (None: nothing could); memory for
+    the next cycle, where nothing gave way."""
 
     power_kw: FloatArray
     energy_kwh: FloatArray
@@ -56,13 +65,40 @@ class FleetResult:
     node_eur_kw: FloatArray
     stopped: bool
     give: Give | None = None
+    memory: FleetMemory | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Where a solve begins instead of with a sample: prices of the nodes [F + 2, T], and a rough
+    cost of the whole."""
+
+    node_eur_kw: FloatArray
+    cost_eur: float
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """Schedules of the worked-on sites and their units, zero (energy: NaN) elsewhere: power,
+    energy [N, T], net, curtailment [S, T], cost and proven bound [scaled] of each site [S]; bound:
+    their sum, in the order of the sections; prices [F + 2, T] of all feeders, those inside blocks
+    included, market and none [scaled]."""
+
+    power_kw: FloatArray
+    energy_kwh: FloatArray
+    net_kw: FloatArray
+    curtailed_kw: FloatArray
+    cost_eur: FloatArray
+    site_bound: FloatArray
+    bound: float
+    prices: FloatArray
 
 
 @dataclass(slots=True)
 class Pass:
     """What one pass over all sites found: net imports [F + 2, T] and answers [F + 2, T, T] at
-    the nodes, the bound of the sites [scaled], flows of the sections, the price of what gave way
-    in each [G], sites that did not settle."""
+    the nodes, the bound of the sites [scaled], flows of all groups of sites [G], the price of what
+    gave way in each [G], sites that did not settle."""
 
     flow: FloatArray
     answers: FloatArray
@@ -73,40 +109,61 @@ class Pass:
 
 
 class Fleet:
-    """One solve of a fleet; `crew` works on the sections."""
+    """One solve of a fleet; `crew` works on the sections; beside_kw [F + 2, T]: net imports at
+    the nodes of sites that are not worked on."""
 
     def __init__(
         self,
         problem: PlanProblem,
         crew: Callable[[Sections], Crew] = LocalCrew,
         elastic: BoolArray | None = None,
+        chosen: IntArray | None = None,
         blocks: bool = False,
     ) -> None:
-        """elastic [S]: where limits and targets may give way (None: nowhere); blocks: whether
-        feeders with few sites are solved with them."""
+        """elastic [S]: where limits and targets may give way (None: nowhere); chosen: the sites
+        to work on (None: all); blocks: whether feeders with few sites are solved with them."""
         self.problem = problem
         give = None if elastic is None else give_of(problem)
-        self.sections = Sections(problem, give, elastic, blocks_of(problem) if blocks else None)
+        own = blocks_of(problem) if blocks and chosen is None else None
+        self.sections = Sections(problem, give, elastic, own, chosen)
         self.scale = self.sections.scale
         self.crew = crew(self.sections)
         self.top, self.wide = self.sections.nodes(NODE_MARGIN), self.sections.nodes(0.0)
         self.aim = 1.0
+        self.beside_kw = np.zeros((self.top.count + 2, problem.steps))
+        groups = [self.sections.groups(index) for index in range(len(self.sections))]
+        self.group_begin = np.concatenate([[0], np.cumsum(groups)]).astype(np.int64)
+
+    @property
+    def columns(self) -> int:
+        """Number of bounds of what the worked-on sites may do, about."""
+        return 6 * self.sections.pairs + 8 * int(self.sections.cuts[-1]) * self.problem.steps
+
+    def final_aim(self, gap: float, cost_eur: float) -> float:
+        """Complementarity at which a plan of this cost is near enough to the best."""
+        cost = max(abs(cost_eur), 1.0) / self.scale
+        return AIM_SHARE * gap * cost / max(self.columns, 1)
+
+    def mix(self, shares: FloatArray) -> None:
+        """Move the plan of each group of sites by its share [G] to what the last pass found."""
+        self.crew.mix(np.split(shares, self.group_begin[1:-1]))
 
     def one_pass(self, price: FloatArray, remaining_s: Callable[[], float]) -> Pass:
         """Solve every site at the prices [F + 2, T]. Raises TimeUpError."""
         found = self.crew.run(price, self.aim, remaining_s)
         shape = (self.top.count + 2, self.problem.steps)
-        flow, answers = np.zeros(shape), np.zeros((*shape, self.problem.steps))
+        flow, answers = self.beside_kw.copy(), np.zeros((*shape, self.problem.steps))
+        begin = self.group_begin
         for one in found:
-            flow[one.node] += one.flow
-            answers[one.node] += one.answers
+            np.add.at(flow, one.node, one.flow)
+            answers[one.below] += one.answers
         flows = Flows(
             np.concatenate([one.node for one in found]),
-            np.repeat(np.arange(len(found)), [len(one.node) for one in found]),
+            np.concatenate([one.group + a for one, a in zip(found, begin[:-1], strict=True)]),
             np.concatenate([one.flow for one in found]),
-            np.array([one.cost_eur for one in found]),
+            np.concatenate([one.cost_eur for one in found]),
         )
-        given = np.array([one.given_eur for one in found])
+        given = np.concatenate([one.given_eur for one in found])
         failed = [site for one in found for site in one.failed]
         return Pass(flow, answers, sum(one.bound for one in found), flows, given, failed)
 
@@ -153,12 +210,8 @@ class Fleet:
         box = float((reduced * np.where(reduced > 0.0, x[LO], x[HI])).sum())
         return box + float((top.due * price[: top.count + 1]).sum())
 
-    def schedule(
-        self, price: FloatArray
-    ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray, float, FloatArray]:
-        """Power, energy [N, T], net, curtailment [S, T] of the sections' plans, and the proven
-        bound [scaled] at the marked multipliers and the prices of the nodes; prices of all
-        feeders, those inside blocks included, market and none [scaled]."""
+    def schedule(self, price: FloatArray) -> Made:
+        """The sections' plans, and bounds at the marked multipliers and prices of the nodes."""
         problem, root = self.problem, self.sections.blocks.root
         kept = np.flatnonzero(root < 0)
         prices = np.zeros((len(root) + len(price) - len(kept), problem.steps))
@@ -166,31 +219,33 @@ class Fleet:
         power = np.zeros((len(problem.units), problem.steps))
         energy = np.full(power.shape, np.nan)
         net, curtailed = np.zeros_like(problem.pv_kw), np.zeros_like(problem.pv_kw)
+        cost, each = np.zeros(problem.sites), np.zeros(problem.sites)
 
         def take(part: Placed) -> None:
             power[part.units], energy[part.units] = part.power_kw, part.energy_kwh
             net[part.sites], curtailed[part.sites] = part.net_kw, part.curtailed_kw
+            cost[part.sites], each[part.sites] = part.cost_eur, part.bound
             if part.feeders is not None:
                 prices[part.feeders[0]] = part.feeders[1]
 
         bounds = self.crew.place(price, take)
-        return power, energy, net, curtailed, sum(bounds), prices
+        return Made(power, energy, net, curtailed, cost, each, sum(bounds), prices)
 
 
 class Mixture:
     """The plan so far, a mixture of what the passes found: flows and prices of what gave way."""
 
     def __init__(self, fleet: Fleet) -> None:
-        self.problem, self.give = fleet.sections.upper, fleet.sections.give
-        self.limits = limits_of(self.problem, HALF_MARGIN)
+        self.give, upper = fleet.sections.give, fleet.sections.upper
+        self.problem, self.limits = beside(upper, limits_of(upper, HALF_MARGIN), fleet.beside_kw)
         self.flows: Flows | None = None
-        self.given_eur = np.zeros(len(fleet.sections))
+        self.given_eur = np.zeros(int(fleet.group_begin[-1]))
         self.over_eur_kw = OVER_EUR_KW
         if self.give is not None:
             self.over_eur_kw = fleet.problem.step_h * self.give.over_eur_kwh
 
     def shares_towards(self, found: Pass) -> FloatArray:
-        """[G] how far each section goes towards a pass; the mixture goes there."""
+        """[G] how far each group goes towards a pass; the mixture goes there."""
         count = len(self.given_eur)
         if self.flows is None:
             self.flows, self.given_eur = found.flows, found.given_eur
@@ -222,24 +277,28 @@ def solve_fleet(
     progress: Callable[[int, float, float], None] | None = None,
     crew: Callable[[Sections], Crew] = LocalCrew,
     elastic: BoolArray | None = None,
+    start: Start | None = None,
     blocks: bool = False,
 ) -> FleetResult | list[int]:
     """Plan a fleet to a proven gap; else the sites that cannot keep their limits and targets (all
     of them: not together; none: time ran out before there was a plan).
 
     crew: who works on the sections. elastic [S]: sites whose limits and targets may give way, and
-    then joint limits do, too; bound_eur is then at the prices of giving way (`giving`). blocks:
-    feeders with few sites are solved with them (`feeder_blocks`; by a LocalCrew only).
+    then joint limits do, too; bound_eur is then at the prices of giving way (`giving`). start:
+    known prices instead of a sample's. blocks: feeders with few sites are solved with them
+    (`feeder_blocks`; by a LocalCrew only).
     """
-    fleet = Fleet(problem, crew, elastic, blocks)
+    fleet = Fleet(problem, crew, elastic, blocks=blocks)
     scale, give = fleet.scale, fleet.sections.give
     dearest = dearest_eur(problem) if give is None else math.inf
-    sample = sample_prices(fleet.sections, fleet.top.count, SAMPLE_GAP, remaining_s)
-    price, cost = sample[0] / scale, sample[1] / scale
-    together = sample[2] or give is not None or fleet.sections.pairs > WHOLE_PAIRS_MAX
-    columns = 6 * fleet.sections.pairs + 8 * problem.sites * problem.steps
-    final = AIM_SHARE * gap * max(abs(cost), 1.0 / scale) / max(columns, 1)
-    fleet.aim = max(final, final * SAMPLE_GAP / gap)
+    together, first = True, START_GAP
+    if start is None:
+        sample = sample_prices(fleet.sections, fleet.top.count, SAMPLE_GAP, remaining_s)
+        start, first = Start(sample[0], sample[1]), SAMPLE_GAP
+        together = sample[2] or give is not None or fleet.sections.pairs > WHOLE_PAIRS_MAX
+    price = start.node_eur_kw / scale
+    final, columns = fleet.final_aim(gap, start.cost_eur), fleet.columns
+    fleet.aim = max(final, final * first / gap)
     length, change, centre = 1.0, np.zeros_like(price), price
     best, reach, stopped, number = -math.inf, STEP_FIRST, False, 0
     mixture, best_price = Mixture(fleet), price
@@ -251,7 +310,7 @@ def solve_fleet(
             break
         if found.failed:
             return found.failed
-        fleet.crew.mix(mixture.shares_towards(found))
+        fleet.mix(mixture.shares_towards(found))
         bound = scale * (found.bound + fleet.node_bound(price))
         if bound > best:
             best, best_price = bound, price
@@ -281,9 +340,22 @@ def solve_fleet(
         price = centre + length * change
     if mixture.flows is None:
         return []
-    power, energy, net_kw, cut, sites_bound, prices = fleet.schedule(best_price)
-    proven = scale * (sites_bound + fleet.node_bound(best_price))
-    return FleetResult(power, energy, net_kw, cut, proven, number, scale * prices, stopped, give)
+    return finished(fleet, best_price, number, stopped)
+
+
+def finished(fleet: Fleet, price: FloatArray, passes: int, stopped: bool) -> FleetResult:
+    """The plan of all sites with its bound at the marked multipliers and these prices [scaled]."""
+    made, give, memory = fleet.schedule(price), fleet.sections.give, None
+    prices = fleet.scale * made.prices
+    if give is None and not fleet.sections.has_blocks:
+        memory = FleetMemory(
+            fleet.problem, prices, made.power_kw, made.energy_kwh, made.net_kw, made.curtailed_kw,
+            made.cost_eur, fleet.scale * made.site_bound,
+        )  # fmt: skip
+    return FleetResult(
+        made.power_kw, made.energy_kwh, made.net_kw, made.curtailed_kw,
+        fleet.scale * (made.bound + fleet.node_bound(price)), passes, prices, stopped, give, memory,
+    )  # fmt: skip
 
 
 def is_fleet(problem: PlanProblem, blocks: bool = True) -> bool:

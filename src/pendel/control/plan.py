@@ -11,8 +11,10 @@ from typing import TypeAlias
 
 import numpy as np
 
+from pendel.control.again import solve_again
 from pendel.control.arrow import Arrow, applies, arrow_of, effort_s, general_effort_s
 from pendel.control.crew import Crew, LocalCrew
+from pendel.control.feeder_blocks import blocks_of
 from pendel.control.fleet import WHOLE_PAIRS_MAX, FleetResult, is_fleet, solve_fleet
 from pendel.control.fleet_unmet import joint_limits
 from pendel.control.giving import below_minimum, give_of, given_of, keeps_ranks
@@ -33,6 +35,7 @@ from pendel.control.sections import Sections
 from pendel.control.stragglers import hold, merged, released_bound_eur, without
 from pendel.control.unmet import unmet_in_large, unmet_wishes
 from pendel.control.verify import Verdict
+from pendel.control.warm import Warm
 from pendel.units import LIMIT_TOLERANCE, BoolArray, FloatArray
 
 METHODS = ("auto", "exact", "decomposed")
@@ -62,6 +65,8 @@ class PlanOptions:
     elapsed_s, a function that gives seconds since the start of planning (the core has no clock).
     method: auto, exact (general solver) or decomposed (structured interior point).
     warm_kw [N, T]: powers of an earlier plan, taken where time runs out and they still fit;
+    warm: what a large fleet left when it was planned last (`Plan.memory`), and which units and
+    steps are the same; a place to begin, never believed;
     progress(round, objective_eur, bound_eur) is called as planning goes on.
     binary_rounds: how often binaries may be added where the relaxation uses both directions at
     once (0: both are merged at the cost of exactness, and the work stays that of a linear
@@ -74,6 +79,7 @@ class PlanOptions:
     method: str = "auto"
     elapsed_s: Callable[[], float] = _no_clock
     warm_kw: FloatArray | None = None
+    warm: Warm | None = None
     progress: Progress | None = None
     binary_rounds: int = ROUNDS_MAX
     make: Callable[[Arrow], Interior] = Interior
@@ -93,6 +99,8 @@ def plan(problem: PlanProblem, options: PlanOptions | None = None) -> Plan:
     large = is_fleet(problem, options.crew is LocalCrew) or wide
     if options.method != "exact" and large and applies(bare):
         found = _fleet(bare, options)
+        if found is None and options.warm is not None:
+            found = _fleet(bare, replace(options, warm=None))
         if found is not None and problem.reserves is not None and len(problem.reserves) > 0:
             found = _selling_none(problem, found)
         if found is not None:
@@ -127,7 +135,11 @@ def _fleet(problem: PlanProblem, options: PlanOptions) -> Plan | None:
     elastic: BoolArray | None = None
     arguments = options.gap, remaining, options.progress, options.crew
     blocks = options.crew is LocalCrew
-    found = solve_fleet(problem, *arguments, blocks=blocks)
+    if options.warm is None or (blocks and bool((blocks_of(problem).root >= 0).any())):
+        found = solve_fleet(problem, *arguments, blocks=blocks)
+    else:
+        again = options.gap, remaining, options.progress, options.crew
+        found = solve_again(problem, options.warm, *again)
     for _ in range(HOLD_ROUNDS):
         if isinstance(found, FleetResult):
             kept = found.stopped or not joint_limits(problem, found)
@@ -148,7 +160,7 @@ def _fleet(problem: PlanProblem, options: PlanOptions) -> Plan | None:
             held = hold(whole, apart.tolist(), lambda part: plan(part, alone))
             problem = without(whole, held)
         elastic[failed] = True
-        found = solve_fleet(problem, *arguments, elastic, blocks)
+        found = solve_fleet(problem, *arguments, elastic, blocks=blocks)
     if not isinstance(found, FleetResult):
         return None
     if held is not None:
@@ -165,7 +177,8 @@ def _fleet(problem: PlanProblem, options: PlanOptions) -> Plan | None:
         bound -= given_of(problem, verdict).eur(found.give)
     elif not verdict.violations.within(LIMIT_TOLERANCE):
         return None
-    return finish(problem, None, schedule, verdict, bound, "decomposed")
+    made = finish(problem, None, schedule, verdict, bound, "decomposed")
+    return replace(made, memory=None if held is not None else found.memory)
 
 
 def _selling_none(problem: PlanProblem, found: Plan) -> Plan:

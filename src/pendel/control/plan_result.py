@@ -1,8 +1,12 @@
 """What a planner hands over: schedules, their cost, the proven bound, and every unmet wish."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from pendel.units import FloatArray
+
+if TYPE_CHECKING:
+    from pendel.control.warm import FleetMemory
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +68,8 @@ class Plan:
     net_kw, curtailed_kw [S, T]; reserve_kw [K]. bound_eur is a proven lower bound of the cost;
     shortfall_kwh [N] what each unit lacks of its (highest reachable) target plus what was never
     reachable; over_limit_kwh: energy over limits that nothing could keep (0 if feasible).
-    unmet: wishes with their reasons; of very many, unmet_more are only counted.
+    unmet: wishes with their reasons; of very many, unmet_more are only counted. memory: of a large
+    fleet in which nothing gave way, what the next cycle can begin with (`control.warm`).
     """
 
     power_kw: FloatArray
@@ -80,6 +85,7 @@ class Plan:
     unmet: tuple[Unmet, ...]
     method: str
     unmet_more: int = 0
+    memory: "FleetMemory | None" = None
 
     @property
     def gap(self) -> float:

@@ -26,6 +26,7 @@ def price_bound_eur(arrow: Arrow, y: FloatArray, node_price: FloatArray, scale: 
     total = bound_sites(
         0, sites, steps, arrow.site_begin, arrow.offset, arrow.unit_step, rates,
         arrow.has_demand, node_of, cost, arrow.lo, arrow.hi, arrow.due, y, node_price,
+        np.empty(sites),
     )  # fmt: skip
     if not np.isfinite(total):
         return -np.inf

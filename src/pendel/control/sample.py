@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -23,14 +24,24 @@ WHOLE_SHARE = 0.8
 
 
 def sample_prices(
-    sections: Sections, nodes: int, gap: float, remaining_s: Callable[[], float]
+    sections: Sections,
+    nodes: int,
+    gap: float,
+    remaining_s: Callable[[], float],
+    reference_kw: FloatArray | None = None,
 ) -> tuple[FloatArray, float, bool]:
     """Prices [F + 2, T] of the nodes [EUR/kW in a step], a rough cost of the whole [EUR], and
-    whether the sample could be solved."""
+    whether the sample could be solved.
+
+    reference_kw [S, T]: about what each site will import, from an earlier plan: a smaller sample
+    then says as much, because only how it differs from that is scaled up.
+    """
     problem, steps = sections.problem, sections.problem.steps
-    sites = sampled_sites(sections, nodes)
+    sites = sampled_sites(sections, nodes, SAMPLE_MOST if reference_kw is None else 0)
     share = len(sites) / max(problem.sites, 1)
     sample = scaled_down(sections, sites, share)
+    if reference_kw is not None:
+        sample = with_rest(sample, sections, sites, share, reference_kw)
     arrow, give = arrow_of(sample, reach_of(sample), sections.give), sections.give
     useful = 0.0 if give is None else USEFUL_GAP
     found = solve_interior(arrow, gap, remaining_s, useful_gap=useful)
@@ -53,10 +64,11 @@ def rough_cost_eur(problem: PlanProblem) -> float:
     return float(np.abs(problem.import_eur_kwh).mean()) * (problem.step_h * net + wanted)
 
 
-def sampled_sites(sections: Sections, nodes: int) -> IntArray:
-    """Sites evenly spread over each node's sites, in the same share everywhere."""
+def sampled_sites(sections: Sections, nodes: int, most: int) -> IntArray:
+    """Sites evenly spread over each node's sites, in the same share everywhere; most: how many
+    a large fleet may give beyond what every fleet needs."""
     sites = sections.problem.sites
-    many = max(SAMPLE_SITES, SAMPLE_EACH * nodes, min(sites // SITES_PER_SAMPLED, SAMPLE_MOST))
+    many = max(SAMPLE_SITES, SAMPLE_EACH * nodes, min(sites // SITES_PER_SAMPLED, most))
     share = min(many / max(sites, 1), 1.0)
     block_of = sections.blocks.of_site
     free = sections.order[block_of[sections.order] < 0]
@@ -134,3 +146,35 @@ def share_below(sections: Sections, sites: IntArray, share: float) -> FloatArray
             every[above] += every[node]
             some[above] += some[node]
     return np.asarray(some / np.maximum(every, 1))
+
+
+def with_rest(
+    sample: PlanProblem, sections: Sections, sites: IntArray, share: float, reference: FloatArray
+) -> PlanProblem:
+    """The sample and, below each node, a load that makes up for what its sites import less than
+    their share of all sites does in the reference."""
+    whole, node_of = sections.problem, sections.node_of
+    base = whole.load_kw - whole.pv_kw
+    nodes, first = np.unique(node_of, return_index=True)
+    extra = np.zeros((len(nodes), whole.steps))
+    np.add.at(extra, np.searchsorted(nodes, node_of), share * reference)
+    own = reference[sites] + (sample.load_kw - sample.pv_kw) - base[sites]
+    np.subtract.at(extra, np.searchsorted(nodes, node_of[sites]), own)
+    free, none = np.full_like(extra, np.inf), np.zeros(len(nodes))
+    home = sample.home_only
+
+    def on(values: Any, more: Any) -> Any:
+        return np.concatenate([values, more.astype(values.dtype)])
+
+    return replace(
+        sample,
+        import_limit_kw=on(sample.import_limit_kw, free),
+        export_limit_kw=on(sample.export_limit_kw, free),
+        load_kw=on(sample.load_kw, extra),
+        pv_kw=on(sample.pv_kw, np.zeros_like(extra)),
+        price_row=on(sample.price_row, whole.price_row[first]),
+        demand_charge_eur_kw=on(sample.demand_charge_eur_kw, none),
+        peak_so_far_kw=on(sample.peak_so_far_kw, none),
+        feeder=on(sample.feeder, whole.feeder[first]),
+        home_only=None if home is None else on(home, none),
+    )

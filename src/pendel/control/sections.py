@@ -19,6 +19,8 @@ PAIRS_PER_SECTION = 100_000
 SECTIONS_MIN = 48
 MARGIN_KW, ELASTIC_MARGIN_KW = 1e-3, 1e-5
 MARGIN_SHARE = 1e-4
+GROUPS = 480
+"""Groups of sites that a mixture moves independently, about: five for each step of a day."""
 HUGE_KW = np.inf
 
 
@@ -53,6 +55,19 @@ class Section:
         cut = v[2 * pairs :].reshape(len(self.sites), self.arrow.steps)
         return v[:pairs], v[pairs : 2 * pairs], cut
 
+    def net_kw(self) -> FloatArray:
+        """[S, T] net import of each site now."""
+        at = self.arrow.import_column[:, None] + np.arange(self.arrow.steps)
+        over = 0.0 if self.arrow.give is None else self.X[3][self.arrow.beside[0]]
+        return np.asarray(self.X[3][at] - self.X[3][at + self.arrow.steps] + over)
+
+    def cost_eur(self, scale: float) -> FloatArray:
+        """[S] cost of each site now; scale: that of the costs in X."""
+        before = np.concatenate([[0.0], np.cumsum(self.X[0] * self.X[3])])
+        begin = self.arrow.block_begin
+        own = scale * (before[begin[1:]] - before[begin[:-1]])
+        return np.asarray(own + self.arrow.site_constant_eur)
+
     def shape(self, node: IntArray) -> tuple[Any, ...]:
         """Arguments of `site_kernels.solve_sites` between the range and the prices."""
         arrow, steps, sites = self.arrow, self.arrow.steps, len(self.sites)
@@ -68,7 +83,8 @@ class Sections:
 
     blocks: feeders with few sites as blocks (None: none); upper is the problem above them, whose
     nodes have prices. give: what a kWh over a limit or below a target costs, where something gives
-    way: then nodes are elastic, and the sections in which there is a site of `elastic` [S].
+    way: then nodes are elastic, and the sections in which there is a site of `elastic` [S]. chosen:
+    only these sites (positions, ascending) are in the sections; nodes are still those of all.
     """
 
     def __init__(
@@ -77,6 +93,7 @@ class Sections:
         give: Give | None = None,
         elastic: BoolArray | None = None,
         blocks: Blocks | None = None,
+        chosen: IntArray | None = None,
     ) -> None:
         self.problem, self.give = problem, give
         self.blocks = no_blocks(problem) if blocks is None else blocks
@@ -86,20 +103,21 @@ class Sections:
         self.node_of = np.where(node < 0, len(self.parent) + 1, node)
         length = np.maximum(problem.units.last - problem.units.first, 0)
         pairs = np.bincount(problem.units.site, weights=length, minlength=problem.sites)
-        block = self.blocks.of_site
-        self.order = np.lexsort((node, block))
-        free = int((block < 0).sum())
+        sites, block = np.arange(problem.sites) if chosen is None else chosen, self.blocks.of_site
+        self.order = sites[np.lexsort((node[sites], block[sites]))]
+        free = int((block[sites] < 0).sum())
         begun = np.concatenate([[0.0], np.cumsum(pairs[self.order[:free]] + problem.steps)])
         count = min(max(int(begun[-1] // PAIRS_PER_SECTION), SECTIONS_MIN), free)
         cut = np.searchsorted(begun, begun[-1] * np.arange(1, count) / max(count, 1))
         borders = free + 1 + np.flatnonzero(np.diff(block[self.order[free:]]))
-        cuts = np.concatenate([[0], cut, [free], borders, [problem.sites]])
+        cuts = np.concatenate([[0], cut, [free], borders, [len(sites)]])
         self.cuts = np.unique(cuts).astype(np.int64)
+        self.groups_each = -(-GROUPS // max(len(self.cuts) - 1, 1))
         self.by_site = np.argsort(problem.units.site, kind="stable")
         self.unit_begin = np.searchsorted(
             problem.units.site[self.by_site], np.arange(problem.sites + 1)
         )
-        self.pairs = int(length.sum())
+        self.pairs = int(pairs[sites].sum())
         prices = np.abs(problem.import_eur_kwh)
         self.scale = problem.step_h * max(float(prices.mean()), 1e-3)
 
@@ -121,6 +139,18 @@ class Sections:
         out.unit_begin = np.searchsorted(problem.units.site, np.arange(len(sites) + 1))
         out.pairs = int(np.maximum(problem.units.last - problem.units.first, 0).sum())
         return out, sites, units
+
+    def groups(self, index: int) -> int:
+        """In how many groups of its sites a section is mixed; a block moves as one."""
+        if self.is_block(index):
+            return 1
+        sites = int(self.cuts[index + 1] - self.cuts[index])
+        return min(self.groups_each, sites)
+
+    def group_of(self, index: int) -> IntArray:
+        """[S] group of each site of a section."""
+        sites = int(self.cuts[index + 1] - self.cuts[index])
+        return np.arange(sites) * self.groups(index) // max(sites, 1)
 
     def nodes(self, margin_share: float) -> Nodes:
         """What stands above the sites; limits narrower by a share."""
@@ -194,6 +224,11 @@ class Sections:
             home_only=None if whole.home_only is None else whole.home_only[sites],
             floor_kwh=None if whole.floor_kwh is None else whole.floor_kwh[units],
         ), units
+
+    @property
+    def has_blocks(self) -> bool:
+        """Whether any section is a block."""
+        return bool((self.blocks.root >= 0).any())
 
     def is_block(self, index: int) -> bool:
         """Whether a section is a feeder with its sites."""

@@ -102,6 +102,7 @@ def part_of(arrow: Arrow, begin: int, end: int) -> Arrow:
         due=cut(arrow.due, row),
         fixed_kw=np.zeros(0),
         constant_eur=0.0,
+        site_constant_eur=np.zeros(end - begin),
         end=arrow.end[begin:end],
     )
 

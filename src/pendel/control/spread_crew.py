@@ -38,10 +38,10 @@ class SectionShard:
         price = owned(price)
         return [work.run(price, aim) for work in self.work[begin:end]]
 
-    def mix(self, shares: FloatArray) -> None:
+    def mix(self, shares: list[FloatArray]) -> None:
         """`Crew.mix`; the shares are those of all sections."""
         for index, work in enumerate(self.work):
-            work.mix(float(shares[self.first + index]))
+            work.mix(owned(shares[self.first + index]))
 
     def mark(self) -> None:
         """`Crew.mark`."""
@@ -83,7 +83,7 @@ class SpreadCrew:
                 ]
         return [one for own in found for one in own]
 
-    def mix(self, shares: FloatArray) -> None:
+    def mix(self, shares: list[FloatArray]) -> None:
         """See `Crew.mix`."""
         self.team.call("mix", shares)
 
@@ -98,6 +98,6 @@ class SpreadCrew:
             parts = self.team.call("place", index, price)
             for (sites, units), own, part in zip(self.places, bounds, parts, strict=True):
                 if part is not None:
-                    own.append(part.bound)
+                    own.append(float(part.bound.sum()))
                     take(replace(part, sites=sites[part.sites], units=units[part.units]))
         return [bound for own in bounds for bound in own]
