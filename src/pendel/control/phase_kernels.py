@@ -64,8 +64,7 @@ def open_sites(
 
     step: aim, primal and dual length of the last step (0: none), and the aim of the next one,
     where that is a plain Newton step without an affine one before (0: the affine step is next).
-    H [S, T, T] or fewer places that are used again (callers that finish a site at a time).
-
+    H [S, T, T] or fewer places that are used again (callers that finish a site at a time);
     above [F + 1, T] prices of the nodes (last: none); flow, pull [F + 1, T] and S [F + 1, T, T]
     receive net imports, what remains of the right-hand side, and answers to prices.
     Returns parts of the bound, the objective and complementarity, the worst row, 1 if factored.
@@ -80,8 +79,7 @@ def open_sites(
         c1 = c0 + block_columns(n, u1 - u0, steps, has_demand[s])
         r1, demand = r0 + n + 2 * steps, has_demand[s] & 1
         own, start = offset[u0 : u1 + 1], first[u0:u1]
-        gain, loss = rates[0, u0:u1], rates[1, u0:u1]
-        f = node_of[s]
+        gain, loss, f = rates[0, u0:u1], rates[1, u0:u1], node_of[s]
         if step[1] > 0.0:
             take_step(X, Y, c0, c1, r0, r1, step)
         transpose_block(steps, own, start, gain, loss, Y[PRICE, r0:r1], above[f], X[CHANGE, c0:c1])
@@ -93,10 +91,10 @@ def open_sites(
         objective += measured[1]
         total += measured[2]
         multiply_block(steps, own, start, gain, loss, demand, X[V, c0:c1], Y[MISS, r0:r1])
-        for i in range(r1 - r0):
-            Y[MISS, r0 + i] = Y[DUE, r0 + i] - Y[MISS, r0 + i]
-            worst = max(worst, abs(Y[MISS, r0 + i]))
-            bound += Y[DUE, r0 + i] * Y[PRICE, r0 + i]
+        for i in range(r0, r1):
+            Y[MISS, i] = Y[DUE, i] - Y[MISS, i]
+            worst = max(worst, abs(Y[MISS, i]))
+            bound += Y[DUE, i] * Y[PRICE, i]
         w = X[WEIGHT, c0:c1]
         if has_demand[s] > 1:
             scratch = grown(scratch, c1 - c0)

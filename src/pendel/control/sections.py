@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from pendel.control.arrow import Arrow, arrow_of, nodes_above, upper_columns
+from pendel.control.arrow import Arrow, arrow_of, nodes_above
+from pendel.control.arrow_columns import upper_columns
 from pendel.control.elastic import Give, over_columns
 from pendel.control.feeder_blocks import Blocks, no_blocks, some_feeders
 from pendel.control.nodes import Nodes
