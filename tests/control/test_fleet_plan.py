@@ -51,13 +51,14 @@ def test_bound_is_below_and_plan_above_the_optimum(
     assert found.gap <= 1e-2
 
 
+@pytest.mark.parametrize("blocks", [False, True])
 @pytest.mark.parametrize("seed", range(4))
-def test_any_pass_gives_a_proven_bound_and_a_schedule(seed: int) -> None:
+def test_any_pass_gives_a_proven_bound_and_a_schedule(seed: int, blocks: bool) -> None:
     """Stopped after one pass, bound and plan still stand on both sides of the optimum."""
     problem = small_fleet(seed)
     best = optimum(problem)
     left = iter([1.0] * 4000)
-    found = fleet.solve_fleet(problem, 1e-12, lambda: next(left, 0.0))
+    found = fleet.solve_fleet(problem, 1e-12, lambda: next(left, 0.0), blocks=blocks)
     if isinstance(found, list) or best is None:
         return
     schedule = Schedule(

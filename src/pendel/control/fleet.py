@@ -358,14 +358,9 @@ def finished(fleet: Fleet, price: FloatArray, passes: int, stopped: bool) -> Fle
     )  # fmt: skip
 
 
-def is_fleet(problem: PlanProblem, blocks: bool = True) -> bool:
-    """Whether a problem is so large that its sites are solved by themselves: with few sites below
-    a price only where the interior point as a whole would need too much memory.
-
-    blocks: whether feeders with few sites are solved with them, and so need no price."""
+def is_fleet(problem: PlanProblem) -> bool:
+    """Whether a problem is so large that its sites are solved by themselves: with few sites at a
+    feeder only where the interior point as a whole would need too much memory."""
     pairs = int(np.maximum(problem.units.last - problem.units.first, 0).sum())
-    if pairs < FLEET_PAIRS:
-        return False
-    above = blocks_of(problem).upper.feeders if blocks else problem.feeders
-    many = problem.sites >= FLEET_SITES * (len(above) + 1)
-    return many or pairs >= WHOLE_PAIRS_MAX
+    many = problem.sites >= FLEET_SITES * (len(problem.feeders) + 1)
+    return pairs >= (FLEET_PAIRS if many else WHOLE_PAIRS_MAX)

@@ -96,7 +96,7 @@ def plan(problem: PlanProblem, options: PlanOptions | None = None) -> Plan:
         raise ValueError(f"method {options.method!r}: one of {', '.join(METHODS)}")
     bare = replace(problem, reserves=None)
     wide = problem.sites * problem.steps > WHOLE_CELLS_MAX
-    large = is_fleet(problem, options.crew is LocalCrew) or wide
+    large = is_fleet(problem) or wide
     if options.method != "exact" and large and applies(bare):
         found = _fleet(bare, options)
         if found is None and options.warm is not None:
