@@ -285,8 +285,7 @@ def solve_fleet(
 
     crew: who works on the sections. elastic [S]: sites whose limits and targets may give way, and
     then joint limits do, too; bound_eur is then at the prices of giving way (`giving`). start:
-    known prices instead of a sample's. blocks: feeders with few sites are solved with them
-    (`feeder_blocks`; by a LocalCrew only).
+    prices instead of a sample's. blocks: feeders with few sites are solved with them (LocalCrew).
     """
     fleet = Fleet(problem, crew, elastic, blocks=blocks)
     scale, give = fleet.scale, fleet.sections.give
