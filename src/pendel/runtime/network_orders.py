@@ -3,6 +3,7 @@ of what came of it."""
 
 import asyncio
 import logging
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine, Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -46,7 +47,7 @@ def accepted(event: Event) -> bool:
     return isinstance(event, Answered) and getattr(event.response, "status", "") == "Accepted"
 
 
-class StationOrders:
+class StationOrders(ABC):
     """The part of a charging network that gives orders. Everything but `command` lives on its
     loop."""
 
@@ -58,9 +59,9 @@ class StationOrders:
     _door: "OcppDoor | None"
     _loop: asyncio.AbstractEventLoop | None
 
+    @abstractmethod
     def keep(self, record: "AnyRecord") -> None:
         """Store a record nobody waits for."""
-        raise NotImplementedError
 
     def version_of(self, station_id: str) -> Version:
         """What a station speaks. Raises OfflineError."""
