@@ -64,7 +64,7 @@ def state_of(case: dict[str, Any]) -> tuple[Any, Any, Any]:
     zero, whole, no = np.zeros(count), np.zeros(count, dtype=np.int64), np.zeros(count, bool)
     state = FleetState(
         zero, zero, case["site"], ~no, whole, whole, capacity, zero, energy, target, least, charge,
-        discharge, into, out, zero, zero, zero, zero, no, no,
+        discharge, into, out, zero, zero, zero, zero, no, no, zero, zero,
     )  # fmt: skip
     price = np.where(np.arange(2) == 0, 0.1, -0.1)[:, None]
     none, ones = np.zeros(count_s), np.ones(count_s, bool)

@@ -14,7 +14,7 @@ import pytest
 
 from pendel.adapters.dask_engine import DaskEngine, dask_engine, versions
 from pendel.cli.main import main
-from pendel.control import fleet
+from pendel.control import feeder_blocks, fleet
 from pendel.control.plan import PlanOptions, plan
 from pendel.control.spread_crew import SectionShard
 from pendel.errors import PendelError
@@ -56,6 +56,7 @@ def test_prices_above_sections_with_a_worker_killed_on_the_way(
     """A large fleet in small: as in this process to the last digit, on one worker less, too."""
     monkeypatch.setattr(fleet, "FLEET_PAIRS", 0)
     monkeypatch.setattr(fleet, "FLEET_SITES", 1)
+    monkeypatch.setattr(feeder_blocks, "BLOCK_SITES", -1)  # blocks are worked on in one process
     problem = fleet_problem(400, 2)
     wanted = PlanOptions(method="decomposed", gap=1e-5)
     here = plan(problem, wanted)
