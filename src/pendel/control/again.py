@@ -17,7 +17,6 @@ from pendel.control.crew import Crew, LocalCrew, TimeUpError
 from pendel.control.fleet import (
     OVER_KW,
     START_GAP,
-    STEP_MOST,
     STOP_SHARE,
     Fleet,
     FleetResult,
@@ -25,6 +24,7 @@ from pendel.control.fleet import (
     Start,
     solve_fleet,
 )
+from pendel.control.price_steps import STEP_MOST
 from pendel.control.problem import PlanProblem
 from pendel.control.sample import sample_prices
 from pendel.control.sections import Sections

@@ -14,15 +14,14 @@ import numpy as np
 
 from pendel.control.arrow import Arrow
 from pendel.control.block_kernels import answer_node
+from pendel.control.blur import add_to_prices
 from pendel.control.bound_kernels import bound_sites
 from pendel.control.crew import ROUNDS_COLD, ROUNDS_WARM, Found, SectionWork, given_eur
 from pendel.control.interior import Interior
 from pendel.control.sections import Section
 from pendel.control.site_kernels import (
-    ACCEPTED_KW,
     CENTRED,
     COLD,
-    SPARE,
     WARM,
     pack_state,
     solve_sites,
@@ -33,8 +32,6 @@ from pendel.units import FloatArray, IntArray
 COST, LO, HI, V, ZL, ZU, WEIGHT = range(7)
 DUE, PRICE = 0, 1
 NODE_MARGIN = 2e-5
-NEAR = 0.3
-WHOLE_STEP, LONG_STEP = 0.9, 0.7
 INNER = 1e-4
 """Share of its width that a feeder's flow keeps from its limits at first."""
 LOOSE, LOOSE_PRICE = 0.02, 1e-4
@@ -107,33 +104,6 @@ class BlockInterior(Interior):
         x[V, fixed] = x[LO, fixed]
         return True
 
-    def centre(self, aim: float, warm: int, rounds: int) -> bool:
-        """Bring sites and feeders together to complementarity aim, from nowhere (COLD) or from
-        the point that is there; whether they settled."""
-        columns = max(2 * int((self.X[HI] > self.X[LO]).sum()), 1)
-        self.step[:] = 0.0
-        if warm == CENTRED:
-            self.step[3] = aim
-        elif not self.start():
-            return False
-        near = False
-        for number in range(rounds):
-            at = self.open()
-            if at is None:
-                return False
-            mean = at.complementarity / columns
-            kept = at.residual <= ACCEPTED_KW
-            if kept and near and abs(mean - aim) <= NEAR * aim:
-                return True
-            if kept and number >= rounds - SPARE and mean <= 10.0 * aim:
-                return True
-            if not self.iterate(at.complementarity, columns, aim):
-                return False
-            shorter = float(self.step[1:3].min())
-            near = float(self.step[0]) <= aim and shorter >= WHOLE_STEP
-            self.step[3] = aim if self.step[0] <= aim and shorter > LONG_STEP else 0.0
-        return False
-
     def flow(self) -> FloatArray:
         """[T] what flows to the node above."""
         x, steps = self.nodes.x, self.nodes.steps
@@ -167,10 +137,10 @@ class BlockWork(SectionWork):
     loose: bool = True
     above: FloatArray = field(default_factory=lambda: np.zeros(0))
 
-    def run(self, price: FloatArray, aim: float) -> Found:
+    def run(self, price: FloatArray, aim: float, blur: float = 0.0) -> Found:
         """One pass over the block (`Crew.run`)."""
-        found = None if self.point is None else self._settled(price, aim, True)
-        found = found or self._settled(price, aim, False)
+        found = None if self.point is None else self._settled(price, aim, blur, True)
+        found = found or self._settled(price, aim, blur, False)
         if found is not None:
             return found
         section = self.sections.build(self.index)
@@ -201,7 +171,7 @@ class BlockWork(SectionWork):
             node, answer[None], node, group, flow[None], cost_eur, given_eur, bound, failed
         )
 
-    def _settled(self, price: FloatArray, aim: float, warm: bool) -> Found | None:
+    def _settled(self, price: FloatArray, aim: float, blur: float, warm: bool) -> Found | None:
         """A pass from the point of the last one, or from nowhere; None where it does not end."""
         section = self.sections.build(self.index)
         X, Y, arrow = section.X, section.Y, section.arrow
@@ -215,11 +185,13 @@ class BlockWork(SectionWork):
             # What a feeder's limit is worth stays; what is above it has moved.
             worth = node_prices(arrow, Y[PRICE])[:-1] - self.above
             top.price[: top.count] += np.where(self.loose, 0.0, worth)
+        change = self.blurred(section, blur)
         apart = solver.settle_sites(section, aim, begin)
-        if not (apart and (solver.loose or solver.centre(aim, CENTRED, ROUNDS_WARM))):
+        if not (apart and (solver.loose or solver.centre(aim, True, ROUNDS_WARM))):
             solver.loose = False
-            if warm or not solver.centre(aim, COLD, ROUNDS_COLD):
+            if warm or not solver.centre(aim, False, ROUNDS_COLD):
                 return None
+        add_to_prices(X[COST], arrow, -change)
         solver.give()
         point: Any = tuple(np.empty(a.shape[1], dtype=np.float32) for a in (X, Y))
         pack_state(X, Y, *point)

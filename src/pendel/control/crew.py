@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from pendel.control.blur import add_to_prices, noise
 from pendel.control.bound_kernels import bound_sites
 from pendel.control.schedule import merge_directions, schedule_of
 from pendel.control.sections import Section, Sections
@@ -74,8 +75,11 @@ class Placed:
 class Crew(Protocol):
     """Works on all sections; every list is in their order."""
 
-    def run(self, price: FloatArray, aim: float, remaining_s: Callable[[], float]) -> list[Found]:
-        """Solve every site at the prices [F + 2, T] to complementarity aim. Raises TimeUpError."""
+    def run(
+        self, price: FloatArray, aim: float, blur: float, remaining_s: Callable[[], float]
+    ) -> list[Found]:
+        """Solve every site at the prices [F + 2, T], blurred by so much (`blur`; 0: not), to
+        complementarity aim. Raises TimeUpError."""
         ...
 
     def mix(self, shares: list[FloatArray]) -> None:
@@ -109,7 +113,7 @@ class SectionWork:
     marked: FloatArray | None = None
     free: IntArray | None = None
 
-    def run(self, price: FloatArray, aim: float) -> Found:
+    def run(self, price: FloatArray, aim: float, blur: float = 0.0) -> Found:
         """One pass over the section (`Crew.run`)."""
         section = self.sections.build(self.index)
         arrow, X, Y, steps = section.arrow, section.X, section.Y, section.arrow.steps
@@ -123,7 +127,9 @@ class SectionWork:
         rounds = ROUNDS_COLD if warm == COLD else ROUNDS_WARM
         args: list[Any] = [0, len(status), *section.shape(node), price[local], aim]
         args += [warm, rounds, pushed, answers, status]
+        change = self.blurred(section, blur)
         solve_sites(*args)
+        add_to_prices(X[COST], arrow, -change)
         point: Any = tuple(np.empty(a.shape[1], dtype=np.float32) for a in (X, Y))
         pack_state(X, Y, *point)
         self.point, self.aim, self.fresh = point, aim, section.powers()
@@ -141,6 +147,13 @@ class SectionWork:
         bound = float(self.proven(section, price).sum())
         failed = section.sites[status == 0].tolist()
         return Found(local, answers, pairs[0], pairs[1], flow, cost, given, bound, failed)
+
+    def blurred(self, section: Section, blur: float) -> FloatArray:
+        """Blur the section's prices; by how much [S, T] (nothing: no rows)."""
+        number = self.sections.number[section.sites] if blur > 0.0 else np.zeros(0, np.int64)
+        change = blur * noise(number, section.arrow.steps)
+        add_to_prices(section.X[COST], section.arrow, change)
+        return change
 
     def mix(self, shares: FloatArray) -> None:
         """Move the plan towards what was found last; the first is taken as it is."""
@@ -230,13 +243,15 @@ class LocalCrew:
             for index in range(len(sections))
         ]
 
-    def run(self, price: FloatArray, aim: float, remaining_s: Callable[[], float]) -> list[Found]:
+    def run(
+        self, price: FloatArray, aim: float, blur: float, remaining_s: Callable[[], float]
+    ) -> list[Found]:
         """See `Crew.run`."""
 
         def one(work: SectionWork) -> Found:
             if remaining_s() <= 0.0:
                 raise TimeUpError
-            return work.run(price, aim)
+            return work.run(price, aim, blur)
 
         return in_threads(one, self.work)
 

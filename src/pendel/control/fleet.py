@@ -21,12 +21,14 @@ from pendel.control.blend import (
     deviation_eur,
     limits_of,
 )
+from pendel.control.blur import BLUR_SHARE, are_alike
 from pendel.control.crew import Crew, LocalCrew, Placed, TimeUpError
 from pendel.control.elastic import Give
 from pendel.control.feeder_blocks import blocks_of
 from pendel.control.giving import dearest_eur, give_of
+from pendel.control.price_steps import BlurredSteps, NewtonSteps, Steps
 from pendel.control.problem import PlanProblem
-from pendel.control.sample import sample_prices
+from pendel.control.sample import rough_cost_eur, sample_prices
 from pendel.control.sections import Sections
 from pendel.control.warm import FleetMemory
 from pendel.units import BoolArray, FloatArray, IntArray
@@ -36,9 +38,6 @@ FLEET_PAIRS = 700_000
 WHOLE_PAIRS_MAX = 10_000_000
 FLEET_SITES = 100
 SAMPLE_GAP, START_GAP = 3e-3, 1e-3
-STEP_FIRST, STEP_MOST = 0.05, 0.15
-SMOOTH_SLACK = 0.3
-SMOOTH_SHARE = 0.4
 PASSES_MAX = 25
 OVER_KW = 1e-6
 AIM_SHARE = 0.2
@@ -148,9 +147,11 @@ class Fleet:
         """Move the plan of each group of sites by its share [G] to what the last pass found."""
         self.crew.mix(np.split(shares, self.group_begin[1:-1]))
 
-    def one_pass(self, price: FloatArray, remaining_s: Callable[[], float]) -> Pass:
+    def one_pass(
+        self, price: FloatArray, remaining_s: Callable[[], float], blur: float = 0.0
+    ) -> Pass:
         """Solve every site at the prices [F + 2, T]. Raises TimeUpError."""
-        found = self.crew.run(price, self.aim, remaining_s)
+        found = self.crew.run(price, self.aim, blur, remaining_s)
         shape = (self.top.count + 2, self.problem.steps)
         flow, answers = self.beside_kw.copy(), np.zeros((*shape, self.problem.steps))
         begin = self.group_begin
@@ -290,29 +291,21 @@ def solve_fleet(
     fleet = Fleet(problem, crew, elastic, blocks=blocks)
     scale, give = fleet.scale, fleet.sections.give
     dearest = dearest_eur(problem) if give is None else math.inf
-    together, first = True, START_GAP
-    if start is None:
-        sample = sample_prices(fleet.sections, fleet.top.count, SAMPLE_GAP, remaining_s)
-        start, first = Start(sample[0], sample[1]), SAMPLE_GAP
-        together = sample[2] or give is not None or fleet.sections.pairs > WHOLE_PAIRS_MAX
-    price = start.node_eur_kw / scale
-    final, columns = fleet.final_aim(gap, start.cost_eur), fleet.columns
-    fleet.aim = max(final, final * first / gap)
-    length, change, centre = 1.0, np.zeros_like(price), price
-    best, reach, stopped, number = -math.inf, STEP_FIRST, False, 0
-    mixture, best_price = Mixture(fleet), price
+    steps, together = first_steps(fleet, gap, start, remaining_s)
+    mixture, best, best_price = Mixture(fleet), -math.inf, steps.price
+    stopped, number = False, 0
     for number in range(1, PASSES_MAX + 1):
         try:
-            found = fleet.one_pass(price, remaining_s)
+            found = fleet.one_pass(steps.price, remaining_s, steps.blur)
         except TimeUpError:
             stopped = True
             break
         if found.failed:
             return found.failed
         fleet.mix(mixture.shares_towards(found))
-        bound = scale * (found.bound + fleet.node_bound(price))
+        bound = scale * (found.bound + fleet.node_bound(steps.price))
         if bound > best:
-            best, best_price = bound, price
+            best, best_price = bound, steps.price
             fleet.crew.mark()
         if best > dearest or not together:
             return list(range(problem.sites))
@@ -324,22 +317,37 @@ def solve_fleet(
         stopped = remaining_s() <= 0.0
         if stopped or number == PASSES_MAX:
             break
-        smooth = fleet.aim * columns * scale
-        if bound >= best - SMOOTH_SLACK * smooth:
-            centre, change = price, fleet.balance(found, price) - price
-            size = fleet.size(found, change) / columns
-            length = min(1.0, math.sqrt(reach / max(size, 1e-300)))
-            reach = min(2.0 * reach, STEP_MOST)
-            if smooth > SMOOTH_SHARE * (cost - best):
-                fleet.aim = max(fleet.aim / 4.0, final)
-        else:
-            # The step was too long: back to where it began, and less of it.
-            length *= 0.3
-            reach *= 0.3
-        price = centre + length * change
+        steps.follow(found, bound, best, cost)
     if mixture.flows is None:
         return []
     return finished(fleet, best_price, number, stopped)
+
+
+def first_steps(
+    fleet: Fleet, gap: float, start: Start | None, remaining_s: Callable[[], float]
+) -> tuple[Steps, bool]:
+    """How the prices move, from a start or from a sample's prices; whether the sample could be
+    solved (where that tells anything)."""
+    stiff, nodes = fleet.sections.give is None, fleet.top.count
+    alike = start is None and stiff and are_alike(fleet.problem)
+    together, first = True, START_GAP
+    if start is None:
+        aim = fleet.final_aim(gap, rough_cost_eur(fleet.problem)) if alike else None
+        sample = sample_prices(fleet.sections, nodes, SAMPLE_GAP, remaining_s, aim=aim)
+        start, first = Start(sample[0], sample[1]), SAMPLE_GAP
+        together = sample[2] or not stiff or fleet.sections.pairs > WHOLE_PAIRS_MAX
+    price = start.node_eur_kw / fleet.scale
+    final = fleet.final_aim(gap, start.cost_eur)
+    if not alike:
+        return NewtonSteps(fleet, price, max(final, final * first / gap), final), together
+
+    def blurred() -> FloatArray | None:
+        found = sample_prices(
+            fleet.sections, nodes, SAMPLE_GAP, remaining_s, aim=final, blur=BLUR_SHARE
+        )
+        return found[0] / fleet.scale if found[2] else None
+
+    return BlurredSteps(fleet, price, final, blurred), together
 
 
 def finished(fleet: Fleet, price: FloatArray, passes: int, stopped: bool) -> FleetResult:

@@ -30,6 +30,8 @@ STEP_BACK = 0.9995
 RESIDUAL_KW = 1e-8
 RESIDUAL_ACCEPTED_KW = 1e-6
 PAIRS_PER_THREAD = 4_000
+NEAR, SPARE = 0.3, 4
+WHOLE_STEP, LONG_STEP = 0.9, 0.7
 BETTER = 0.25
 
 
@@ -178,6 +180,51 @@ class Interior:
         shortest = STEP_BACK / longest.max(axis=0)
         self.step[:3] = aim, min(shortest[0], 1.0), min(shortest[1], 1.0)
         return bool(np.isfinite(self.step).all()) and float(shortest.max()) >= 1e-8
+
+    def objective_eur(self) -> float:
+        """Cost of the point."""
+        tail, top = int(self.arrow.block_begin[-1]), self.nodes.x
+        own = float(self.X[COST, :tail] @ self.X[V, :tail]) + float(top[COST] @ top[V])
+        return self.scale * own + self.arrow.constant_eur
+
+    def open_columns(self) -> int:
+        """Number of bounds of columns that may move."""
+        tail = int(self.arrow.block_begin[-1])
+        own = int((self.X[HI, :tail] > self.X[LO, :tail]).sum())
+        return max(2 * (own + int((self.nodes.x[HI] > self.nodes.x[LO]).sum())), 1)
+
+    def centre(
+        self,
+        aim: float,
+        begun: bool,
+        rounds: int,
+        remaining_s: Callable[[], float] = lambda: np.inf,
+    ) -> bool:
+        """Bring all to the point of the central path with complementarity aim, from the point
+        that is there (begun: near that path) or from nowhere; whether it was reached."""
+        columns = self.open_columns()
+        self.step[:] = 0.0
+        if begun:
+            self.step[3] = aim
+        elif not self.start():
+            return False
+        near = False
+        for number in range(rounds):
+            at = self.open()
+            if at is None or remaining_s() <= 0.0:
+                return False
+            mean = at.complementarity / columns
+            kept = at.residual <= RESIDUAL_ACCEPTED_KW
+            if kept and near and abs(mean - aim) <= NEAR * aim:
+                return True
+            if kept and number >= rounds - SPARE and mean <= 10.0 * aim:
+                return True  # feasible and near, if not at the centre
+            if not self.iterate(at.complementarity, columns, aim):
+                return False
+            shorter = float(self.step[1:3].min())
+            near = float(self.step[0]) <= aim and shorter >= WHOLE_STEP
+            self.step[3] = aim if self.step[0] <= aim and shorter > LONG_STEP else 0.0
+        return False
 
 
 def _pieces(arrow: Arrow) -> list[tuple[int, int]]:

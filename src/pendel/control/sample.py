@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from pendel.control.arrow import arrow_of
-from pendel.control.interior import solve_interior
-from pendel.control.nodes import bottom_up
+from pendel.control.arrow import Arrow, arrow_of
+from pendel.control.blur import add_to_prices, noise
+from pendel.control.interior import Interior, solve_interior
 from pendel.control.problem import PlanProblem
 from pendel.control.reach import reach_of
 from pendel.control.sections import Sections
@@ -18,9 +18,8 @@ from pendel.units import FloatArray, IntArray
 
 SAMPLE_SITES, SAMPLE_MOST, SAMPLE_EACH = 400, 2_000, 8
 SITES_PER_SAMPLED = 25
+CENTRED_ROUNDS = 120
 USEFUL_GAP = 0.1
-WHOLE_SHARE = 0.8
-"""Of whole blocks somewhat fewer sites will do, as at least one below each node is taken."""
 
 
 def sample_prices(
@@ -29,12 +28,17 @@ def sample_prices(
     gap: float,
     remaining_s: Callable[[], float],
     reference_kw: FloatArray | None = None,
+    aim: float | None = None,
+    blur: float = 0.0,
 ) -> tuple[FloatArray, float, bool]:
     """Prices [F + 2, T] of the nodes [EUR/kW in a step], a rough cost of the whole [EUR], and
     whether the sample could be solved.
 
     reference_kw [S, T]: about what each site will import, from an earlier plan: a smaller sample
-    then says as much, because only how it differs from that is scaled up.
+    then says as much, because only how it differs from that is scaled up. aim: complementarity
+    [scaled] to whose point of the central path the sample is brought, so that its sites do what
+    they will do in a pass at these prices (None: to the gap). blur: of the sites' prices [scaled]
+    (`blur`).
     """
     problem, steps = sections.problem, sections.problem.steps
     sites = sampled_sites(sections, nodes, SAMPLE_MOST if reference_kw is None else 0)
@@ -43,17 +47,33 @@ def sample_prices(
     if reference_kw is not None:
         sample = with_rest(sample, sections, sites, share, reference_kw)
     arrow, give = arrow_of(sample, reach_of(sample), sections.give), sections.give
+    if blur > 0.0:
+        add_to_prices(arrow.cost, arrow, sections.scale * blur * noise(sites, steps))
     useful = 0.0 if give is None else USEFUL_GAP
-    found = solve_interior(arrow, gap, remaining_s, useful_gap=useful)
-    if found is None:
-        return np.zeros((nodes + 2, steps)), rough_cost_eur(problem), False
+    solved = None if aim is None else centred(arrow, aim * sections.scale, remaining_s)
+    if solved is None:
+        found = solve_interior(arrow, gap, remaining_s, useful_gap=useful)
+        if found is None:
+            return np.zeros((nodes + 2, steps)), rough_cost_eur(problem), False
+        solved = found.node_eur_kw, found.objective_eur
     # Of the feeders those that have a price come first; the portfolio, market and none are last.
     kept = len(sections.upper.feeders)
-    price = found.node_eur_kw
+    price, objective_eur = solved
     price = np.concatenate([price[:kept], price[len(price) - (nodes + 2 - kept) :]])
     if give is not None:  # what gives way is dear, but it is not what a gap is measured by
         return price, rough_cost_eur(problem), True
-    return price, found.objective_eur / share, True
+    return price, objective_eur / share, True
+
+
+def centred(
+    arrow: Arrow, aim_eur: float, remaining_s: Callable[[], float]
+) -> tuple[FloatArray, float] | None:
+    """Prices [F + 2, T] of the nodes and the cost [EUR] on the central path; None where it is not
+    reached. aim_eur: complementarity, in EUR."""
+    method = Interior(arrow)
+    if not method.centre(aim_eur / method.scale, False, CENTRED_ROUNDS, remaining_s):
+        return None
+    return method.scale * method.nodes.price, method.objective_eur()
 
 
 def rough_cost_eur(problem: PlanProblem) -> float:
@@ -70,15 +90,9 @@ def sampled_sites(sections: Sections, nodes: int, most: int) -> IntArray:
     sites = sections.problem.sites
     many = max(SAMPLE_SITES, SAMPLE_EACH * nodes, min(sites // SITES_PER_SAMPLED, most))
     share = min(many / max(sites, 1), 1.0)
-    block_of = sections.blocks.of_site
-    free = sections.order[block_of[sections.order] < 0]
-    apart = np.split(free, np.flatnonzero(np.diff(sections.node_of[free])) + 1)
-    # Of blocks whole ones, evenly spread over what is below each node.
-    block, first = np.unique(block_of, return_index=True)
-    block, above = block[block >= 0], sections.node_of[first[block >= 0]]
-    blocks = [block[above == node] for node in np.unique(above)]
-    whole = [np.flatnonzero(np.isin(block_of, evenly(own, share * WHOLE_SHARE))) for own in blocks]
-    chosen = [evenly(own, share) for own in apart if len(own)] + whole
+    by_node = sections.order[np.argsort(sections.node_of[sections.order], kind="stable")]
+    apart = np.split(by_node, np.flatnonzero(np.diff(sections.node_of[by_node])) + 1)
+    chosen = [evenly(np.sort(own), share) for own in apart if len(own)]
     return np.sort(np.concatenate(chosen))
 
 
@@ -113,39 +127,40 @@ def scaled_down(sections: Sections, sites: IntArray, share: float) -> PlanProble
 
 
 def scaled_feeders(sections: Sections, sites: IntArray, share: float) -> tuple[IntArray, Feeders]:
-    """Feeder of each sampled site, and the feeders: those with a price first, their limits to
-    scale, then those of the sampled blocks as they are."""
-    problem, blocks = sections.problem, sections.blocks
-    feeders, root = problem.feeders, blocks.root
-    inside = (root >= 0) & np.isin(root, blocks.of_site[sites])
-    order = np.concatenate([np.flatnonzero(root < 0), np.flatnonzero(inside)])
+    """Feeder of each sampled site, and the feeders with their limits to scale: those that have a
+    price first, then one below each node for all its blocks, with the sum of their limits. So the
+    sample sees what blocks may do together, which one site of each cannot tell."""
+    feeders, blocks, kept = sections.problem.feeders, sections.blocks, sections.upper.feeders
+    feeder = sections.upper.feeder[sites]
+    roots = np.flatnonzero(blocks.root == np.arange(len(feeders)))
+    if len(roots) == 0:
+        return feeder, scaled_limits(kept, share)
     place = np.full(len(feeders) + 1, -1, dtype=np.int64)
-    place[order] = np.arange(len(order))
-    scale = np.where(root[order] < 0, share_below(sections, sites, share)[order], 1.0)
-    return place[problem.feeder[sites]], Feeders(
-        feeders.feeder_id[order],
-        place[feeders.parent[order]],
-        scale * feeders.import_limit_kw[order],
-        scale * feeders.export_limit_kw[order],
+    place[:-1][blocks.root < 0] = np.arange(len(kept))
+    parent, below = np.unique(place[feeders.parent[roots]], return_inverse=True)
+    together = [
+        np.bincount(below, limit[roots], len(parent))
+        for limit in (feeders.import_limit_kw, feeders.export_limit_kw)
+    ]
+    in_block = blocks.of_site[sites] >= 0
+    feeder[in_block] = len(kept) + np.searchsorted(parent, feeder[in_block])
+    names = np.concatenate([kept.feeder_id, feeders.feeder_id[roots[: len(parent)]]])
+    whole = Feeders(
+        names,
+        np.concatenate([kept.parent, parent]),
+        np.concatenate([kept.import_limit_kw, together[0]]),
+        np.concatenate([kept.export_limit_kw, together[1]]),
     )
+    return feeder, scaled_limits(whole, share)
 
 
-def share_below(sections: Sections, sites: IntArray, share: float) -> FloatArray:
-    """[F] share of the sites below each feeder that is in the sample; `share` where no block is:
-    there it is the same everywhere but for rounding."""
-    problem, count = sections.problem, len(sections.problem.feeders)
-    if not (sections.blocks.root >= 0).any():
-        return np.full(count, share)
-    every, some = (
-        np.bincount(feeder[feeder >= 0], minlength=count)
-        for feeder in (problem.feeder, problem.feeder[sites])
+def scaled_limits(feeders: Feeders, share: float) -> Feeders:
+    """The tree with a share of its limits."""
+    return replace(
+        feeders,
+        import_limit_kw=share * feeders.import_limit_kw,
+        export_limit_kw=share * feeders.export_limit_kw,
     )
-    for node in bottom_up(problem.feeders.parent):
-        above = int(problem.feeders.parent[node])
-        if above >= 0:
-            every[above] += every[node]
-            some[above] += some[node]
-    return np.asarray(some / np.maximum(every, 1))
 
 
 def with_rest(
@@ -175,6 +190,6 @@ def with_rest(
         price_row=on(sample.price_row, whole.price_row[first]),
         demand_charge_eur_kw=on(sample.demand_charge_eur_kw, none),
         peak_so_far_kw=on(sample.peak_so_far_kw, none),
-        feeder=on(sample.feeder, whole.feeder[first]),
+        feeder=on(sample.feeder, sections.upper.feeder[first]),
         home_only=None if home is None else on(home, none),
     )

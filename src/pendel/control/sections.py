@@ -119,6 +119,7 @@ class Sections:
             problem.units.site[self.by_site], np.arange(problem.sites + 1)
         )
         self.pairs = int(pairs[sites].sum())
+        self.number = np.arange(problem.sites)
         prices = np.abs(problem.import_eur_kwh)
         self.scale = problem.step_h * max(float(prices.mean()), 1e-3)
 
@@ -133,7 +134,7 @@ class Sections:
         out = copy(self)
         out.problem, out.node_of = problem, self.node_of[sites]
         out.upper, out.blocks = problem, no_blocks(problem)
-        out.elastic = self.elastic[sites]
+        out.elastic, out.number = self.elastic[sites], self.number[sites]
         out.order = np.arange(len(sites))
         out.cuts = self.cuts[begin : end + 1] - self.cuts[begin]
         out.by_site = np.arange(len(units))

@@ -33,10 +33,10 @@ class SectionShard:
         sections.problem = replace(problem, **(others | {"units": units}))
         self.work = [SectionWork(sections, index) for index in range(len(sections))]
 
-    def run(self, begin: int, end: int, price: FloatArray, aim: float) -> list[Found]:
+    def run(self, begin: int, end: int, price: FloatArray, aim: float, blur: float) -> list[Found]:
         """A pass over the sections begin..end-1 (as many of them as there are)."""
         price = owned(price)
-        return [work.run(price, aim) for work in self.work[begin:end]]
+        return [work.run(price, aim, blur) for work in self.work[begin:end]]
 
     def mix(self, shares: list[FloatArray]) -> None:
         """`Crew.mix`; the shares are those of all sections."""
@@ -70,13 +70,15 @@ class SpreadCrew:
         parts = [(part, a) for (part, _, _), a in zip(shares, cuts[:-1], strict=True)]
         self.team = team(parts)
 
-    def run(self, price: FloatArray, aim: float, remaining_s: Callable[[], float]) -> list[Found]:
+    def run(
+        self, price: FloatArray, aim: float, blur: float, remaining_s: Callable[[], float]
+    ) -> list[Found]:
         """See `Crew.run`."""
         found: list[list[Found]] = [[] for _ in self.places]
         for begin in range(0, self.length, SECTIONS_AT_ONCE):
             if remaining_s() <= 0.0:
                 raise TimeUpError
-            answers = self.team.call("run", begin, begin + SECTIONS_AT_ONCE, price, aim)
+            answers = self.team.call("run", begin, begin + SECTIONS_AT_ONCE, price, aim, blur)
             for (sites, _), own, answer in zip(self.places, found, answers, strict=True):
                 own += [
                     replace(one, failed=[int(sites[site]) for site in one.failed]) for one in answer

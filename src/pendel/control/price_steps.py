@@ -1,0 +1,89 @@
+"""How the price method goes from one pass to the next: the prices, the complementarity and the
+blur of its next pass, from what the last one found."""
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
+
+from pendel.control.blur import BLUR_SHARE
+from pendel.units import FloatArray
+
+if TYPE_CHECKING:
+    from pendel.control.fleet import Fleet, Pass
+
+STEP_FIRST, STEP_MOST = 0.05, 0.15
+BLURRED_STEP_MOST = 4.0
+SMOOTH_SLACK = 0.3
+SMOOTH_SHARE = 0.4
+BLUR_FALL = 0.5
+"""Share of a blurred pass's blur that the next one has."""
+
+
+class Steps(Protocol):
+    """price [F + 2, T] [scaled] and blur [scaled] of the next pass; the complementarity is the
+    fleet's `aim`."""
+
+    price: FloatArray
+    blur: float
+
+    def follow(self, found: "Pass", bound_eur: float, best_eur: float, cost_eur: float) -> None:
+        """Set what the next pass is at; bound_eur of this one, best_eur of all, cost_eur of the
+        plan so far."""
+        ...
+
+
+class NewtonSteps:
+    """Newton steps on prices along the central path, as long as the bound does not fall."""
+
+    def __init__(self, fleet: "Fleet", price: FloatArray, first: float, final: float) -> None:
+        """first, final: complementarity of the first pass and of the last ones."""
+        self.fleet, self.price, self.final, self.blur = fleet, price, final, 0.0
+        self.fleet.aim = first
+        self._centre, self._change = price, 0.0 * price
+        self._length, self._reach = 1.0, STEP_FIRST
+
+    def follow(self, found: "Pass", bound_eur: float, best_eur: float, cost_eur: float) -> None:
+        """See `Steps.follow`."""
+        fleet = self.fleet
+        smooth = fleet.aim * fleet.columns * fleet.scale
+        if bound_eur >= best_eur - SMOOTH_SLACK * smooth:
+            self._centre = self.price
+            self._change = fleet.balance(found, self.price) - self.price
+            size = fleet.size(found, self._change) / fleet.columns
+            self._length = min(1.0, math.sqrt(self._reach / max(size, 1e-300)))
+            self._reach = min(2.0 * self._reach, STEP_MOST)
+            if smooth > SMOOTH_SHARE * (cost_eur - best_eur):
+                fleet.aim = max(fleet.aim / 4.0, self.final)
+        else:
+            # The step was too long: back to where it began, and less of it.
+            self._length *= 0.3
+            self._reach *= 0.3
+        self.price = self._centre + self._length * self._change
+
+
+class BlurredSteps:
+    """Where many cars are alike (`blur`): one sharp pass, whose bound is good, then blurred ones,
+    which find the plan, with whole Newton steps between them."""
+
+    def __init__(
+        self,
+        fleet: "Fleet",
+        price: FloatArray,
+        final: float,
+        blurred: Callable[[], FloatArray | None],
+    ) -> None:
+        """price: of the sharp pass; final: complementarity of all passes; blurred: makes the
+        prices of the first blurred one (None: those of the sharp one)."""
+        self.fleet, self.price, self.blur, self._blurred = fleet, price, 0.0, blurred
+        fleet.aim = final
+
+    def follow(self, found: "Pass", bound_eur: float, best_eur: float, cost_eur: float) -> None:
+        """See `Steps.follow`."""
+        if self.blur <= 0.0:
+            price, self.blur = self._blurred(), BLUR_SHARE
+            self.price = self.price if price is None else price
+            return
+        change = self.fleet.balance(found, self.price) - self.price
+        size = self.fleet.size(found, change) / self.fleet.columns
+        length = min(1.0, math.sqrt(BLURRED_STEP_MOST / max(size, 1e-300)))
+        self.price, self.blur = self.price + length * change, BLUR_FALL * self.blur
