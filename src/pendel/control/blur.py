@@ -13,7 +13,7 @@ from pendel.control.arrow import Arrow
 from pendel.control.problem import PlanProblem
 from pendel.units import FloatArray, IntArray
 
-ALIKE_SHARE = 0.2
+ALIKE_SHARE = 0.5
 """Share of units with one efficiency from which on they are told apart by blurred prices."""
 BLUR_SHARE = 0.015
 """Largest difference of a site's price, as a share of the mean price."""
