@@ -13,12 +13,13 @@ from pendel.control.flexibility import (
     blend,
     blendable,
     inner_of,
-    outer_of,
     saved_kw,
     steered,
     weights_for,
 )
+from pendel.control.flexibility_outer import outer_of
 from pendel.control.greedy import greedy_schedule
+from pendel.control.moves import Steer, windows_of
 from pendel.control.plan import plan
 from pendel.control.problem import PlanProblem, Units, problem_of
 from pendel.control.reach import reach_of
@@ -210,11 +211,11 @@ def test_why_the_margin_is_needed() -> None:
     power = np.zeros((2, 6))
     power[:, 0] = (9.0, -9.0)
     energies = 30.0 + np.cumsum(np.where(power > 0, power * 0.9, power / 0.9), axis=1)
-    energies[:, 4:] = np.nan
-    stored = np.stack([energies, energies[::-1]])
+    windows, there = windows_of(problem), energies[:, :4]
+    stored = np.stack([there.ravel(), there[::-1].ravel()])
     naive = Inner(
-        problem, stored, np.zeros((2, 1, 6)), np.zeros((2, 6)), np.zeros(2), np.zeros(2),
-        np.zeros(1, dtype=np.bool_), True, (),
+        problem, windows, stored, np.zeros((2, 1, 6)), np.zeros((2, 6)), np.zeros(2), 0.0,
+        np.zeros(2), np.zeros(1, dtype=np.bool_), True, (),
     )  # fmt: skip
     for weights, broken in (((1.0, 0.0), 0.0), ((0.5, 0.5), 1.71)):
         found = blend(naive, np.array(weights))
@@ -258,7 +259,7 @@ def test_bad_weights_and_steering() -> None:
         with pytest.raises(ValueError, match="weights"):
             blend(inner, wrong)
     for direction in (GIVE, -GIVE):
-        moved = steered(problem, 0, 2, direction, 0.1)
+        moved = steered(problem, Steer(0, 2, direction, 0.1))
         assert (moved.import_eur_kwh >= problem.import_eur_kwh).all()
         assert ((moved.import_eur_kwh - problem.import_eur_kwh)[0, :2] > 0).all() == (
             direction == GIVE
