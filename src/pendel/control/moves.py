@@ -97,11 +97,26 @@ class Moves:
         """A schedule that is better where the reason counts, and keeps every limit that `begin`
         keeps."""
         wish = self._swept(begin, steer, self.site_low_kw, self.site_high_kw, sweeps)
-        if self.over_kw(wish.net_kw) <= max(self.over_kw(begin.net_kw), 0.0):
-            return wish
+        if self.over_kw(wish.net_kw) <= self.over_kw(begin.net_kw):
+            return self._curtailed(wish)
         for _ in range(ROUNDS):
             begin = self._swept(begin, steer, *self._shared(begin, wish), SHARED_SWEEPS)
-        return begin
+        return self._curtailed(begin)
+
+    def _curtailed(self, at: Standing) -> Standing:
+        """Curtailment as it is cheapest at the prices without a reason to move, where joint limits
+        allow that: what curtailing more or less costs is not part of what moving costs."""
+        problem, row = self.problem, self.problem.price_row
+        low = np.minimum(self.site_low_kw, at.net_kw)
+        high = np.maximum(self.site_high_kw, at.net_kw)
+        sell, buy = problem.export_eur_kwh[row], problem.import_eur_kwh[row]
+        until = np.where(buy >= 0.0, np.clip(0.0, low, high), high)
+        until = np.where(sell >= 0.0, low, until)
+        g = at.net_kw - at.curtailed_kw
+        cut = np.clip(until - g, 0.0, problem.pv_kw)
+        if self.over_kw(g + cut) > self.over_kw(at.net_kw):
+            return at
+        return Standing(at.energy_kwh, g + cut, cut)
 
     def over_kw(self, net_kw: FloatArray) -> float:
         """Worst excess over a joint limit."""
