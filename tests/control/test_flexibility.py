@@ -39,9 +39,15 @@ def fleet(seed: int, vehicles: int = 24) -> PlanProblem:
     return problem_of(made)
 
 
-@pytest.fixture(scope="module")
-def products() -> list[tuple[PlanProblem, Inner]]:
-    return [(problem, inner_of(problem, 3, (0.1, 0.4))) for problem in (fleet(1), fleet(2))]
+@pytest.fixture(scope="module", params=["planned", "moved"])
+def products(request: pytest.FixtureRequest) -> list[tuple[PlanProblem, Inner]]:
+    """The same fleets with a plan for each stored schedule, and with units that move instead."""
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "moved":
+            patch.setattr("pendel.control.flexibility.PLANNED_MAX", 0)
+        made = [(problem, inner_of(problem, 3, (0.1, 0.4))) for problem in (fleet(1), fleet(2))]
+    assert all(inner.planned == (request.param == "planned") for _, inner in made)
+    return made
 
 
 def test_every_blend_is_a_plan(products: list[tuple[PlanProblem, Inner]]) -> None:

@@ -18,7 +18,7 @@ this project's own.
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import chain, pairwise
 
 import numpy as np
 
@@ -28,10 +28,10 @@ from pendel.control.moves import (
     GIVE,
     TAKE,
     Moves,
-    Standing,
     Steer,
     net_of,
     rows_of,
+    standing_of,
     windows_of,
 )
 from pendel.control.nodes import bottom_up
@@ -232,11 +232,11 @@ def _plans(
     problem: PlanProblem, base: Plan, reasons: list[Steer], options: PlanOptions | None
 ) -> Iterator[tuple[FloatArray, FloatArray]]:
     """Energies [W], curtailment [S, T] of the cheapest schedule and of a plan for each reason."""
-    inside = np.isfinite(base.energy_kwh)
-    yield base.energy_kwh[inside], base.curtailed_kw
-    for reason in reasons:
-        found = plan(steered(problem, reason), options)
-        yield found.energy_kwh[inside], found.curtailed_kw
+    moves, inside = Moves(problem), np.isfinite(base.energy_kwh)
+    for k, found in enumerate(chain([base], (plan(steered(problem, r), options) for r in reasons))):
+        made = standing_of(problem, moves.windows, found.energy_kwh[inside], found.curtailed_kw)
+        made = moves.curtailed(made) if k > 0 and movable(problem) else made
+        yield made.energy_kwh, made.curtailed_kw
 
 
 def _moves(
@@ -246,8 +246,7 @@ def _moves(
     further on."""
     moves = Moves(problem)
     flat = base.energy_kwh[np.isfinite(base.energy_kwh)]
-    net = net_of(problem, rows_of(problem, moves.windows, flat), base.curtailed_kw)
-    first = Standing(flat, net, base.curtailed_kw)
+    first = standing_of(problem, moves.windows, flat, base.curtailed_kw)
     del base
     first = now = moves.moved(first, Steer(0, problem.steps, GIVE, 0.0))
     yield first.energy_kwh, first.curtailed_kw

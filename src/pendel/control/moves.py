@@ -98,12 +98,12 @@ class Moves:
         keeps."""
         wish = self._swept(begin, steer, self.site_low_kw, self.site_high_kw, sweeps)
         if self.over_kw(wish.net_kw) <= self.over_kw(begin.net_kw):
-            return self._curtailed(wish)
+            return self.curtailed(wish)
         for _ in range(ROUNDS):
             begin = self._swept(begin, steer, *self._shared(begin, wish), SHARED_SWEEPS)
-        return self._curtailed(begin)
+        return self.curtailed(begin)
 
-    def _curtailed(self, at: Standing) -> Standing:
+    def curtailed(self, at: Standing) -> Standing:
         """Curtailment as it is cheapest at the prices without a reason to move, where joint limits
         allow that: what curtailing more or less costs is not part of what moving costs."""
         problem, row = self.problem, self.problem.price_row
@@ -212,3 +212,11 @@ def net_of(problem: PlanProblem, rows: UnitRows, curtailed_kw: FloatArray) -> Fl
     net = problem.load_kw - problem.pv_kw + curtailed_kw
     sum_by_site(problem.units.site, rows.windows.first, rows.windows.offset, rows.power_kw, net)
     return net
+
+
+def standing_of(
+    problem: PlanProblem, windows: Windows, energy_kwh: FloatArray, curtailed_kw: FloatArray
+) -> Standing:
+    """The schedule of energies [W] and curtailment [S, T]."""
+    net = net_of(problem, rows_of(problem, windows, energy_kwh), curtailed_kw)
+    return Standing(energy_kwh, net, curtailed_kw)
