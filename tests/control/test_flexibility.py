@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from random_problems import random_problem
 
 from pendel.control.flexibility import (
     GIVE,
@@ -20,7 +21,7 @@ from pendel.control.flexibility import (
 from pendel.control.flexibility_outer import outer_of
 from pendel.control.greedy import greedy_schedule
 from pendel.control.moves import Steer, windows_of
-from pendel.control.plan import plan
+from pendel.control.plan import PlanOptions, plan
 from pendel.control.problem import PlanProblem, Units, problem_of
 from pendel.control.reach import reach_of
 from pendel.control.schedule import verify_schedule
@@ -256,6 +257,30 @@ def test_feeders_and_portfolio_get_their_margin() -> None:
     offered, charging = blendable(tight)
     assert charging.all()
     assert offered.feeders.export_limit_kw == pytest.approx([1e3, room - 0.1])
+
+
+@pytest.mark.parametrize("limit", [0, 1_000_000])
+def test_a_fleet_without_units_and_one_of_a_single_car(
+    limit: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Alone a car moves to the plan that the general solver finds; nobody moves where nobody is."""
+    monkeypatch.setattr("pendel.control.flexibility.PLANNED_MAX", limit)
+    for cars in (0, 1):
+        problem = random_problem(3, cars=cars, storages=0, steps=12)
+        inner = inner_of(problem, 2, (0.1,))
+        assert inner.feasible
+        assert len(inner) == 5
+        moved = [offer.power_kw for offer in inner.offers]
+        if cars == 0:
+            assert moved == pytest.approx([0.0] * 4)
+            continue
+        for offer in inner.offers:
+            reason = Steer(offer.from_step, offer.until_step, offer.direction, 0.1)
+            best = plan(steered(inner.problem, reason), PlanOptions(method="exact"))
+            power = best.power_kw.sum(axis=0)[offer.from_step : offer.until_step].mean()
+            base = inner.power_kw[0][offer.from_step : offer.until_step].mean()
+            assert offer.power_kw == pytest.approx(offer.direction * (base - power), abs=1e-5)
+        assert max(moved) > 1.0
 
 
 def test_bad_weights_and_steering() -> None:
