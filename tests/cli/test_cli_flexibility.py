@@ -1,9 +1,11 @@
 """`pendel potential SCENARIO`: the product as files, and a plan that follows a wanted power."""
 
 import csv
+import errno
 import json
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -111,3 +113,88 @@ def test_bad_input(city: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str
     off = tmp_path / "off.csv"
     off.write_text("time_utc,power_kw\n2025-06-18T10:07:00Z,3\n2025-06-18T11:00:00Z,lots\n")
     assert fields(str(city), "--follow", str(off)) == ["time_utc", "power_kw"]
+
+
+def test_what_is_written_adds_up_without_error(
+    city: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Units that were moved: written energies, read back as text, give the written powers."""
+    monkeypatch.setattr("pendel.control.flexibility.PLANNED_MAX", 0)
+    out = tmp_path / "flex"
+    assert main(["potential", str(city), "--out", str(out), *FAST]) == 0
+    capsys.readouterr()
+    data = json.loads((out / "summary.json").read_text())
+    assert data["method"] == "moved"
+    assert data["feasible"]
+    gap = data["base_cost_eur"] - data["base_bound_eur"]
+    assert 0.0 <= gap <= 1e-3 * abs(data["base_cost_eur"])
+    for offer in data["offers"]:
+        assert offer["cost_most_eur"] == pytest.approx(offer["cost_eur"] + gap)
+    assert any(offer["power_kw"] > 1.0 for offer in data["offers"])
+    scenario = read_scenario(city)
+    sessions, hours = scenario.sessions, scenario.horizon.step_h
+    of = {str(name): i for i, name in enumerate(sessions.session_id)}
+    now = {(k, name): sessions.energy_arrive_kwh[i] for name, i in of.items() for k in range(5)}
+    sums: dict[tuple[str, str], float] = {}
+    for row in rows(out / "units.csv"):
+        i, key = of[row["id"]], (int(row["schedule"]), row["id"])
+        change = float(row["energy_kwh"]) - now[key]
+        now[key] = float(row["energy_kwh"])
+        power = change / hours
+        power = (
+            power / sessions.charge_efficiency[i]
+            if change > 0.0
+            else power * sessions.discharge_efficiency[i]
+        )
+        at = row["schedule"], row["time_utc"]
+        sums[at] = sums.get(at, 0.0) + power
+    for row in rows(out / "schedules.csv"):
+        total = sums.get((row["schedule"], row["time_utc"]), 0.0)
+        assert float(row["power_kw"]) == pytest.approx(total, abs=1e-9)
+
+
+def test_too_much_to_keep_says_what_would_fit(
+    city: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    capsys.readouterr()
+    monkeypatch.setattr("pendel.cli.potential_files.VALUES_MAX", 2_000)
+    assert main(["potential", str(city), "--json"]) == 2
+    (problem,) = json.loads(capsys.readouterr().out)["problems"]
+    assert problem["field"] == "--blocks"
+    assert problem["problem"].startswith("37 schedules of ")
+    fits = int(problem["allowed"].split(" at most ")[1].split(";")[0])
+    assert 1 <= fits < 18
+    few = ["--blocks", str(fits), "--incentives", "0.1", "--json"]
+    assert main(["potential", str(city), *few]) == 0
+    assert json.loads(capsys.readouterr().out)["schedules"] == 1 + 2 * fits
+    monkeypatch.setattr("pendel.cli.potential_files.VALUES_MAX", 100)
+    assert main(["potential", str(city), "--json"]) == 2
+    assert json.loads(capsys.readouterr().out)["problems"][0]["allowed"].startswith("--blocks 0")
+
+
+@pytest.mark.parametrize(
+    ("fault", "status"),
+    [(OSError(errno.ENOSPC, "No space left on device"), 2), (KeyboardInterrupt(), 130)],
+)
+def test_a_full_disk_and_an_interrupt_leave_nothing_half(
+    city: Path,
+    tmp_path: Path,
+    fault: BaseException,
+    status: int,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """While the largest table is written; a result that was there before stays."""
+    out = tmp_path / "flex"
+    assert main(["potential", str(city), "--out", str(out), "--blocks", "0"]) == 0
+    before = (out / "summary.json").read_text()
+
+    def failing(*_: Any) -> Any:
+        yield {"schedule": [0], "id": ["a"], "time_utc": [0], "energy_kwh": [1.0]}
+        raise fault
+
+    monkeypatch.setattr("pendel.cli.potential_files.unit_parts", failing)
+    assert main(["potential", str(city), "--out", str(out), *FAST, "--json"]) == status
+    capsys.readouterr()
+    assert [path.name for path in tmp_path.iterdir()] == ["flex"]
+    assert (out / "summary.json").read_text() == before

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from random_problems import random_problem
 
 from pendel.control.flexibility import (
     GIVE,
@@ -13,13 +14,14 @@ from pendel.control.flexibility import (
     blend,
     blendable,
     inner_of,
-    outer_of,
     saved_kw,
     steered,
     weights_for,
 )
+from pendel.control.flexibility_outer import outer_of
 from pendel.control.greedy import greedy_schedule
-from pendel.control.plan import plan
+from pendel.control.moves import Steer, windows_of
+from pendel.control.plan import PlanOptions, plan
 from pendel.control.problem import PlanProblem, Units, problem_of
 from pendel.control.reach import reach_of
 from pendel.control.schedule import verify_schedule
@@ -38,9 +40,15 @@ def fleet(seed: int, vehicles: int = 24) -> PlanProblem:
     return problem_of(made)
 
 
-@pytest.fixture(scope="module")
-def products() -> list[tuple[PlanProblem, Inner]]:
-    return [(problem, inner_of(problem, 3, (0.1, 0.4))) for problem in (fleet(1), fleet(2))]
+@pytest.fixture(scope="module", params=["planned", "moved"])
+def products(request: pytest.FixtureRequest) -> list[tuple[PlanProblem, Inner]]:
+    """The same fleets with a plan for each stored schedule, and with units that move instead."""
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "moved":
+            patch.setattr("pendel.control.flexibility.PLANNED_MAX", 0)
+        made = [(problem, inner_of(problem, 3, (0.1, 0.4))) for problem in (fleet(1), fleet(2))]
+    assert all(inner.planned == (request.param == "planned") for _, inner in made)
+    return made
 
 
 def test_every_blend_is_a_plan(products: list[tuple[PlanProblem, Inner]]) -> None:
@@ -210,11 +218,11 @@ def test_why_the_margin_is_needed() -> None:
     power = np.zeros((2, 6))
     power[:, 0] = (9.0, -9.0)
     energies = 30.0 + np.cumsum(np.where(power > 0, power * 0.9, power / 0.9), axis=1)
-    energies[:, 4:] = np.nan
-    stored = np.stack([energies, energies[::-1]])
+    windows, there = windows_of(problem), energies[:, :4]
+    stored = np.stack([there.ravel(), there[::-1].ravel()])
     naive = Inner(
-        problem, stored, np.zeros((2, 1, 6)), np.zeros((2, 6)), np.zeros(2), np.zeros(2),
-        np.zeros(1, dtype=np.bool_), True, (),
+        problem, windows, stored, np.zeros((2, 1, 6)), np.zeros((2, 6)), np.zeros(2), 0.0,
+        np.zeros(2), np.zeros(1, dtype=np.bool_), True, (),
     )  # fmt: skip
     for weights, broken in (((1.0, 0.0), 0.0), ((0.5, 0.5), 1.71)):
         found = blend(naive, np.array(weights))
@@ -251,6 +259,30 @@ def test_feeders_and_portfolio_get_their_margin() -> None:
     assert offered.feeders.export_limit_kw == pytest.approx([1e3, room - 0.1])
 
 
+@pytest.mark.parametrize("limit", [0, 1_000_000])
+def test_a_fleet_without_units_and_one_of_a_single_car(
+    limit: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Alone a car moves to the plan that the general solver finds; nobody moves where nobody is."""
+    monkeypatch.setattr("pendel.control.flexibility.PLANNED_MAX", limit)
+    for cars in (0, 1):
+        problem = random_problem(3, cars=cars, storages=0, steps=12)
+        inner = inner_of(problem, 2, (0.1,))
+        assert inner.feasible
+        assert len(inner) == 5
+        moved = [offer.power_kw for offer in inner.offers]
+        if cars == 0:
+            assert moved == pytest.approx([0.0] * 4)
+            continue
+        for offer in inner.offers:
+            reason = Steer(offer.from_step, offer.until_step, offer.direction, 0.1)
+            best = plan(steered(inner.problem, reason), PlanOptions(method="exact"))
+            power = best.power_kw.sum(axis=0)[offer.from_step : offer.until_step].mean()
+            base = inner.power_kw[0][offer.from_step : offer.until_step].mean()
+            assert offer.power_kw == pytest.approx(offer.direction * (base - power), abs=1e-5)
+        assert max(moved) > 1.0
+
+
 def test_bad_weights_and_steering() -> None:
     problem = two_cars(100.0)
     inner = inner_of(problem, 1, (0.1,))
@@ -258,7 +290,7 @@ def test_bad_weights_and_steering() -> None:
         with pytest.raises(ValueError, match="weights"):
             blend(inner, wrong)
     for direction in (GIVE, -GIVE):
-        moved = steered(problem, 0, 2, direction, 0.1)
+        moved = steered(problem, Steer(0, 2, direction, 0.1))
         assert (moved.import_eur_kwh >= problem.import_eur_kwh).all()
         assert ((moved.import_eur_kwh - problem.import_eur_kwh)[0, :2] > 0).all() == (
             direction == GIVE

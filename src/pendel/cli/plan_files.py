@@ -11,6 +11,7 @@ from pendel.cli.progress import ProgressLine, progress_line
 if TYPE_CHECKING:
     from pendel.control.plan_result import Plan
     from pendel.control.problem import PlanProblem
+    from pendel.control.schedule import Schedule
     from pendel.scenario.columns import Scenario
     from pendel.scenario.results import ResultFolder
 
@@ -81,7 +82,9 @@ def summary_of(scenario: "Scenario", found: "Plan") -> dict[str, Any]:
     }
 
 
-def plan_parts(scenario: "Scenario", found: "Plan", line: ProgressLine) -> Iterator[dict[str, Any]]:
+def plan_parts(
+    scenario: "Scenario", found: "Plan | Schedule", line: ProgressLine
+) -> Iterator[dict[str, Any]]:
     """The table `plan` some units at a time; units only while they are connected."""
     import numpy as np
 
@@ -103,7 +106,7 @@ def plan_parts(scenario: "Scenario", found: "Plan", line: ProgressLine) -> Itera
         }
 
 
-def tables_of(scenario: "Scenario", found: "Plan") -> dict[str, dict[str, Any]]:
+def tables_of(scenario: "Scenario", found: "Plan | Schedule") -> dict[str, dict[str, Any]]:
     """The other tables of the result folder as columns."""
     import numpy as np
 

@@ -7,7 +7,7 @@ if TYPE_CHECKING:
     from pendel.control.flexibility import Inner
     from pendel.control.schedule import Schedule
     from pendel.scenario.columns import Scenario
-    from pendel.units import FloatArray, IntArray
+    from pendel.units import FloatArray
 
 SHORTFALL_SLACK_KWH = 1e-5
 
@@ -74,33 +74,3 @@ def follow(
         "deviation_most_kw": float(np.abs(off).max()),
         "violations": msgspec.to_builtins(verdict.violations),
     }
-
-
-def plan_rows(scenario: "Scenario", schedule: "Schedule", times: "IntArray") -> dict[str, Any]:
-    """`plan` and `sites` as `pendel plan` writes them."""
-    import numpy as np
-
-    unit, step = np.nonzero(np.isfinite(schedule.energy_kwh))
-    sites = np.array(scenario.sites.site_id.tolist(), dtype=object)
-    return {
-        "plan": {
-            "time_utc": times[step],
-            "id": names_of(scenario)[unit],
-            "power_kw": schedule.power_kw[unit, step],
-            "energy_kwh": schedule.energy_kwh[unit, step],
-        },
-        "sites": {
-            "time_utc": np.tile(times, len(sites)),
-            "site_id": np.repeat(sites, len(times)),
-            "net_kw": schedule.net_kw.ravel(),
-            "curtailed_kw": schedule.curtailed_kw.ravel(),
-        },
-    }
-
-
-def names_of(scenario: "Scenario") -> Any:
-    """Ids of sessions, then storages [N]."""
-    import numpy as np
-
-    ids = scenario.sessions.session_id.tolist() + scenario.storages.storage_id.tolist()
-    return np.array(ids, dtype=object)

@@ -1,64 +1,27 @@
 """`pendel potential SCENARIO`: the flexibility of a fleet, as data that others can read."""
 
 import argparse
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pendel.cli.options import COMMAND_LINE
 from pendel.cli.outcome import DONE, UNMET, Outcome
-from pendel.cli.potential_follow import follow, names_of, plan_rows, profile_of
+from pendel.cli.potential_files import COLUMNS, check_size, write
+from pendel.cli.potential_follow import follow, profile_of
+from pendel.cli.progress import progress_line, say_when_compiling
 from pendel.errors import InputError, Problem
 
 if TYPE_CHECKING:
-    from pendel.control.flexibility import Inner, Offer, Outer
-    from pendel.control.schedule import Schedule
+    from pendel.control.flexibility import Inner
+    from pendel.control.flexibility_outer import Outer
     from pendel.scenario.columns import Scenario
-    from pendel.units import IntArray
 
 BLOCKS_MAX = 96
 INCENTIVES_MAX = 10
-CELLS_MAX = 200_000_000
+GAP = 1e-4
 UNMET_KWH = 1e-5
 MOVED_KW = 1e-3
-PARQUET_ROWS = 2_000_000
 DIRECTIONS = {1: "give", -1: "take"}
-
-COLUMNS: dict[str, dict[str, str]] = {
-    "envelope": {
-        "time_utc": "begin of the step",
-        "power_least_kw": "kW AC, import positive: no plan draws less (outer)",
-        "power_most_kw": "kW AC: no plan draws more (outer)",
-        "drawn_least_kwh": "kWh AC drawn from the begin of the horizon to the step's end (outer)",
-        "drawn_most_kwh": "kWh AC, as drawn_least_kwh, at most (outer)",
-        "base_kw": "kW AC of the cheapest stored schedule",
-        "inner_least_kw": "kW AC, least of the stored schedules (guaranteed)",
-        "inner_most_kw": "kW AC, most of the stored schedules (guaranteed)",
-    },
-    "offers": {
-        "schedule": "number of the stored schedule that does it",
-        "from_utc": "begin of the block",
-        "until_utc": "end of the block",
-        "direction": "give = less drawn or more given, take = more drawn",
-        "incentive_eur_kwh": "EUR/kWh that moved it",
-        "power_kw": "kW, mean change of the fleet's power in the block",
-        "energy_kwh": "kWh, that times the length of the block",
-        "cost_eur": "EUR more than the cheapest schedule costs",
-        "cost_eur_kwh": "EUR/kWh = cost_eur / energy_kwh",
-        "cost_eur_kw": "EUR/kW = cost_eur / power_kw, for the whole block",
-    },
-    "schedules": {
-        "schedule": "number, 0 = the cheapest",
-        "time_utc": "begin of the step",
-        "power_kw": "kW AC of all cars and batteries",
-    },
-    "units": {
-        "schedule": "number",
-        "id": "session or storage",
-        "time_utc": "begin of the step",
-        "energy_kwh": "kWh stored at the end of the step: blends average this",
-    },
-}
 
 
 def configure_scenario(parser: argparse.ArgumentParser) -> None:
@@ -84,34 +47,40 @@ def configure_scenario(parser: argparse.ArgumentParser) -> None:
 def run_scenario(args: argparse.Namespace) -> Outcome:
     """Envelopes, stored schedules, offers, and the followed profile. Raises InputError."""
     from pendel.cli.reading import read_with_progress
-    from pendel.control.flexibility import inner_of, outer_of
+    from pendel.control.flexibility import inner_of
+    from pendel.control.flexibility_outer import outer_of
     from pendel.control.plan import PlanOptions
     from pendel.control.problem import problem_of
+    from pendel.kernel.memory import give_back_memory
     from pendel.scenario.results import check_replaceable
 
     incentives = check_options(args)
+    give_back_memory()
+    say_when_compiling()
     if args.out:
         check_replaceable(Path(args.out).absolute())
     scenario = read_with_progress(Path(args.scenario))
-    count = (1 + 2 * args.blocks * len(incentives)) if args.blocks else 0
-    cells = count * scenario.horizon.steps * (len(scenario.sessions) + len(scenario.storages))
-    if cells > CELLS_MAX:
-        text = f"{count} schedules of this scenario are {cells:,d} values"
-        allowed = f"at most {CELLS_MAX:,d}; --blocks 0 = envelopes only"
-        problem = Problem(COMMAND_LINE, 0, "--blocks", text, allowed)
-        raise InputError([problem])
+    check_size(scenario, args.blocks, len(incentives))
     wanted = None if args.follow is None else profile_of(Path(args.follow), scenario)
     problem_now = problem_of(scenario)
     outer = outer_of(problem_now)
     if args.blocks == 0:
         return envelope_only(scenario, outer, args.out)
-    inner = inner_of(problem_now, args.blocks, incentives, PlanOptions(gap=1e-4))
+    with progress_line() as line:
+        line.show(f"planning {len(problem_now.units):,d} units at {problem_now.sites:,d} sites")
+        inner = inner_of(
+            problem_now,
+            args.blocks,
+            incentives,
+            PlanOptions(gap=GAP, progress=line.standing),
+            lambda made, of: line.bar(f"stored schedules: {made} of {of}", made / of),
+        )
     data = summary_of(scenario, outer, inner)
     followed = None
     if wanted is not None:
         followed, data["follow"] = follow(scenario, inner, wanted)
     if args.out:
-        write(Path(args.out), scenario, outer, inner, followed, data)
+        write(Path(args.out), scenario, outer_columns(outer), inner, followed, data)
     lacking = not inner.feasible or float(inner.shortfall_kwh.max()) > UNMET_KWH
     return Outcome(UNMET if lacking else DONE, data, words(scenario, inner, data, args.out))
 
@@ -197,20 +166,22 @@ def summary_of(scenario: "Scenario", outer: "Outer", inner: "Inner") -> dict[str
         "feasible": inner.feasible,
         "shortfall_kwh": float(inner.shortfall_kwh.max()),
         "base_cost_eur": float(inner.cost_eur[0]),
+        "base_bound_eur": inner.bound_eur,
+        "method": "planned" if inner.planned else "moved",
         "inner_power_kw": [float(inner.power_kw.min()), float(inner.power_kw.max())],
-        "offers": offers_of(scenario, inner.offers),
+        "offers": offers_of(scenario, inner),
         "inner": "every blend of the stored schedules (weights of 0 or more, sum 1, on energy_kwh "
         "of units) is feasible; its power is at most the same average of power_kw",
         "columns": COLUMNS,
     }
 
 
-def offers_of(scenario: "Scenario", offers: "tuple[Offer, ...]") -> list[dict[str, Any]]:
+def offers_of(scenario: "Scenario", inner: "Inner") -> list[dict[str, Any]]:
     """One row per offer, with its prices where it moves anything."""
     from pendel.clock import format_utc
 
     rows = []
-    for offer in offers:
+    for offer in inner.offers:
         hours = (offer.until_step - offer.from_step) * scenario.horizon.step_h
         moves = offer.power_kw > MOVED_KW
         power = offer.power_kw if moves else 0.0
@@ -227,65 +198,13 @@ def offers_of(scenario: "Scenario", offers: "tuple[Offer, ...]") -> list[dict[st
                 "cost_eur": offer.cost_eur,
                 "cost_eur_kwh": offer.cost_eur / energy if moves else None,
                 "cost_eur_kw": offer.cost_eur / power if moves else None,
+                "cost_most_eur": offer.cost_eur + inner.base_gap_eur,
+                "cost_most_eur_kwh": (offer.cost_eur + inner.base_gap_eur) / energy
+                if moves
+                else None,
             }
         )
     return rows
-
-
-def write(
-    out: Path,
-    scenario: "Scenario",
-    outer: "Outer",
-    inner: "Inner",
-    followed: "Schedule | None",
-    data: dict[str, Any],
-) -> None:
-    """The result folder: envelope, offers, schedules, units, and the followed plan."""
-    import numpy as np
-
-    from pendel.scenario.results import result_folder
-
-    horizon, count = scenario.horizon, len(inner)
-    times = horizon.start_s + horizon.step_s * np.arange(horizon.steps, dtype=np.int64)
-    tables: dict[str, dict[str, Any]] = {
-        "envelope": {
-            "time_utc": times,
-            **outer_columns(outer),
-            "base_kw": inner.power_kw[0],
-            "inner_least_kw": inner.power_kw.min(axis=0),
-            "inner_most_kw": inner.power_kw.max(axis=0),
-        },
-        "offers": {
-            name: [math.nan if row[name] is None else row[name] for row in data["offers"]]
-            for name in COLUMNS["offers"]
-        },
-        "schedules": {
-            "schedule": np.repeat(np.arange(count), horizon.steps),
-            "time_utc": np.tile(times, count),
-            "power_kw": inner.power_kw.ravel(),
-        },
-        "units": unit_rows(scenario, inner, times),
-    }
-    if followed is not None:
-        tables |= plan_rows(scenario, followed, times)
-    with result_folder(out) as folder:
-        for name, columns in tables.items():
-            rows = len(next(iter(columns.values())))
-            folder.write_table(name, columns, "parquet" if rows > PARQUET_ROWS else "csv")
-        folder.write_summary(data)
-
-
-def unit_rows(scenario: "Scenario", inner: "Inner", times: "IntArray") -> dict[str, Any]:
-    """Stored energy of every unit in every stored schedule, while connected."""
-    import numpy as np
-
-    schedule, unit, step = np.nonzero(np.isfinite(inner.energy_kwh))
-    return {
-        "schedule": schedule,
-        "id": names_of(scenario)[unit],
-        "time_utc": times[step],
-        "energy_kwh": inner.energy_kwh[schedule, unit, step],
-    }
 
 
 def words(scenario: "Scenario", inner: "Inner", data: dict[str, Any], out: str | None) -> str:
@@ -297,7 +216,8 @@ def words(scenario: "Scenario", inner: "Inner", data: dict[str, Any], out: str |
     lines = [
         scenario.name,
         f"{data['sessions'] + data['storages']:,d} cars and batteries at {data['sites']:,d} sites; "
-        f"cheapest schedule {data['base_cost_eur']:,.2f} EUR",
+        f"cheapest schedule {data['base_cost_eur']:,.2f} EUR, "
+        f"at most {data['base_cost_eur'] - data['base_bound_eur']:,.2f} above the least",
         f"at most (outer)      {outer[0]:,.0f} to {outer[1]:,.0f} kW",
         f"guaranteed (inner)   {power[0]:,.0f} to {power[1]:,.0f} kW, "
         f"{data['schedules']} stored schedules and every blend of them",

@@ -1,7 +1,4 @@
-"""Fleet flexibility as a product: what a fleet could do at most, and what it surely can do.
-
-Outer envelopes (`outer_of`): power per step and energy drawn so far, of all cars and batteries
-together. Every feasible plan lies inside; not every curve inside is a plan.
+"""Fleet flexibility as a product: what a fleet surely can do (at most: `flexibility_outer`).
 
 Inner product (`inner_of`): stored fleet schedules, each feasible, and every blend of them. A
 blend averages *stored energy*, unit by unit with the same weights, and power is recomputed from
@@ -18,105 +15,39 @@ Cf. Al Taha et al. arXiv 2207.07067 for inner approximations; the margin against
 this project's own.
 """
 
+import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from itertools import chain, pairwise
 
 import numpy as np
 
-from pendel.control.plan import PlanOptions, plan
+from pendel.control.arrow import applies
+from pendel.control.fleet import FLEET_PAIRS, FleetResult, solve_fleet
+from pendel.control.moves import (
+    GIVE,
+    TAKE,
+    Moves,
+    Steer,
+    net_of,
+    rows_of,
+    standing_of,
+    windows_of,
+)
+from pendel.control.nodes import bottom_up
+from pendel.control.plan import PlanOptions, finish, plan
 from pendel.control.plan_result import Plan
 from pendel.control.problem import PlanProblem
 from pendel.control.reach import reach_of
-from pendel.control.schedule import Schedule, promised_lo
-from pendel.control.schedule_kernels import tighten_backward
-from pendel.control.verify import verify
-from pendel.scenario.columns import Feeders
-from pendel.units import BoolArray, FloatArray
+from pendel.control.schedule import Schedule, verify_schedule
+from pendel.control.verify import verify_rows
+from pendel.scenario.unit_rows import Windows
+from pendel.units import LIMIT_TOLERANCE, BoolArray, FloatArray
 
-GIVE, TAKE = 1, -1
 WEIGHT_SLACK = 1e-9
-
-
-@dataclass(frozen=True, slots=True)
-class Outer:
-    """Outer envelopes [T] of cars and batteries together, AC: least_kw <= power <= most_kw in each
-    step, and energy drawn [kWh] from the begin of the horizon to the end of the step."""
-
-    least_kw: FloatArray
-    most_kw: FloatArray
-    drawn_least_kwh: FloatArray
-    drawn_most_kwh: FloatArray
-
-
-def outer_of(problem: PlanProblem) -> Outer:
-    """Outer envelopes of a problem; O(connected unit-steps).
-
-    Each unit within its own limits and targets, cut by what sites, feeders and the portfolio let
-    through. Where limits or targets cannot be kept at all there is no plan to enclose.
-    """
-    from pendel.control.flexibility_kernels import unit_envelopes
-
-    units, h, reach = problem.units, problem.step_h, reach_of(problem)
-    gain, loss = h * units.charge_efficiency, h / units.discharge_efficiency
-    up, down = gain * units.charge_max_kw, loss * units.discharge_max_kw
-    lo, hi = promised_lo(reach), reach.hi.copy()
-    tighten_backward(reach.offset, up, down, lo, hi)
-    shape = (problem.sites, problem.steps)
-    least, most, drawn_least, drawn_most = (np.zeros(shape) for _ in range(4))
-    unit_envelopes(
-        h, units.site, np.clip(units.first, 0, problem.steps), reach.offset, reach.start, up, down,
-        gain, loss, lo, hi, least, most, drawn_least, drawn_most,
-    )  # fmt: skip
-    import_kw, export_kw = reach.import_kw, reach.export_kw
-    most_through = import_kw - problem.load_kw + problem.pv_kw
-    least, most = _cut(least, most, -export_kw - problem.load_kw, most_through)
-    low_kw, high_kw = _through_tree(problem, least, most)
-    low, high = drawn_least.sum(axis=0), drawn_most.sum(axis=0)
-    for t in range(1, problem.steps):
-        low[t] = max(low[t], low[t - 1] + h * low_kw[t])
-        high[t] = min(high[t], high[t - 1] + h * high_kw[t])
-    return Outer(low_kw, high_kw, low, high)
-
-
-def _cut(
-    least: FloatArray, most: FloatArray, low: FloatArray, high: FloatArray
-) -> tuple[FloatArray, FloatArray]:
-    """Intervals cut to limits; where nothing is left the nearest point."""
-    cut_least = np.minimum(np.maximum(least, low), np.maximum(most, low))
-    return cut_least, np.maximum(np.minimum(most, high), cut_least)
-
-
-def _through_tree(
-    problem: PlanProblem, least: FloatArray, most: FloatArray
-) -> tuple[FloatArray, FloatArray]:
-    """Sums [T] of site intervals [S, T], cut at every feeder and at the portfolio."""
-    feeders, count = problem.feeders, len(problem.feeders)
-    sums = [np.zeros((count + 1, problem.steps)) for _ in range(4)]
-    columns = (least, most, problem.load_kw, problem.load_kw - problem.pv_kw)
-    for total, of_sites in zip(sums, columns, strict=True):
-        np.add.at(total, problem.feeder, of_sites)
-    low, high, load, net = sums
-    for f in children_first(feeders):
-        low[f], high[f] = _cut(
-            low[f], high[f], -feeders.export_limit_kw[f] - load[f],
-            feeders.import_limit_kw[f] - net[f],
-        )  # fmt: skip
-        for total in sums:
-            total[feeders.parent[f]] += total[f]
-    return _cut(
-        low[-1], high[-1], -problem.portfolio_export_limit_kw - load[-1],
-        problem.portfolio_import_limit_kw - net[-1],
-    )  # fmt: skip
-
-
-def children_first(feeders: Feeders) -> list[int]:
-    """Feeders so that each stands before its parent."""
-    depth = np.zeros(len(feeders), dtype=np.int64)
-    for f in range(len(feeders)):
-        above = int(feeders.parent[f])
-        while above >= 0:
-            depth[f] += 1
-            above = int(feeders.parent[above])
-    return [int(f) for f in np.argsort(-depth, kind="stable")]
+SAME_SHARE = 1e-9
+PLANNED_MAX = 1_000_000
+"""Unit-steps of all stored schedules up to which each of them is planned for itself."""
 
 
 def saved_kw(problem: PlanProblem) -> FloatArray:
@@ -139,7 +70,7 @@ def blendable(problem: PlanProblem) -> tuple[PlanProblem, BoolArray]:
     units, count_s, count_f = problem.units, problem.sites, len(problem.feeders)
     charging = np.zeros(count_s, dtype=np.bool_)
     export_kw = reach_of(problem).export_kw
-    order = children_first(problem.feeders)
+    order = bottom_up(problem.feeders.parent).tolist()
     for _ in range(count_f + 2):
         margin = _margin(problem, np.where(charging[units.site], 0.0, saved))
         short = (margin > export_kw).any(axis=1) & ~charging
@@ -205,25 +136,36 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class Inner:
-    """Stored schedules of a fleet: K schedules, N units, S sites, T steps; the first is the base.
+    """Stored schedules of a fleet: K schedules, N units, S sites, T steps; the first is the
+    cheapest.
 
-    problem: the one they solve (`blendable`); energy_kwh [K, N, T] at the end of the step (NaN
-    outside the window), curtailed_kw [K, S, T], power_kw [K, T] of all units together, cost_eur
-    [K]; charging [S]: sites that offer charging only; feasible: whether every limit is kept.
+    problem: the one they solve (`blendable`); energy_kwh [K, W] at the end of each step of the
+    windows, unit after unit; curtailed_kw [K, S, T]; power_kw [K, T] of all units together;
+    cost_eur, shortfall_kwh [K]; bound_eur: proven, no schedule of the problem costs less;
+    charging [S]: sites that offer charging only; feasible: whether every limit is kept; planned:
+    whether each schedule is a plan of its own (else units were moved, `moves`).
     """
 
     problem: PlanProblem
+    windows: Windows
     energy_kwh: FloatArray
     curtailed_kw: FloatArray
     power_kw: FloatArray
     cost_eur: FloatArray
+    bound_eur: float
     shortfall_kwh: FloatArray
     charging: BoolArray
     feasible: bool
     offers: tuple[Offer, ...]
+    planned: bool = True
 
     def __len__(self) -> int:
         return len(self.cost_eur)
+
+    @property
+    def base_gap_eur(self) -> float:
+        """By how much a schedule could be cheaper than the first one, at most [EUR]."""
+        return float(self.cost_eur[0]) - self.bound_eur
 
 
 def inner_of(
@@ -231,65 +173,123 @@ def inner_of(
     blocks: int = 6,
     incentives_eur_kwh: tuple[float, ...] = (0.03, 0.1, 0.3),
     options: PlanOptions | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Inner:
     """Stored schedules: the cheapest, and per block of the horizon and incentive one that gives
-    and one that takes. 1 + 2 * blocks * incentives plans are made."""
+    and one that takes: 1 + 2 * blocks * incentives. progress(made, of).
+
+    Up to PLANNED_MAX unit-steps in all of them each is planned for itself, and where units cannot
+    be moved (`movable`); else the cheapest is, and its units move.
+    """
     offered, charging = blendable(problem)
-    edges = np.unique(np.linspace(0, problem.steps, blocks + 1).round().astype(np.int64))
-    base = plan(offered, options)
-    plans, wanted = [base], []
-    for begin, end in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True):
-        for direction in (GIVE, TAKE):
-            for incentive in incentives_eur_kwh:
-                wanted.append((begin, end, direction, incentive))
-                plans.append(plan(steered(offered, begin, end, direction, incentive), options))
-    verdicts = [_cost(offered, found) for found in plans]
-    power = np.stack([found.power_kw.sum(axis=0) for found in plans])
-    offers = tuple(
-        Offer(
-            k,
-            begin,
-            end,
-            direction,
-            incentive,
-            direction * float((power[0] - power[k])[begin:end].mean()),
-            verdicts[k] - verdicts[0],
-        )
-        for k, (begin, end, direction, incentive) in enumerate(wanted, start=1)
-    )
+    edges = np.unique(np.linspace(0, problem.steps, blocks + 1).round().astype(np.int64)).tolist()
+    reasons = [
+        Steer(begin, end, direction, incentive)
+        for begin, end in pairwise(edges)
+        for direction in (GIVE, TAKE)
+        for incentive in sorted(incentives_eur_kwh)
+    ]
+    count, windows = 1 + len(reasons), windows_of(offered)
+    planned = count * windows.pairs <= PLANNED_MAX or not movable(offered)
+    base = plan(offered, options) if planned else cheapest(offered, options)
+    bound_eur = base.bound_eur
+    made = (_plans if planned else _moves)(offered, base, reasons, options)
+    del base  # of a large fleet gigabytes, of which only the energies are kept
+    energy = np.empty((count, windows.pairs))
+    curtailed = np.empty((count, problem.sites, problem.steps))
+    power, cost, shortfall = np.empty((count, problem.steps)), np.empty(count), np.empty(count)
+    feasible = True
+    for k, (energy[k], curtailed[k]) in enumerate(made):
+        rows = rows_of(offered, windows, energy[k])
+        net = net_of(offered, rows, curtailed[k])
+        power[k] = (net - (offered.load_kw - offered.pv_kw + curtailed[k])).sum(axis=0)
+        verdict = verify_rows(offered, rows, net, curtailed[k], np.zeros(0), math.inf)
+        cost[k], shortfall[k] = verdict.objective_eur, verdict.shortfall_kwh.sum()
+        feasible &= verdict.violations.within(LIMIT_TOLERANCE)
+        if progress is not None:
+            progress(k + 1, count)
+    least = int(np.argmin(cost))
+    if cost[least] < cost[0] - SAME_SHARE * abs(cost[0]):
+        for column in (energy, curtailed, power, cost, shortfall):
+            column[0] = column[least]
+    offers = tuple(_offer(k, reason, power, cost) for k, reason in enumerate(reasons, start=1))
     return Inner(
-        problem=offered,
-        energy_kwh=np.stack([found.energy_kwh for found in plans]),
-        curtailed_kw=np.stack([found.curtailed_kw for found in plans]),
-        power_kw=power,
-        cost_eur=np.array(verdicts),
-        shortfall_kwh=np.array([found.shortfall_kwh.sum() for found in plans]),
-        charging=charging,
-        feasible=all(found.feasible for found in plans),
-        offers=offers,
-    )
+        offered, windows, energy, curtailed, power, cost, min(bound_eur, float(cost[0])),
+        shortfall, charging, feasible, offers, planned,
+    )  # fmt: skip
 
 
-def steered(
-    problem: PlanProblem, begin: int, end: int, direction: int, incentive_eur_kwh: float
-) -> PlanProblem:
-    """The problem with a reason to draw less (GIVE) or more (TAKE) in a block: dearer energy there,
-    or everywhere else, so that no price becomes negative that was not."""
-    inside = np.zeros(problem.steps, dtype=np.bool_)
-    inside[begin:end] = True
-    more = incentive_eur_kwh * (inside if direction == GIVE else ~inside)
+def _offer(k: int, reason: Steer, power_kw: FloatArray, cost_eur: FloatArray) -> Offer:
+    """What schedule k does against the first."""
+    less_kw = (power_kw[0] - power_kw[k])[reason.begin : reason.end]
+    return Offer(
+        k, reason.begin, reason.end, reason.direction, reason.eur_kwh,
+        reason.direction * float(less_kw.mean()), float(cost_eur[k] - cost_eur[0]),
+    )  # fmt: skip
+
+
+def _plans(
+    problem: PlanProblem, base: Plan, reasons: list[Steer], options: PlanOptions | None
+) -> Iterator[tuple[FloatArray, FloatArray]]:
+    """Energies [W], curtailment [S, T] of the cheapest schedule and of a plan for each reason."""
+    moves, inside = Moves(problem), np.isfinite(base.energy_kwh)
+    for k, found in enumerate(chain([base], (plan(steered(problem, r), options) for r in reasons))):
+        made = standing_of(problem, moves.windows, found.energy_kwh[inside], found.curtailed_kw)
+        made = moves.curtailed(made) if k > 0 and movable(problem) else made
+        yield made.energy_kwh, made.curtailed_kw
+
+
+def _moves(
+    problem: PlanProblem, base: Plan, reasons: list[Steer], options: PlanOptions | None
+) -> Iterator[tuple[FloatArray, FloatArray]]:
+    """As `_plans`, but units move: from the cheapest schedule, the higher the incentive the
+    further on."""
+    moves = Moves(problem)
+    flat = base.energy_kwh[np.isfinite(base.energy_kwh)]
+    first = standing_of(problem, moves.windows, flat, base.curtailed_kw)
+    del base
+    first = now = moves.moved(first, Steer(0, problem.steps, GIVE, 0.0))
+    yield first.energy_kwh, first.curtailed_kw
+    before: Steer | None = None
+    for reason in reasons:
+        goes_on = before is not None and (before.begin, before.direction) == (
+            reason.begin, reason.direction,
+        )  # fmt: skip
+        now = moves.moved(now if goes_on else first, reason)
+        before = reason
+        yield now.energy_kwh, now.curtailed_kw
+
+
+def movable(problem: PlanProblem) -> bool:
+    """Whether units may be moved: costs are convex, and no floors or weights depend on steps."""
+    return applies(problem) and problem.floor_kwh is None
+
+
+def cheapest(problem: PlanProblem, options: PlanOptions | None) -> Plan:
+    """The cheapest plan of a large fleet without market or reserves: by prices where it is large
+    enough, with feeders as blocks."""
+    options = options or PlanOptions()
+    if windows_of(problem).pairs >= FLEET_PAIRS:
+        found = solve_fleet(
+            problem, options.gap, lambda: math.inf, options.progress, options.crew, blocks=True
+        )
+        if isinstance(found, FleetResult):
+            made = Schedule(
+                found.power_kw, found.energy_kwh, found.net_kw, found.curtailed_kw, np.zeros(0)
+            )
+            verdict = verify_schedule(problem, made)
+            if verdict.violations.within(LIMIT_TOLERANCE):
+                return finish(problem, None, made, verdict, found.bound_eur, "decomposed")
+    return plan(problem, options)
+
+
+def steered(problem: PlanProblem, reason: Steer) -> PlanProblem:
+    """The problem with a reason to draw less or more in a block of steps."""
     return replace(
         problem,
-        import_eur_kwh=problem.import_eur_kwh + more,
-        export_eur_kwh=problem.export_eur_kwh + more,
+        import_eur_kwh=reason.on(problem.import_eur_kwh),
+        export_eur_kwh=reason.on(problem.export_eur_kwh),
     )
-
-
-def _cost(problem: PlanProblem, found: Plan) -> float:
-    return verify(
-        problem, found.power_kw, found.energy_kwh, found.net_kw, found.curtailed_kw,
-        found.reserve_kw, float("inf"),
-    ).objective_eur  # fmt: skip
 
 
 def blend(inner: Inner, weights: FloatArray) -> Schedule:
@@ -303,22 +303,19 @@ def blend(inner: Inner, weights: FloatArray) -> Schedule:
         (weights >= -WEIGHT_SLACK).all() and abs(weights.sum() - 1.0) <= WEIGHT_SLACK
     ):
         raise ValueError(f"weights: {len(inner)} numbers of 0 or more with sum 1")
-    problem, units = inner.problem, inner.problem.units
     weights = np.maximum(weights, 0.0) / np.maximum(weights, 0.0).sum()
-    energy = np.tensordot(weights, inner.energy_kwh, axes=1)
-    curtailed = np.tensordot(weights, inner.curtailed_kw, axes=1)
-    begin = units.energy_start_kwh[:, None]
-    before = np.concatenate([begin, energy[:, :-1]], axis=1)
-    before = np.where(np.isnan(before), begin, before)
-    change = np.where(np.isnan(energy), 0.0, energy - before) / problem.step_h
-    power = np.where(
-        change > 0.0,
-        change / units.charge_efficiency[:, None],
-        change * units.discharge_efficiency[:, None],
-    )
-    net = problem.load_kw - problem.pv_kw + curtailed
-    np.add.at(net, units.site, power)
-    return Schedule(power, energy, net, curtailed, np.zeros(0))
+    energy = np.zeros(inner.windows.pairs)
+    curtailed = np.zeros_like(inner.problem.pv_kw)
+    for k in np.flatnonzero(weights).tolist():
+        energy += weights[k] * inner.energy_kwh[k]
+        curtailed += weights[k] * inner.curtailed_kw[k]
+    rows, steps = rows_of(inner.problem, inner.windows, energy), inner.problem.steps
+    net = net_of(inner.problem, rows, curtailed)
+    return Schedule(
+        inner.windows.dense(rows.power_kw, steps, 0.0),
+        inner.windows.dense(energy, steps, math.nan),
+        net, curtailed, np.zeros(0),
+    )  # fmt: skip
 
 
 def weights_for(inner: Inner, power_kw: FloatArray, rounds: int = 2_000) -> FloatArray:
