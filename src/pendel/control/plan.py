@@ -17,7 +17,7 @@ from pendel.control.crew import Crew, LocalCrew
 from pendel.control.feeder_blocks import blocks_of
 from pendel.control.fleet import WHOLE_PAIRS_MAX, FleetResult, is_fleet, solve_fleet
 from pendel.control.fleet_unmet import joint_limits
-from pendel.control.giving import below_minimum, give_of, given_of, keeps_ranks
+from pendel.control.giving import below_minimum, give_of, given_of, keeps_ranks, trim
 from pendel.control.greedy import greedy_schedule
 from pendel.control.interior import Interior, solve_interior
 from pendel.control.linear_plan import ROUNDS_MAX, solve_linear
@@ -166,6 +166,8 @@ def _fleet(problem: PlanProblem, options: PlanOptions) -> Plan | None:
     if held is not None:
         found = merged(found, held, released_bound_eur(whole, held, found))
         problem = whole
+    if found.give is not None:
+        trim(problem, found.power_kw, found.energy_kwh, found.net_kw, found.curtailed_kw)
     schedule = Schedule(
         found.power_kw, found.energy_kwh, found.net_kw, found.curtailed_kw, np.zeros(0)
     )

@@ -18,7 +18,7 @@ from pendel.units import BoolArray, FloatArray, IntArray
 
 PAIRS_PER_SECTION = 100_000
 SECTIONS_MIN = 48
-MARGIN_KW, ELASTIC_MARGIN_KW = 1e-3, 1e-5
+MARGIN_KW, ELASTIC_MARGIN_KW = 1e-3, 1e-7
 MARGIN_SHARE = 1e-4
 GROUPS = 480
 """Groups of sites that a mixture moves independently, about: five for each step of a day."""
