@@ -15,8 +15,8 @@ from pendel.control.elastic import Give
 from pendel.control.problem import PlanProblem
 from pendel.control.reach import Reach, export_limits
 from pendel.control.schedule import Schedule
-from pendel.control.verify import Verdict
 from pendel.control.trim_kernels import trim_sites
+from pendel.control.verify import Verdict
 from pendel.units import LIMIT_TOLERANCE, BoolArray, FloatArray
 
 FINE_UNITS = 2_000
