@@ -123,8 +123,9 @@ def trim(
     net_kw: FloatArray,
     curtailed_kw: FloatArray,
 ) -> None:
-    """Take what rounding put over the limits of sites off their cars again, in place: at the price
-    of limits it would cost more than the gap, and a limit comes before a target."""
+    """Take off the cars again, in place, what rounding put over an import limit, or a battery that
+    charged and discharged at once over an export limit (merged, it gives more than both did): at
+    the price of limits it would cost more than the gap, and a limit comes before a target."""
     units = problem.units
     if problem.floor_kwh is not None:
         return

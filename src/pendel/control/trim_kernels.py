@@ -1,4 +1,4 @@
-"""Kernel that takes what rounding put over a site's limits off its cars again."""
+"""Kernel that takes what is a little over a site's limits off its cars again."""
 
 from pendel.kernel import kernel
 from pendel.units import FloatArray, IntArray
@@ -11,9 +11,10 @@ def trim_sites(
     eta_c: FloatArray, eta_d: FloatArray, imports: FloatArray, exports: FloatArray,
     power: FloatArray, energy: FloatArray, net: FloatArray, curtailed: FloatArray,
 ) -> None:  # fmt: skip
-    """Bring every net import [S, T] that is at most `most` kW over a limit to the limit, as far as
-    the units of the site allow: less import takes from what they hold from then on, those first
-    that leave with more than their target; less export adds to it.
+    """Bring every net import [S, T] that is at most `most` kW over the import limit, or over the
+    export limit, to the limit, as far as the units of the site allow: less import takes from what
+    they hold from then on, those first that leave with more than their target; less export adds
+    to it.
 
     order, begin [S + 1]: units site after site; least, capacity [N]: what each may hold.
     """
@@ -50,7 +51,7 @@ def trim_sites(
                             net[s, t] -= less + more
                             over -= less + more
             under = -net[s, t] - exports[s, t]
-            if under > 0.0 and under <= most:
+            if under > 0.0:
                 for i in range(begin[s], begin[s + 1]):
                     u = order[i]
                     if under > 0.0 and first[u] <= t and t < last[u]:
