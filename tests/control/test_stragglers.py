@@ -1,4 +1,4 @@
-"""Sites planned apart and held: what they leave proven, against the general solver with all ranks."""
+"""Sites planned apart and held: what they leave proven, against the general solver with ranks."""
 
 import sys
 from dataclasses import replace

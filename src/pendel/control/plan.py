@@ -132,13 +132,13 @@ def _fleet(problem: PlanProblem, options: PlanOptions) -> Plan | None:
     blocks = options.crew is LocalCrew
 
     def solve(
-        of: PlanProblem, elastic: BoolArray | None = None, start: Start | None = None
+        of: PlanProblem, elastic: BoolArray | None, start: Start | None, blocks: bool
     ) -> FleetResult | list[int]:
         limits = options.gap, remaining, options.progress, options.crew
         return solve_fleet(of, *limits, elastic, start, blocks)
 
     if options.warm is None or (blocks and bool((blocks_of(problem).root >= 0).any())):
-        found = solve(problem)
+        found = solve(problem, None, None, blocks)
     else:
         again = options.gap, remaining, options.progress, options.crew
         found = solve_again(problem, options.warm, *again)

@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pendel.control.elastic import Give
-from pendel.control.feeder_blocks import blocks_of
 from pendel.control.fleet import FleetResult, Start
 from pendel.control.fleet_unmet import joint_limits
 from pendel.control.giving import below_minimum, given_of
@@ -35,9 +34,10 @@ RANK_KWH = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class Ways:
-    """How what gives way is planned: solve(problem, elastic, start) a fleet; verified(problem,
-    found, missed_kwh) as a plan, or None; one site alone with all ranks; all together in one
-    (None: too large for that). gap is the wanted one; blocks as of `solve_fleet`."""
+    """How what gives way is planned: solve(problem, elastic, start, blocks) a fleet;
+    verified(problem, found, missed_kwh) as a plan, or None; one site alone with all ranks; all
+    together in one (None: too large for that). gap is the wanted one; blocks as of
+    `solve_fleet`."""
 
     solve: Callable[..., FleetResult | list[int]]
     verified: Callable[[PlanProblem, FleetResult, float], Plan | None]
@@ -84,7 +84,8 @@ def give_way(problem: PlanProblem, found: FleetResult | list[int], ways: Ways) -
         if held is not None:
             elastic[held.sites] = False
         rest = problem if held is None else without(problem, held)
-        found = ways.solve(rest, elastic, None)
+        # What a held site pays above must be known: then no feeder is a block.
+        found = ways.solve(rest, elastic, None, ways.blocks and held is None)
         if isinstance(found, FleetResult) and (
             found.stopped or elastic.all() or not joint_limits(rest, found)
         ):
@@ -110,9 +111,9 @@ def plan_with(
         small = best is not None and (best.gap <= ways.gap or loss_eur <= LOSS_SHARE * wanted_eur)
         if small or found.stopped or number == ROUNDS - 1 or ways.remaining_s() <= 0.0:
             break
-        start, prices = start_at(problem, found, ways.blocks), found.node_eur_kw
+        start, prices = Start(found.node_eur_kw, found.bound_eur), found.node_eur_kw
         held = hold(problem, held.sites.tolist(), ways.alone, prices)
-        again = ways.solve(without(problem, held), elastic, start)
+        again = ways.solve(without(problem, held), elastic, start, False)
         if not isinstance(again, FleetResult):
             break
         found = again
@@ -188,14 +189,6 @@ def dearer(part: PlanProblem, eur_kwh: FloatArray | float) -> PlanProblem:
 def schedule_in(found: Plan | FleetResult) -> Schedule:
     """The schedule of a plan without reserves."""
     return Schedule(found.power_kw, found.energy_kwh, found.net_kw, found.curtailed_kw, np.zeros(0))
-
-
-def start_at(problem: PlanProblem, found: FleetResult, blocks: bool) -> Start:
-    """Where a solve of nearly the same problem begins: at the prices that were found."""
-    root = blocks_of(problem).root if blocks else np.full(len(problem.feeders), -1)
-    price = found.node_eur_kw
-    upper = np.concatenate([price[: len(root)][root < 0], price[len(root) :]])
-    return Start(upper, found.bound_eur)
 
 
 def without(problem: PlanProblem, held: Held) -> PlanProblem:
