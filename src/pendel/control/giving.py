@@ -13,11 +13,10 @@ import numpy as np
 
 from pendel.control.elastic import Give
 from pendel.control.problem import PlanProblem
-from pendel.control.reach import Reach, export_limits
+from pendel.control.reach import Reach
 from pendel.control.schedule import Schedule
-from pendel.control.trim_kernels import trim_sites
 from pendel.control.verify import Verdict
-from pendel.units import LIMIT_TOLERANCE, BoolArray, FloatArray
+from pendel.units import LIMIT_TOLERANCE, BoolArray
 
 FINE_UNITS = 2_000
 FINE_FACTOR, SHORT_FACTOR, OVER_FACTOR = 1_000.0, 100.0, 30.0
@@ -25,8 +24,6 @@ FINE_FACTOR, SHORT_FACTOR, OVER_FACTOR = 1_000.0, 100.0, 30.0
 as a whole), and one over a limit than one below a target. Lossy detours through other batteries
 make a target dearer than a price tells; higher factors cost the interior point iterations, and
 digits: sites keep their multipliers in float32 between the passes of the price method."""
-TRIM_KW = 1e-4
-"""What rounding puts over a limit of a site at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,30 +111,3 @@ def below_minimum(problem: PlanProblem) -> BoolArray:
     least = np.minimum(units.energy_min_kwh, units.capacity_kwh)
     out[units.site[(units.energy_start_kwh < least) & (units.last > units.first)]] = True
     return out
-
-
-def trim(
-    problem: PlanProblem,
-    power_kw: FloatArray,
-    energy_kwh: FloatArray,
-    net_kw: FloatArray,
-    curtailed_kw: FloatArray,
-) -> None:
-    """Take off the cars again, in place, what rounding put over an import limit, or a battery that
-    charged and discharged at once over an export limit (merged, it gives more than both did): at
-    the price of limits it would cost more than the gap, and a limit comes before a target."""
-    units = problem.units
-    if problem.floor_kwh is not None:
-        return
-    order = np.argsort(units.site, kind="stable")
-    begin = np.searchsorted(units.site[order], np.arange(problem.sites + 1))
-    least = np.minimum(units.energy_min_kwh, units.energy_start_kwh)
-    # Who arrived below its minimum is lifted as fast as can be: nothing is taken from it.
-    lifted = units.energy_start_kwh < np.minimum(units.energy_min_kwh, units.capacity_kwh)
-    trim_sites(
-        problem.step_h, TRIM_KW, order, begin, units.first, units.last,
-        np.where(lifted, np.inf, least), np.maximum(units.capacity_kwh, units.energy_start_kwh),
-        units.target_kwh, units.discharge_max_kw, units.charge_efficiency,
-        units.discharge_efficiency, problem.import_limit_kw, export_limits(problem),
-        power_kw, energy_kwh, net_kw, curtailed_kw,
-    )  # fmt: skip

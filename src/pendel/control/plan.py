@@ -17,7 +17,7 @@ from pendel.control.crew import Crew, LocalCrew
 from pendel.control.feeder_blocks import blocks_of
 from pendel.control.fleet import WHOLE_PAIRS_MAX, FleetResult, Start, is_fleet, solve_fleet
 from pendel.control.fleet_unmet import joint_limits
-from pendel.control.giving import give_of, given_of, keeps_ranks, trim
+from pendel.control.giving import give_of, given_of, keeps_ranks
 from pendel.control.greedy import greedy_schedule
 from pendel.control.interior import Interior, solve_interior
 from pendel.control.linear_plan import ROUNDS_MAX, solve_linear
@@ -33,6 +33,7 @@ from pendel.control.schedule import (
 )
 from pendel.control.sections import Sections
 from pendel.control.stragglers import Ways, give_way, schedule_in
+from pendel.control.trim import trim
 from pendel.control.unmet import unmet_in_large, unmet_wishes
 from pendel.control.verify import Verdict
 from pendel.control.warm import Warm
@@ -163,8 +164,8 @@ def _fleet(problem: PlanProblem, options: PlanOptions) -> Plan | None:
 def _verified(problem: PlanProblem, found: FleetResult, missed_kwh: float = 0.0) -> Plan | None:
     """The plan of a fleet; None where units cannot follow it, or stiff limits do not hold.
     missed_kwh: how far minima are missed that cannot be kept."""
-    trim(problem, found.power_kw, found.energy_kwh, found.net_kw, found.curtailed_kw)
     schedule = schedule_in(found)
+    trim(problem, schedule)
     verdict = verify_schedule(problem, schedule)
     bound, off = found.bound_eur, verdict.violations
     if max(off.energy_kwh - missed_kwh, off.power_kw) > LIMIT_TOLERANCE:
