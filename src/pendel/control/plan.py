@@ -44,8 +44,9 @@ INF = float("inf")
 Progress: TypeAlias = Callable[[int, float, float], None]
 FINE_UNITS = 2_000
 FINE_GAP = 1e-7
-RANKED_UNITS = 300
-"""Up to so many units the general solver ranks what gives way in seconds."""
+RANKED_PAIRS = 12_000
+"""Up to so many (unit, step) pairs the general solver ranks what gives way in seconds."""
+KEPT_KWH, WIDE_GAP = 1e-2, 3.0
 INNER_GAP_SHARE = 0.1
 ELASTIC_GAP, ELASTIC_USEFUL = 1e-12, 1e-4
 PROOF_SLACK = 1e-6
@@ -144,11 +145,11 @@ def _fleet(problem: PlanProblem, options: PlanOptions) -> Plan | None:
         again = options.gap, remaining, options.progress, options.crew
         found = solve_again(problem, options.warm, *again)
     if isinstance(found, FleetResult) and (found.stopped or not joint_limits(problem, found)):
-        return _verified(problem, found)
+        return _verified(problem, options, found)
     alone = replace(options, method="exact", progress=None)
     ways = Ways(
         solve=solve,
-        verified=_verified,
+        verified=lambda of, made, missed_kwh: _verified(of, options, made, missed_kwh),
         alone=lambda part: plan(part, alone),
         # Mixing plans of sites would leave joint limits broken: better all in one, if it fits.
         together=(lambda: _elastic(problem, reach_of(problem), options))
@@ -161,11 +162,14 @@ def _fleet(problem: PlanProblem, options: PlanOptions) -> Plan | None:
     return give_way(problem, found, ways)
 
 
-def _verified(problem: PlanProblem, found: FleetResult, missed_kwh: float = 0.0) -> Plan | None:
-    """The plan of a fleet; None where units cannot follow it, or stiff limits do not hold.
+def _verified(
+    problem: PlanProblem, options: PlanOptions, found: FleetResult, missed_kwh: float = 0.0
+) -> Plan | None:
+    """The plan of a fleet; None where units cannot follow it, where stiff limits do not hold, or
+    where batteries that charged and discharged at once leave a gap that all in one would not.
     missed_kwh: how far minima are missed that cannot be kept."""
     schedule = schedule_in(found)
-    trim(problem, schedule)
+    kept_kwh = trim(problem, schedule)
     verdict = verify_schedule(problem, schedule)
     bound, off = found.bound_eur, verdict.violations
     if max(off.energy_kwh - missed_kwh, off.power_kw) > LIMIT_TOLERANCE:
@@ -175,6 +179,9 @@ def _verified(problem: PlanProblem, found: FleetResult, missed_kwh: float = 0.0)
     elif not verdict.violations.within(LIMIT_TOLERANCE):
         return None
     made = finish(problem, None, schedule, verdict, bound, "decomposed")
+    wide = kept_kwh > KEPT_KWH and made.gap > WIDE_GAP * options.gap
+    if wide and not found.stopped and _pairs(problem) <= WHOLE_PAIRS_MAX:
+        return None
     return replace(made, memory=found.memory)
 
 
@@ -250,7 +257,7 @@ def _elastic(problem: PlanProblem, reach: Reach, options: PlanOptions) -> Plan |
         bound = result.bound_eur - given_of(problem, verdict).eur(give)
         one = finish(problem, reach, schedule, verdict, bound, "interior")
         found = one if found is None or one.gap < found.gap else found
-    is_large = len(problem.units) > RANKED_UNITS
+    is_large = arrow.pairs > RANKED_PAIRS
     if found is not None and result.stopped:
         return min(found, safe_plan(problem, reach, -INF, options.warm_kw), key=_order)
     if found is not None and (is_large or found.gap <= options.gap):

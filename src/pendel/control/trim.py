@@ -18,12 +18,13 @@ TRIM_KW = 1e-4
 """What rounding puts over an import limit of a site at most."""
 
 
-def trim(problem: PlanProblem, schedule: Schedule) -> None:
+def trim(problem: PlanProblem, schedule: Schedule) -> float:
     """Change a schedule in place: nothing a hair over an import limit or over an export limit that
-    cars could keep, and no target missed that the limits leave room for."""
+    cars could keep, and no target missed that the limits leave room for. Returns how much batteries
+    kept that had given it over export limits [kWh]."""
     units = problem.units
     if problem.floor_kwh is not None or len(units) == 0:
-        return
+        return 0.0
     order = np.argsort(units.site, kind="stable")
     begin = np.searchsorted(units.site[order], np.arange(problem.sites + 1))
     places = order, begin, units.first, units.last
@@ -33,7 +34,7 @@ def trim(problem: PlanProblem, schedule: Schedule) -> None:
     lifted = units.energy_start_kwh < np.minimum(units.energy_min_kwh, units.capacity_kwh)
     least = np.where(lifted, np.inf, np.minimum(units.energy_min_kwh, units.energy_start_kwh))
     eta_c, eta_d = units.charge_efficiency, units.discharge_efficiency
-    trim_exports(
+    kept = trim_exports(
         problem.step_h, *places, capacity, eta_c, eta_d, export_limits(problem), power, energy, net
     )
     trim_imports(
@@ -52,3 +53,4 @@ def trim(problem: PlanProblem, schedule: Schedule) -> None:
         problem.step_h, *places, capacity, goals_of(problem)[0], units.charge_max_kw, eta_c, eta_d,
         problem.import_limit_kw, above, parent, room, power, energy, net,
     )  # fmt: skip
+    return float(kept)

@@ -81,9 +81,11 @@ def trim_exports(
     h: float, order: IntArray, begin: IntArray, first: IntArray, last: IntArray,
     capacity: FloatArray, eta_c: FloatArray, eta_d: FloatArray, exports: FloatArray,
     power: FloatArray, energy: FloatArray, net: FloatArray,
-) -> None:  # fmt: skip
+) -> float:  # fmt: skip
     """Bring every export over its limit to the limit, as far as the units allow: who gives less
-    keeps it, or, where that would be more than it can hold, charges less later."""
+    keeps it, or, where that would be more than it can hold, charges less later. Returns what is
+    no longer given [kWh stored]."""
+    in_all = 0.0
     sites, steps = net.shape
     for s in range(sites):
         for t in range(steps):
@@ -98,6 +100,7 @@ def trim_exports(
                 power[u, t] += kept * eta_d[u] / h
                 net[s, t] += kept * eta_d[u] / h
                 add_from(energy, u, t, end, kept)
+                in_all += kept
                 for k in range(t + 1, end):
                     under = -net[s, t] - exports[s, t]
                     room = capacity[u] - highest(energy, u, t, k)
@@ -110,6 +113,8 @@ def trim_exports(
                     power[u, k] -= kept / (h * eta_c[u])
                     net[s, k] -= kept / (h * eta_c[u])
                     add_from(energy, u, t, k, kept)
+                    in_all += kept
+    return in_all
 
 
 @kernel
