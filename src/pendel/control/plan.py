@@ -22,7 +22,7 @@ from pendel.control.greedy import greedy_schedule
 from pendel.control.interior import Interior, solve_interior
 from pendel.control.linear_plan import ROUNDS_MAX, solve_linear
 from pendel.control.plan_result import Plan, Unmet
-from pendel.control.problem import PlanProblem
+from pendel.control.problem import PlanProblem, no_numbers
 from pendel.control.reach import Reach, reach_of
 from pendel.control.schedule import (
     Schedule,
@@ -90,11 +90,13 @@ class PlanOptions:
 def plan(problem: PlanProblem, options: PlanOptions | None = None) -> Plan:
     """Solve a PlanProblem; always returns a verified plan.
 
-    Raises ValueError for an unknown method.
+    Raises ValueError for an unknown method, and where something is not a number.
     """
     options = options or PlanOptions()
     if options.method not in METHODS:
         raise ValueError(f"method {options.method!r}: one of {', '.join(METHODS)}")
+    if wrong := no_numbers(problem):
+        raise ValueError("; ".join(wrong))
     bare = replace(problem, reserves=None)
     wide = problem.sites * problem.steps > WHOLE_CELLS_MAX
     large = is_fleet(problem) or wide
