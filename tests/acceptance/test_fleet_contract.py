@@ -25,6 +25,8 @@ SAMPLE = (4, 5, 6, 8, 23, 24, 30, 32)
 ORACLE = (24, 32)
 PROOF = range(1000, 1200)
 GAP = 1e-4
+LIMIT_S = "60"
+"""With binaries (export dearer than import, burning that pays) `exact` may take hours."""
 
 
 def planned(
@@ -32,6 +34,7 @@ def planned(
 ) -> dict[str, Any]:
     """The summary of a plan, after all it says has been checked from the files."""
     words = ["plan", str(folder), "--out", str(out), "--gap", str(GAP), "--method", method]
+    words += ["--time-limit", LIMIT_S]
     status = main([*words, "--json"])
     summary = json.loads(capsys.readouterr().out)
     assert status in (0, 3)
@@ -45,7 +48,8 @@ def agree(
     seed: int, tmp_path: Path, capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch, most: int,
 ) -> float:  # fmt: skip
-    """Plan one fleet in three ways; the exact cost."""
+    """Plan one fleet in three ways; the exact cost. Where `exact` ran out of time it is a plan and
+    a bound like the others."""
     folder = tmp_path / "in"
     write_fleet(folder, seed, 60, most, without=("reserves",), steps=24)
     exact = planned(folder, tmp_path / "exact", "exact", capsys)
@@ -54,6 +58,15 @@ def agree(
     monkeypatch.setattr(fleet, "FLEET_SITES", 0)
     prices = planned(folder, tmp_path / "prices", "decomposed", capsys)
     scale = max(1.0, abs(exact["objective_eur"]))
+    if exact["gap"] > 1e-6:
+        assert exact["method"] in ("highs-mip", "greedy")
+        every = [one for one in (exact, whole, prices) if one["feasible"]]
+        least = min((one["shortfall_kwh"] for one in every), default=0.0)
+        bound = max((one["bound_eur"] for one in every), default=0.0)
+        for one in every:
+            if one["shortfall_kwh"] <= least + 1e-3:
+                assert bound <= one["objective_eur"] + 1e-6 * scale
+        return float(exact["objective_eur"])
     for found in (whole, prices):
         assert found["bound_eur"] <= exact["objective_eur"] + 1e-6 * scale
         assert found["shortfall_kwh"] == pytest.approx(exact["shortfall_kwh"], abs=2e-3)

@@ -44,8 +44,9 @@ INF = float("inf")
 Progress: TypeAlias = Callable[[int, float, float], None]
 FINE_UNITS = 2_000
 FINE_GAP = 1e-7
-RANKED_PAIRS = 12_000
-"""Up to so many (unit, step) pairs the general solver ranks what gives way in seconds."""
+RANKED_PAIRS, RANKED_S = 12_000, 30.0
+"""Up to so many (unit, step) pairs the general solver ranks what gives way in seconds, if it needs
+no binaries: it is given so many seconds."""
 KEPT_KWH, WIDE_GAP = 1e-2, 3.0
 INNER_GAP_SHARE = 0.1
 ELASTIC_GAP, ELASTIC_USEFUL = 1e-12, 1e-4
@@ -262,9 +263,11 @@ def _elastic(problem: PlanProblem, reach: Reach, options: PlanOptions) -> Plan |
     is_large = arrow.pairs > RANKED_PAIRS
     if found is not None and result.stopped:
         return min(found, safe_plan(problem, reach, -INF, options.warm_kw), key=_order)
-    if found is not None and (is_large or found.gap <= options.gap):
+    if found is None or is_large or found.gap <= options.gap:
         return found
-    return None
+    until_s = min(options.time_limit_s, options.elapsed_s() + RANKED_S)
+    ranked = _general(problem, reach, replace(options, time_limit_s=until_s))
+    return min(ranked, found, key=_order)
 
 
 def _general(problem: PlanProblem, reach: Reach, options: PlanOptions) -> Plan:
