@@ -317,6 +317,8 @@ def solve_fleet(
         if best > dearest or not together:
             return list(range(problem.sites))
         cost, money, over = mixture.stands(best)
+        if give is not None:  # a sample's cost holds the price of what gives way
+            final = min(final, fleet.final_aim(gap, money))
         if progress is not None:
             progress(number, cost, best)
         if cost - best <= STOP_SHARE * gap * max(money, 1.0) and over <= OVER_KW:
