@@ -317,8 +317,6 @@ def solve_fleet(
         if best > dearest or not together:
             return list(range(problem.sites))
         cost, money, over = mixture.stands(best)
-        if give is not None:  # a sample's cost holds the price of what gives way
-            final = min(final, fleet.final_aim(gap, money))
         if progress is not None:
             progress(number, cost, best)
         if cost - best <= STOP_SHARE * gap * max(money, 1.0) and over <= OVER_KW:
@@ -333,7 +331,7 @@ def solve_fleet(
             length = min(1.0, math.sqrt(reach / max(size, 1e-300)))
             reach = min(2.0 * reach, STEP_MOST)
             if smooth > SMOOTH_SHARE * (cost - best):
-                fleet.aim = max(fleet.aim / 4.0, final)
+                fleet.aim = max(fleet.aim / 4.0, min(final, fleet.final_aim(gap, money)))
         else:
             # The step was too long: back to where it began, and less of it.
             length *= 0.3
