@@ -126,12 +126,14 @@ def test_steps_go_from_sharp_to_blurred_and_halve_the_blur() -> None:
     steps = BlurredSteps(fleet, price, 1e-5, lambda: price + 1.0)
     assert steps.blur == 0.0
     found = fleet.one_pass(price, lambda: FOREVER)
-    steps.follow(found, 0.0, 0.0, 1.0)
+    steps.follow(found, 0.0, 0.0, 1.0, 1e-5)
     assert steps.blur == BLUR_SHARE
     assert np.array_equal(steps.price, price + 1.0)
     found = fleet.one_pass(steps.price, lambda: FOREVER, steps.blur)
-    steps.follow(found, 0.0, 0.0, 1.0)
+    steps.follow(found, 0.0, 0.0, 1.0, 1e-5)
     assert steps.blur == 0.5 * BLUR_SHARE
+    assert steps.follow(found, 0.0, 0.0, 0.9, 1e-5)
+    assert not steps.follow(found, 0.0, 0.0, 0.85, 1e-5)  # two passes ago it was 1.0
 
 
 def test_a_sample_sees_what_blocks_may_do_together() -> None:

@@ -10,11 +10,13 @@ import pytest
 from random_problems import random_problem
 
 import pendel.control.fleet as fleet
-from pendel.control.arrow import applies
-from pendel.control.giving import given_of
+from pendel.control.arrow import applies, arrow_of
+from pendel.control.giving import give_of, given_of
+from pendel.control.interior import solve_interior
 from pendel.control.plan import PlanOptions, plan
 from pendel.control.plan_result import Plan
 from pendel.control.problem import PlanProblem
+from pendel.control.reach import reach_of
 from pendel.control.storage_kernels import storage_cost
 from pendel.control.verify import Verdict, verify
 
@@ -66,6 +68,27 @@ def test_what_gives_way_is_what_the_general_solver_ranks(seed: int, kind: str) -
     exact = plan(problem, PlanOptions(method="exact"))
     assert found.method == "interior"
     assert not exact.feasible or exact.shortfall_kwh.sum() > 0.0 or kind == "sites"
+    same_ranks_at_least_cost(problem, found, exact)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_what_is_stored_is_worth_something_from_the_target_on(seed: int) -> None:
+    """A car that falls short earns nothing for what it leaves with: the bound must not count on
+    that either way, so at the prices of giving way it holds for the exact plan."""
+    problem = tight(seed, "portfolio")
+    worth = np.full(len(problem.units), 0.15)
+    problem = replace(problem, units=replace(problem.units, terminal_eur_kwh=worth))
+    exact = plan(problem, PlanOptions(method="exact"))
+    least, give = given_of(problem, verdict_on(problem, exact)), give_of(problem)
+    assert least.short_kwh > 1.0
+    arrow = arrow_of(problem, reach_of(problem), give)
+    proven = solve_interior(arrow, 1e-12, lambda: float("inf"), useful_gap=1e-4)
+    assert proven is not None
+    priced = exact.objective_eur + least.eur(give)
+    assert proven.bound_eur == pytest.approx(priced, rel=1e-5)
+    assert proven.bound_eur <= priced + 1e-8 * priced
+    found = plan(problem, PlanOptions(method="decomposed", gap=1e-5))
+    assert found.method == "interior"
     same_ranks_at_least_cost(problem, found, exact)
 
 

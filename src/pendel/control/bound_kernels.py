@@ -81,7 +81,8 @@ def bound_sites(
             least, short_eur = lo[c0 + 2 * n + q - 1], 0.0
             if kind[s] > 1:
                 least -= hi[short + u - u0]
-                short_eur = cost[short + u - u0]
+                # The worth of what is stored counts from the target on.
+                short_eur = cost[short + u - u0] + cost[c0 + 2 * n + q - 1]
             total += bound_unit(
                 rates[0, u], rates[1, u], due[r0 + p], column[0, :, : q - p],
                 column[1, :, : q - p], column[2, :, : q - p], price, least, short_eur, scratch,

@@ -122,7 +122,7 @@ class Fleet:
         """elastic [S]: where limits and targets may give way (None: nowhere); chosen: the sites
         to work on (None: all); blocks: whether feeders with few sites are solved with them."""
         self.problem = problem
-        give = None if elastic is None else give_of(problem)
+        give = None if elastic is None else give_of(problem, fine=False)
         own = blocks_of(problem) if blocks and chosen is None else None
         self.sections = Sections(problem, give, elastic, own, chosen)
         self.scale = self.sections.scale
@@ -317,7 +317,8 @@ def solve_fleet(
         stopped = remaining_s() <= 0.0
         if stopped or number == PASSES_MAX:
             break
-        steps.follow(found, bound, best, cost)
+        if not steps.follow(found, bound, best, cost, fleet.final_aim(gap, money)):
+            break
     if mixture.flows is None:
         return []
     return finished(fleet, best_price, number, stopped)

@@ -20,9 +20,10 @@ from pendel.units import LIMIT_TOLERANCE, BoolArray
 
 FINE_UNITS = 2_000
 FINE_FACTOR, SHORT_FACTOR, OVER_FACTOR = 1_000.0, 100.0, 30.0
-"""How much dearer a kWh below a target is than one bought (the finer one for small problems), and
-one over a limit than one below a target. Lossy detours through other batteries make a target
-dearer than a price tells; higher factors cost the interior point iterations and digits."""
+"""How much dearer a kWh below a target is than one bought (the finer one for small problems solved
+as a whole), and one over a limit than one below a target. Lossy detours through other batteries
+make a target dearer than a price tells; higher factors cost the interior point iterations, and
+digits: sites keep their multipliers in float32 between the passes of the price method."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +38,9 @@ class Given:
         return give.over_eur_kwh * self.over_kwh + give.short_eur_kwh * self.short_kwh
 
 
-def give_of(problem: PlanProblem) -> Give:
-    """Prices above anything that a kWh of target, or one below a limit, could save or cost."""
+def give_of(problem: PlanProblem, fine: bool = True) -> Give:
+    """Prices above anything that a kWh of target, or one below a limit, could save or cost; fine:
+    higher ones for small problems."""
     units, market = problem.units, problem.market
     rate = float(np.abs(problem.import_eur_kwh).max(initial=0.0))
     rate = max(rate, float(np.abs(problem.export_eur_kwh).max(initial=0.0)))
@@ -48,7 +50,7 @@ def give_of(problem: PlanProblem) -> Give:
     rate += float(units.wear_eur_kwh.max(initial=0.0))
     rate += float(units.terminal_eur_kwh.max(initial=0.0))
     rate += float(problem.demand_charge_eur_kw.max(initial=0.0)) / problem.step_h
-    factor = FINE_FACTOR if len(units) <= FINE_UNITS else SHORT_FACTOR
+    factor = FINE_FACTOR if fine and len(units) <= FINE_UNITS else SHORT_FACTOR
     short = factor * max(rate, 0.01)
     return Give(OVER_FACTOR * short, short)
 

@@ -15,14 +15,14 @@ from pendel.control.again import solve_again
 from pendel.control.arrow import Arrow, applies, arrow_of, effort_s, general_effort_s
 from pendel.control.crew import Crew, LocalCrew
 from pendel.control.feeder_blocks import blocks_of
-from pendel.control.fleet import WHOLE_PAIRS_MAX, FleetResult, is_fleet, solve_fleet
+from pendel.control.fleet import WHOLE_PAIRS_MAX, FleetResult, Start, is_fleet, solve_fleet
 from pendel.control.fleet_unmet import joint_limits
-from pendel.control.giving import below_minimum, give_of, given_of, keeps_ranks
+from pendel.control.giving import give_of, given_of, keeps_ranks
 from pendel.control.greedy import greedy_schedule
 from pendel.control.interior import Interior, solve_interior
 from pendel.control.linear_plan import ROUNDS_MAX, solve_linear
 from pendel.control.plan_result import Plan, Unmet
-from pendel.control.problem import PlanProblem
+from pendel.control.problem import PlanProblem, no_numbers
 from pendel.control.reach import Reach, reach_of
 from pendel.control.schedule import (
     Schedule,
@@ -32,7 +32,8 @@ from pendel.control.schedule import (
     verify_schedule,
 )
 from pendel.control.sections import Sections
-from pendel.control.stragglers import hold, merged, released_bound_eur, without
+from pendel.control.stragglers import Ways, give_way, schedule_in
+from pendel.control.trim import trim
 from pendel.control.unmet import unmet_in_large, unmet_wishes
 from pendel.control.verify import Verdict
 from pendel.control.warm import Warm
@@ -43,12 +44,13 @@ INF = float("inf")
 Progress: TypeAlias = Callable[[int, float, float], None]
 FINE_UNITS = 2_000
 FINE_GAP = 1e-7
-RANKED_UNITS = 300
-"""Up to so many units the general solver ranks what gives way in seconds."""
+RANKED_PAIRS, RANKED_S = 12_000, 30.0
+"""Up to so many (unit, step) pairs the general solver ranks what gives way in seconds, if it needs
+no binaries: it is given so many seconds."""
+KEPT_KWH, WIDE_GAP = 1e-2, 3.0
 INNER_GAP_SHARE = 0.1
 ELASTIC_GAP, ELASTIC_USEFUL = 1e-12, 1e-4
 PROOF_SLACK = 1e-6
-HOLD_ROUNDS, HELD_MAX = 3, 50
 SAFE_PAIRS = 3_000_000
 WHOLE_CELLS_MAX = 5_000_000
 """Sites times steps up to which a problem may be one interior point, however few cars there are."""
@@ -89,11 +91,13 @@ class PlanOptions:
 def plan(problem: PlanProblem, options: PlanOptions | None = None) -> Plan:
     """Solve a PlanProblem; always returns a verified plan.
 
-    Raises ValueError for an unknown method.
+    Raises ValueError for an unknown method, and where something is not a number.
     """
     options = options or PlanOptions()
     if options.method not in METHODS:
         raise ValueError(f"method {options.method!r}: one of {', '.join(METHODS)}")
+    if wrong := no_numbers(problem):
+        raise ValueError("; ".join(wrong))
     bare = replace(problem, reserves=None)
     wide = problem.sites * problem.steps > WHOLE_CELLS_MAX
     large = is_fleet(problem) or wide
@@ -130,55 +134,58 @@ def _remaining(options: PlanOptions) -> Callable[[], float]:
 def _fleet(problem: PlanProblem, options: PlanOptions) -> Plan | None:
     """A plan by prices above independent sites; None where it does not end verified."""
     remaining = _remaining(options)
-    whole, held = problem, None
-    alone = replace(options, method="exact", progress=None)
-    elastic: BoolArray | None = None
-    arguments = options.gap, remaining, options.progress, options.crew
     blocks = options.crew is LocalCrew
+
+    def solve(
+        of: PlanProblem, elastic: BoolArray | None, start: Start | None, blocks: bool
+    ) -> FleetResult | list[int]:
+        limits = options.gap, remaining, options.progress, options.crew
+        return solve_fleet(of, *limits, elastic, start, blocks)
+
     if options.warm is None or (blocks and bool((blocks_of(problem).root >= 0).any())):
-        found = solve_fleet(problem, *arguments, blocks=blocks)
+        found = solve(problem, None, None, blocks)
     else:
         again = options.gap, remaining, options.progress, options.crew
         found = solve_again(problem, options.warm, *again)
-    for _ in range(HOLD_ROUNDS):
-        if isinstance(found, FleetResult):
-            kept = found.stopped or not joint_limits(problem, found)
-            if kept or (elastic is not None and elastic.all()):
-                break
-            failed = np.arange(whole.sites)
-        elif found:
-            failed = np.array(found)
-        else:
-            return None
-        if len(failed) == whole.sites and _pairs(whole) <= WHOLE_PAIRS_MAX:
-            # Together they cannot: mixing plans of sites would leave the joint limits broken.
-            return _elastic(whole, reach_of(whole), options)
-        elastic = np.zeros(whole.sites, dtype=np.bool_) if elastic is None else elastic.copy()
-        apart = failed[elastic[failed] | below_minimum(whole)[failed]]
-        if len(failed) < whole.sites and 0 < len(apart) <= HELD_MAX:
-            apart = apart if held is None else np.union1d(held.sites, apart)
-            held = hold(whole, apart.tolist(), lambda part: plan(part, alone))
-            problem = without(whole, held)
-        elastic[failed] = True
-        found = solve_fleet(problem, *arguments, elastic, blocks=blocks)
-    if not isinstance(found, FleetResult):
-        return None
-    if held is not None:
-        found = merged(found, held, released_bound_eur(whole, held, found))
-        problem = whole
-    schedule = Schedule(
-        found.power_kw, found.energy_kwh, found.net_kw, found.curtailed_kw, np.zeros(0)
+    if isinstance(found, FleetResult) and (found.stopped or not joint_limits(problem, found)):
+        return _verified(problem, options, found)
+    alone = replace(options, method="exact", progress=None)
+    ways = Ways(
+        solve=solve,
+        verified=lambda of, made, missed_kwh: _verified(of, options, made, missed_kwh),
+        alone=lambda part: plan(part, alone),
+        # Mixing plans of sites would leave joint limits broken: better all in one, if it fits.
+        together=(lambda: _elastic(problem, reach_of(problem), options))
+        if _pairs(problem) <= WHOLE_PAIRS_MAX
+        else None,
+        gap=options.gap,
+        remaining_s=remaining,
+        blocks=blocks,
     )
+    return give_way(problem, found, ways)
+
+
+def _verified(
+    problem: PlanProblem, options: PlanOptions, found: FleetResult, missed_kwh: float = 0.0
+) -> Plan | None:
+    """The plan of a fleet; None where units cannot follow it, where stiff limits do not hold, or
+    where batteries that charged and discharged at once leave a gap that all in one would not.
+    missed_kwh: how far minima are missed that cannot be kept."""
+    schedule = schedule_in(found)
+    kept_kwh = trim(problem, schedule)
     verdict = verify_schedule(problem, schedule)
     bound, off = found.bound_eur, verdict.violations
-    if max(off.energy_kwh, off.power_kw) > LIMIT_TOLERANCE:
+    if max(off.energy_kwh - missed_kwh, off.power_kw) > LIMIT_TOLERANCE:
         return None
     if found.give is not None:
         bound -= given_of(problem, verdict).eur(found.give)
     elif not verdict.violations.within(LIMIT_TOLERANCE):
         return None
     made = finish(problem, None, schedule, verdict, bound, "decomposed")
-    return replace(made, memory=None if held is not None else found.memory)
+    wide = kept_kwh > KEPT_KWH and made.gap > WIDE_GAP * options.gap
+    if wide and not found.stopped and _pairs(problem) <= WHOLE_PAIRS_MAX:
+        return None
+    return replace(made, memory=found.memory)
 
 
 def _selling_none(problem: PlanProblem, found: Plan) -> Plan:
@@ -253,12 +260,14 @@ def _elastic(problem: PlanProblem, reach: Reach, options: PlanOptions) -> Plan |
         bound = result.bound_eur - given_of(problem, verdict).eur(give)
         one = finish(problem, reach, schedule, verdict, bound, "interior")
         found = one if found is None or one.gap < found.gap else found
-    is_large = len(problem.units) > RANKED_UNITS
+    is_large = arrow.pairs > RANKED_PAIRS
     if found is not None and result.stopped:
         return min(found, safe_plan(problem, reach, -INF, options.warm_kw), key=_order)
-    if found is not None and (is_large or found.gap <= options.gap):
+    if found is None or is_large or found.gap <= options.gap:
         return found
-    return None
+    until_s = min(options.time_limit_s, options.elapsed_s() + RANKED_S)
+    ranked = _general(problem, reach, replace(options, time_limit_s=until_s))
+    return min(ranked, found, key=_order)
 
 
 def _general(problem: PlanProblem, reach: Reach, options: PlanOptions) -> Plan:

@@ -15,6 +15,8 @@ STEP_FIRST, STEP_MOST = 0.05, 0.15
 BLURRED_STEP_MOST = 4.0
 SMOOTH_SLACK = 0.3
 SMOOTH_SHARE = 0.4
+STALLED, BETTER = 2, 0.8
+"""In so many blurred passes the gap falls to such a share, or there is no use in going on."""
 BLUR_FALL = 0.5
 """Share of a blurred pass's blur that the next one has."""
 
@@ -26,9 +28,12 @@ class Steps(Protocol):
     price: FloatArray
     blur: float
 
-    def follow(self, found: "Pass", bound_eur: float, best_eur: float, cost_eur: float) -> None:
+    def follow(
+        self, found: "Pass", bound_eur: float, best_eur: float, cost_eur: float, final: float
+    ) -> bool:
         """Set what the next pass is at; bound_eur of this one, best_eur of all, cost_eur of the
-        plan so far."""
+        plan so far; final: complementarity that would do for a plan of its money.
+        Whether another pass is worth it."""
         ...
 
 
@@ -42,7 +47,9 @@ class NewtonSteps:
         self._centre, self._change = price, 0.0 * price
         self._length, self._reach = 1.0, STEP_FIRST
 
-    def follow(self, found: "Pass", bound_eur: float, best_eur: float, cost_eur: float) -> None:
+    def follow(
+        self, found: "Pass", bound_eur: float, best_eur: float, cost_eur: float, final: float
+    ) -> bool:
         """See `Steps.follow`."""
         fleet = self.fleet
         smooth = fleet.aim * fleet.columns * fleet.scale
@@ -53,12 +60,13 @@ class NewtonSteps:
             self._length = min(1.0, math.sqrt(self._reach / max(size, 1e-300)))
             self._reach = min(2.0 * self._reach, STEP_MOST)
             if smooth > SMOOTH_SHARE * (cost_eur - best_eur):
-                fleet.aim = max(fleet.aim / 4.0, self.final)
+                fleet.aim = max(fleet.aim / 4.0, min(self.final, final))
         else:
             # The step was too long: back to where it began, and less of it.
             self._length *= 0.3
             self._reach *= 0.3
         self.price = self._centre + self._length * self._change
+        return True
 
 
 class BlurredSteps:
@@ -75,15 +83,20 @@ class BlurredSteps:
         """price: of the sharp pass; final: complementarity of all passes; blurred: makes the
         prices of the first blurred one (None: those of the sharp one)."""
         self.fleet, self.price, self.blur, self._blurred = fleet, price, 0.0, blurred
+        self._left: list[float] = []
         fleet.aim = final
 
-    def follow(self, found: "Pass", bound_eur: float, best_eur: float, cost_eur: float) -> None:
+    def follow(
+        self, found: "Pass", bound_eur: float, best_eur: float, cost_eur: float, final: float
+    ) -> bool:
         """See `Steps.follow`."""
         if self.blur <= 0.0:
             price, self.blur = self._blurred(), BLUR_SHARE
             self.price = self.price if price is None else price
-            return
+            return True
         change = self.fleet.balance(found, self.price) - self.price
         size = self.fleet.size(found, change) / self.fleet.columns
         length = min(1.0, math.sqrt(BLURRED_STEP_MOST / max(size, 1e-300)))
         self.price, self.blur = self.price + length * change, BLUR_FALL * self.blur
+        self._left.append(cost_eur - best_eur)
+        return len(self._left) <= STALLED or self._left[-1] < BETTER * self._left[-1 - STALLED]

@@ -12,7 +12,7 @@ Live replans add, per unit and step, an energy floor (the promise) and a weight 
 probability that the car is still there): see `floor_kwh` and `presence`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -86,6 +86,28 @@ class PlanProblem:
     def sites(self) -> int:
         """Number of sites."""
         return int(self.load_kw.shape[0])
+
+
+def no_numbers(problem: PlanProblem) -> list[str]:
+    """What in a problem is not a number and should be one: column, unit, site or row, and step.
+
+    Solvers do not say so: they run on for ever, or call everything optimal. floor_kwh may have NaN.
+    """
+    parts = (problem.units, problem.feeders, problem.market, problem.reserves, problem)
+    columns = [
+        (f.name, getattr(part, f.name)) for part in parts if part is not None for f in fields(part)
+    ]
+    found = []
+    for name, values in columns:
+        if name == "floor_kwh" or not isinstance(values, np.ndarray) or values.dtype.kind != "f":
+            continue
+        wrong = np.isnan(values)
+        if name.endswith("eur_kwh") or name in ("load_kw", "pv_kw"):
+            wrong |= np.isinf(values)
+        if wrong.any():
+            place = ", ".join(str(at) for at in np.argwhere(wrong)[0].tolist())
+            found.append(f"{name}[{place}]: not a number ({int(wrong.sum())} in all)")
+    return found
 
 
 def problem_of(scenario: Scenario, mode: Mode = Mode.V2G) -> PlanProblem:

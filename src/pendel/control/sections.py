@@ -17,8 +17,10 @@ from pendel.scenario.columns import Feeders
 from pendel.units import BoolArray, FloatArray, IntArray
 
 PAIRS_PER_SECTION = 100_000
+CUBES_PER_SECTION = 2e9
+"""Sites times cubed steps: what a section works on between two looks at the clock, in seconds."""
 SECTIONS_MIN = 48
-MARGIN_KW, ELASTIC_MARGIN_KW = 1e-3, 1e-5
+MARGIN_KW, ELASTIC_MARGIN_KW = 1e-3, 1e-7
 MARGIN_SHARE = 1e-4
 GROUPS = 480
 """Groups of sites that a mixture moves independently, about: five for each step of a day."""
@@ -108,7 +110,8 @@ class Sections:
         self.order = sites[np.lexsort((node[sites], block[sites]))]
         free = int((block[sites] < 0).sum())
         begun = np.concatenate([[0.0], np.cumsum(pairs[self.order[:free]] + problem.steps)])
-        count = min(max(int(begun[-1] // PAIRS_PER_SECTION), SECTIONS_MIN), free)
+        least = max(SECTIONS_MIN, int(free * float(problem.steps) ** 3 / CUBES_PER_SECTION))
+        count = min(max(int(begun[-1] // PAIRS_PER_SECTION), least), free)
         cut = np.searchsorted(begun, begun[-1] * np.arange(1, count) / max(count, 1))
         borders = free + 1 + np.flatnonzero(np.diff(block[self.order[free:]]))
         cuts = np.concatenate([[0], cut, [free], borders, [len(sites)]])
