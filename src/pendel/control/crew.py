@@ -187,7 +187,7 @@ class SectionWork:
         Y[PRICE] = 0.0 if self.marked is None else self.marked
         reach, stiff = section.reach, arrow.give is None
         made = schedule_of(section.problem, reach, flat, cut, np.zeros(0), targets=stiff)
-        if not stiff:
+        if not stiff and reach.pairs > 0:
             # A target that is missed by rounding is kept; what was given up stays given up.
             at = reach.last_pair
             end = made.energy_kwh[reach.unit[at], reach.step[at]]
@@ -198,8 +198,12 @@ class SectionWork:
         cost = np.zeros(len(section.sites)) if self.plan_eur is None else self.plan_eur
         return Placed(
             section.units, section.sites, made.power_kw, made.energy_kwh, made.net_kw,
-            made.curtailed_kw, cost, bound,
+            made.curtailed_kw, cost, bound, self.feeders(section),
         )  # fmt: skip
+
+    def feeders(self, section: Section) -> tuple[IntArray, FloatArray] | None:
+        """The feeders that belong to the section, and the prices [L, T] of its bound there."""
+        return None
 
     def proven(self, section: Section, price: FloatArray) -> FloatArray:
         """[S] proven bound [scaled] of the section at its multipliers, at the true limits."""

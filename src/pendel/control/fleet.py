@@ -26,12 +26,14 @@ from pendel.control.crew import Crew, LocalCrew, Placed, TimeUpError
 from pendel.control.elastic import Give
 from pendel.control.feeder_blocks import blocks_of
 from pendel.control.giving import dearest_eur, give_of
+from pendel.control.polish import polished
 from pendel.control.price_steps import BlurredSteps, NewtonSteps, Steps
 from pendel.control.problem import PlanProblem
 from pendel.control.sample import rough_cost_eur, sample_prices
+from pendel.control.schedule import Schedule, verify_schedule
 from pendel.control.sections import Sections
 from pendel.control.warm import FleetMemory
-from pendel.units import BoolArray, FloatArray, IntArray
+from pendel.units import LIMIT_TOLERANCE, BoolArray, FloatArray, IntArray
 
 COST, LO, HI, V = range(4)
 FLEET_PAIRS = 700_000
@@ -317,11 +319,29 @@ def solve_fleet(
         stopped = remaining_s() <= 0.0
         if stopped or number == PASSES_MAX:
             break
+        if steps.polishes and number == 1:
+            made = polished(problem, finished(fleet, best_price, number, stopped))
+            cost = cost_eur(problem, made)
+            if progress is not None:
+                progress(number, cost, best)
+            if cost - made.bound_eur <= gap * max(abs(made.bound_eur), 1.0):
+                return made
         if not steps.follow(found, bound, best, cost, fleet.final_aim(gap, money)):
             break
     if mixture.flows is None:
         return []
-    return finished(fleet, best_price, number, stopped)
+    made = finished(fleet, best_price, number, stopped)
+    if not steps.polishes or number == 1 or stopped:
+        return made
+    better = polished(problem, made)
+    return better if cost_eur(problem, better) < math.inf else made
+
+
+def cost_eur(problem: PlanProblem, made: FleetResult) -> float:
+    """What a plan costs by the verifier [EUR]; inf where it breaks a limit."""
+    schedule = Schedule(made.power_kw, made.energy_kwh, made.net_kw, made.curtailed_kw, np.zeros(0))
+    verdict = verify_schedule(problem, schedule)
+    return verdict.objective_eur if verdict.violations.within(LIMIT_TOLERANCE) else math.inf
 
 
 def first_steps(

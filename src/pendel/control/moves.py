@@ -120,11 +120,11 @@ class Moves:
 
     def over_kw(self, net_kw: FloatArray) -> float:
         """Worst excess over a joint limit."""
-        flow = self._at_nodes(net_kw)
+        flow = self.at_nodes(net_kw)
         over = np.maximum(flow - self.high_kw, self.low_kw - flow)
         return max(float(over.max(initial=0.0)), 0.0)
 
-    def _at_nodes(self, kw: FloatArray) -> FloatArray:
+    def at_nodes(self, kw: FloatArray) -> FloatArray:
         """Sums [F + 1, T] of sites [S, T] below each feeder and the portfolio."""
         parent = self.problem.feeders.parent
         out = np.zeros_like(self.high_kw)
@@ -137,7 +137,7 @@ class Moves:
         """Limits [S, T] within which each site may move whatever the others do: of the room that
         is left at each node above, as large a share as what it asks for has in all that is."""
         net, more = begin.net_kw, wish.net_kw - begin.net_kw
-        flow = self._at_nodes(net)
+        flow = self.at_nodes(net)
         sides = []
         for sign, limit, own in (
             (1.0, self.high_kw, self.site_high_kw),
@@ -146,7 +146,7 @@ class Moves:
             free = np.maximum(sign * (own - net), 0.0)
             asked = np.minimum(np.maximum(sign * more, ASKED_LEAST * free), free)
             room = np.maximum(sign * (limit - flow), 0.0)
-            total = self._at_nodes(asked)
+            total = self.at_nodes(asked)
             share = np.divide(room, total, out=np.full_like(room, np.inf), where=total > 0.0)
             for node in reversed(self.children_first):
                 above = self.problem.feeders.parent[node]

@@ -23,10 +23,11 @@ BLUR_FALL = 0.5
 
 class Steps(Protocol):
     """price [F + 2, T] [scaled] and blur [scaled] of the next pass; the complementarity is the
-    fleet's `aim`."""
+    fleet's `aim`. polishes: whether plans are to be polished (`polish`)."""
 
     price: FloatArray
     blur: float
+    polishes: bool
 
     def follow(
         self, found: "Pass", bound_eur: float, best_eur: float, cost_eur: float, final: float
@@ -39,6 +40,8 @@ class Steps(Protocol):
 
 class NewtonSteps:
     """Newton steps on prices along the central path, as long as the bound does not fall."""
+
+    polishes = False
 
     def __init__(self, fleet: "Fleet", price: FloatArray, first: float, final: float) -> None:
         """first, final: complementarity of the first pass and of the last ones."""
@@ -72,6 +75,8 @@ class NewtonSteps:
 class BlurredSteps:
     """Where many cars are alike (`blur`): one sharp pass, whose bound is good, then blurred ones,
     which find the plan, with whole Newton steps between them."""
+
+    polishes = True
 
     def __init__(
         self,
