@@ -14,6 +14,7 @@ from pendel.control.plan import PlanOptions, plan
 from pendel.control.polish import polished
 from pendel.control.problem import Market, PlanProblem
 from pendel.control.reach import reach_of
+from pendel.control.warm import FleetMemory
 from pendel.units import FloatArray
 
 FOREVER = float("inf")
@@ -91,12 +92,34 @@ def test_joint_limits_bound_every_move() -> None:
             flow[problem.feeders.parent[node]] += flow[node]
     full = replace(problem.feeders, import_limit_kw=np.maximum(flow.max(axis=1), 1.0) + 1e-9)
     problem = replace(problem, feeders=full)
+    before = cost_eur(problem, begin)
     after = polished(problem, begin)
     assert np.isfinite(cost_eur(problem, after))
-    assert cost_eur(problem, after) < cost_eur(problem, begin)
+    assert cost_eur(problem, after) < before
 
 
 def test_without_a_market_nothing_moves() -> None:
     problem = replace(fleet_of(1), market=None)
     begin = planned_without_market(problem)
     assert polished(problem, begin) is begin
+
+
+def test_what_is_left_for_the_next_cycle_costs_what_the_verifier_says() -> None:
+    """Costs of the sites change with the plan: a market apart, their sum is that of the whole."""
+    for seed in range(6):
+        problem = fleet_of(seed)
+        begin = planned_without_market(problem)
+        bare = replace(problem, market=None)
+        start = cost_eur(bare, begin)
+        share = np.full(problem.sites, start / problem.sites)
+        nothing = np.zeros(problem.sites)
+        memory = FleetMemory(
+            problem, begin.node_eur_kw, begin.power_kw, begin.energy_kwh, begin.net_kw,
+            begin.curtailed_kw, share, nothing,
+        )  # fmt: skip
+        after = polished(problem, replace(begin, memory=memory))
+        assert after.memory is not None
+        assert after.memory.net_kw is after.net_kw
+        assert after.memory.power_kw is after.power_kw
+        total = float(after.memory.cost_eur.sum())
+        assert total == pytest.approx(cost_eur(bare, after), rel=1e-9, abs=1e-7)

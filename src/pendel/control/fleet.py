@@ -333,8 +333,10 @@ def solve_fleet(
     made = finished(fleet, best_price, number, stopped)
     if not steps.polishes or number == 1 or stopped:
         return made
-    better = polished(problem, made)
-    return better if cost_eur(problem, better) < math.inf else made
+    made = polished(problem, made)
+    if cost_eur(problem, made) < math.inf:
+        return made
+    return finished(fleet, best_price, number, stopped)
 
 
 def cost_eur(problem: PlanProblem, made: FleetResult) -> float:

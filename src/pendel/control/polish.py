@@ -27,27 +27,45 @@ SWEEPS = 1
 
 
 def polished(problem: PlanProblem, found: "FleetResult") -> "FleetResult":
-    """The plan with its units moved towards the market position; without one as it is."""
+    """The plan with its units moved towards the market position; without one as it is.
+
+    The arrays of `found` are changed in place (at a million cars they are a large part of memory).
+    """
+    from pendel.control.polish_kernels import put_rows, take_rows
+
     if problem.market is None:
         return found
-    moves, units = Moves(problem), problem.units
+    moves = Moves(problem)
     at = moves.windows
-    length = np.diff(at.offset)
-    unit = np.repeat(np.arange(len(units)), length)
-    step = np.arange(len(unit)) - np.repeat(at.offset[:-1] - at.first, length)
-    energy = found.energy_kwh[unit, step]
+    energy = np.empty(int(at.offset[-1]))
+    take_rows(at.first, at.offset, found.energy_kwh, energy)
     now = standing_of(problem, at, energy, found.curtailed_kw)
-    # A node's price without the one above is what its limit is worth.
+    before = None if found.memory is None else _costs(moves, now)
     node_eur = found.node_eur_kw[: len(problem.feeders) + 1] / problem.step_h
     for towards in TOWARDS:
         now = _moved(moves, now, node_eur, towards)
     rows = rows_of(problem, at, now.energy_kwh)
-    power, stored = np.zeros_like(found.power_kw), np.full_like(found.energy_kwh, np.nan)
-    power[unit, step], stored[unit, step] = rows.power_kw, rows.energy_kwh
-    return replace(
-        found, power_kw=power, energy_kwh=stored, net_kw=now.net_kw,
-        curtailed_kw=now.curtailed_kw, memory=None,
+    put_rows(at.first, at.offset, rows.power_kw, found.power_kw)
+    put_rows(at.first, at.offset, rows.energy_kwh, found.energy_kwh)
+    memory = found.memory
+    if memory is not None and before is not None:
+        cost = memory.cost_eur + _costs(moves, now) - before
+        memory = replace(memory, net_kw=now.net_kw, curtailed_kw=now.curtailed_kw, cost_eur=cost)
+    return replace(found, net_kw=now.net_kw, curtailed_kw=now.curtailed_kw, memory=memory)
+
+
+def _costs(moves: Moves, at: Standing) -> FloatArray:
+    """[S] cost of each site but for a constant."""
+    from pendel.control.polish_kernels import site_costs
+
+    problem, units, out = moves.problem, moves.problem.units, np.empty(moves.problem.sites)
+    site_costs(
+        problem.step_h, moves.order, moves.site_begin, moves.windows.offset,
+        units.energy_start_kwh, units.wear_eur_kwh, moves.worth, problem.demand_charge_eur_kw,
+        problem.peak_so_far_kw, problem.price_row, problem.import_eur_kwh, problem.export_eur_kwh,
+        at.energy_kwh, at.net_kw, out,
     )  # fmt: skip
+    return out
 
 
 def _moved(moves: Moves, begin: Standing, node_eur: FloatArray, towards: float) -> Standing:

@@ -83,3 +83,43 @@ def polish_sites(
                 up[f, t] -= change
                 down[f, t] += change
                 f = parent[f]
+
+
+@kernel
+def site_costs(
+    step_h: float, order: IntArray, site_begin: IntArray, offset: IntArray, start: FloatArray,
+    wear: FloatArray, worth: FloatArray, demand_eur: FloatArray, peak_kw: FloatArray,
+    price_row: IntArray, import_eur: FloatArray, export_eur: FloatArray, energy: FloatArray,
+    net_kw: FloatArray, out: FloatArray,
+) -> None:  # fmt: skip
+    """Cost [EUR] of each site into out [S], less what its units' energy at the end is worth."""
+    for s in range(net_kw.shape[0]):
+        row, eur, peak = price_row[s], 0.0, peak_kw[s]
+        for t in range(net_kw.shape[1]):
+            net = net_kw[s, t]
+            eur += step_h * net * (import_eur[row, t] if net > 0.0 else export_eur[row, t])
+            peak = max(peak, net)
+        eur += demand_eur[s] * peak
+        for i in order[site_begin[s] : site_begin[s + 1]]:
+            now = start[i]
+            for r in range(offset[i], offset[i + 1]):
+                eur += wear[i] * abs(energy[r] - now)
+                now = energy[r]
+            eur -= worth[i] * now
+        out[s] = eur
+
+
+@kernel
+def take_rows(first: IntArray, offset: IntArray, table: FloatArray, out: FloatArray) -> None:
+    """Values of table [N, T] in the windows of units into out [W]."""
+    for i in range(len(first)):
+        for row in range(offset[i], offset[i + 1]):
+            out[row] = table[i, first[i] + row - offset[i]]
+
+
+@kernel
+def put_rows(first: IntArray, offset: IntArray, values: FloatArray, table: FloatArray) -> None:
+    """Values [W] into the windows of units in table [N, T]."""
+    for i in range(len(first)):
+        for row in range(offset[i], offset[i + 1]):
+            table[i, first[i] + row - offset[i]] = values[row]
