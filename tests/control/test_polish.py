@@ -104,6 +104,25 @@ def test_without_a_market_nothing_moves() -> None:
     assert polished(problem, begin) is begin
 
 
+def test_what_moves_do_not_know_stays_as_it_is() -> None:
+    """Sites that may not feed in from cars, and floors in steps."""
+    problem = fleet_of(1)
+    begin = planned_without_market(problem)
+    home = replace(problem, home_only=np.ones(problem.sites, dtype=np.bool_))
+    assert polished(home, begin) is begin
+    floor = np.zeros((len(problem.units), problem.steps))
+    assert polished(replace(problem, floor_kwh=floor), begin) is begin
+
+
+def test_when_time_is_up_the_plan_is_that_of_before() -> None:
+    problem = fleet_of(2)
+    begin = planned_without_market(problem)
+    cost, power = cost_eur(problem, begin), begin.power_kw.copy()
+    after = polished(problem, begin, lambda: 0.0)
+    assert np.allclose(after.power_kw, power, atol=1e-9)
+    assert cost_eur(problem, after) == pytest.approx(cost, rel=1e-9)
+
+
 def test_what_is_left_for_the_next_cycle_costs_what_the_verifier_says() -> None:
     """Costs of the sites change with the plan: a market apart, their sum is that of the whole."""
     for seed in range(6):

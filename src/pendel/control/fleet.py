@@ -320,7 +320,8 @@ def solve_fleet(
         if stopped or number == PASSES_MAX:
             break
         if steps.polishes and number == 1:
-            made = polished(problem, finished(fleet, best_price, number, stopped))
+            made = finished(fleet, best_price, number, stopped)
+            made = polished(problem, made, remaining_s)
             cost = cost_eur(problem, made)
             if progress is not None:
                 progress(number, cost, best)
@@ -333,7 +334,7 @@ def solve_fleet(
     made = finished(fleet, best_price, number, stopped)
     if not steps.polishes or number == 1 or stopped:
         return made
-    made = polished(problem, made)
+    made = polished(problem, made, remaining_s)
     if cost_eur(problem, made) < math.inf:
         return made
     return finished(fleet, best_price, number, stopped)

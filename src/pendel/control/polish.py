@@ -6,6 +6,7 @@ first those that lose nothing by it, then, as prices go on towards what a deviat
 those that lose less than it saves. Everything stays feasible at any time.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -26,14 +27,18 @@ TOWARDS = (0.02, 0.05, 0.1, 0.2, 0.4, 1.0)
 SWEEPS = 1
 
 
-def polished(problem: PlanProblem, found: "FleetResult") -> "FleetResult":
-    """The plan with its units moved towards the market position; without one as it is.
+def polished(
+    problem: PlanProblem, found: "FleetResult", remaining_s: Callable[[], float] = lambda: np.inf
+) -> "FleetResult":
+    """The plan with its units moved towards the market position; without one, or where units
+    have floors or may not feed in (moves know neither), as it is.
 
     The arrays of `found` are changed in place (at a million cars they are a large part of memory).
     """
     from pendel.control.polish_kernels import put_rows, take_rows
 
-    if problem.market is None:
+    home = problem.home_only is not None and bool(problem.home_only.any())
+    if problem.market is None or problem.floor_kwh is not None or home:
         return found
     moves = Moves(problem)
     at = moves.windows
@@ -43,6 +48,8 @@ def polished(problem: PlanProblem, found: "FleetResult") -> "FleetResult":
     before = None if found.memory is None else _costs(moves, now)
     node_eur = found.node_eur_kw[: len(problem.feeders) + 1] / problem.step_h
     for towards in TOWARDS:
+        if remaining_s() <= 0.0:
+            break  # what there is is a plan at any time
         now = _moved(moves, now, node_eur, towards)
     rows = rows_of(problem, at, now.energy_kwh)
     put_rows(at.first, at.offset, rows.power_kw, found.power_kw)
